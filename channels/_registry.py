@@ -1,0 +1,60 @@
+"""Plug-ins by name: built-in modules of a package plus entry points; nothing is imported before `create`.
+
+A built-in plug-in is one module whose name is the plug-in's name and which holds `PLUGIN`, its class.
+Third parties add theirs with an entry point, e.g. in setup.cfg: `[options.entry_points] semlink.codecs = mine = my.module:MyCodec`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import warnings
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Callable
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The plug-ins of one kind. package: import name that holds the built-ins, also the entry point group."""
+
+    package: str
+    kind: str
+
+    def names(self) -> tuple[str, ...]:
+        """All known names, sorted; imports no plug-in."""
+        return tuple(sorted({*self._builtin(), *self._external()}))
+
+    def get(self, name: str) -> Callable[..., Any]:
+        """The plug-in's class. LookupError that lists the known names when there is no such plug-in."""
+        if name in self._builtin():
+            return importlib.import_module(f"{self.package}.{name}").PLUGIN
+        external = self._external()
+        if name in external:
+            return external[name].load()
+        raise UnknownName(f"unknown {self.kind} {name!r}; known: {', '.join(self.names())}")
+
+    def create(self, name: str, /, **settings: Any) -> Any:
+        """`get(name)(**settings)`; a TypeError of the constructor names the plug-in and its settings."""
+        factory = self.get(name)
+        try:
+            return factory(**settings)
+        except TypeError as error:
+            raise TypeError(f"{self.kind} {name!r}: {error}") from error
+
+    def _builtin(self) -> tuple[str, ...]:
+        path = importlib.import_module(self.package).__path__
+        return tuple(m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_"))
+
+    def _external(self) -> dict[str, EntryPoint]:
+        found: dict[str, EntryPoint] = {}
+        for point in entry_points(group=self.package):
+            if point.name in found or point.name in self._builtin():
+                warnings.warn(f"{self.kind} {point.name!r} of {point.value} is hidden by one of the same name")
+            else:
+                found[point.name] = point
+        return found
+
+
+class UnknownName(LookupError):
+    """No plug-in of that name; the message lists the known ones."""

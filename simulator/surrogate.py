@@ -1,0 +1,43 @@
+"""The link's contract in plain torch, for pre-training where TensorFlow is absent: x_hat = a x + sqrt(a (1 - a)) n.
+
+`a` follows laws that bracket real links: constant (AWGN), one Rayleigh gain per image, one per symbol.
+Fine-tune and evaluate through `Link`; this is no channel model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from semlink.simulator.values import ReceivedStream, Reception, Stream, Transmission
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """Shares of images that meet one Rayleigh gain per image and one per symbol; the rest meets AWGN."""
+
+    per_image: float = 0.15
+    per_symbol: float = 0.15
+
+    def __call__(self, transmission: Transmission, snr_db: Tensor, generator: Generator) -> Reception:
+        """Analog streams only; snr_db float32 `[batch]`."""
+        streams = tuple(self._receive(s, snr_db, generator) for s in transmission.streams)
+        return Reception(streams, transmission.session)
+
+    def _receive(self, stream: Stream, snr_db: Tensor, generator: Generator) -> ReceivedStream:
+        x = stream.payload
+        snr = self._gains(x, generator) * 10 ** (snr_db[:, None].to(x.device) / 10)
+        a = snr / (1 + snr)
+        noise = torch.randn(*x.shape, 2, generator=generator, device=x.device)
+        x_hat = a * x + (a * (1 - a) / 2).sqrt() * torch.view_as_complex(noise)
+        return ReceivedStream(stream.name, "analog", x_hat=x_hat, a=a)
+
+    def _gains(self, x: Tensor, generator: Generator) -> Tensor:
+        batch = len(x)
+        kind = torch.rand(batch, 1, generator=generator, device=x.device)
+        image = torch.empty(batch, 1, device=x.device).exponential_(generator=generator)
+        symbol = torch.empty(x.shape, device=x.device).exponential_(generator=generator)
+        fading = torch.where(kind < self.per_image, image, symbol)
+        return torch.where(kind < self.per_image + self.per_symbol, fading, torch.ones_like(fading))

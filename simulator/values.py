@@ -1,0 +1,137 @@
+"""The values that travel from a codec's encoder over the link to its decoder; nothing else does.
+
+All are frozen dataclasses that pickle. Analog payloads are complex64 `[batch, k]` torch tensors with mean
+power 1 per image; a bits payload is one `bytes` object per image. Conventions: definitions.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Mapping, Sequence
+
+if TYPE_CHECKING:  # importing the values must not import torch
+    from torch import Tensor
+
+Kind = Literal["analog", "bits"]
+Protection = Literal["robust", "normal", "payload"]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One named stream of a transmission, for every image of the batch.
+
+    payload: complex64 `[batch, k]` with mean |x|^2 = 1 per image (analog), or a list of `bytes`, one per image (bits).
+    importance: float32 `[batch, k]`, non-negative; known to the transmitter alone.
+    protection: class of a bits stream that the link maps to a scheme when `mcs` is None.
+    mcs: name of a modulation and coding scheme (`semlink.simulator.mcs`); a session constant, the same for all images.
+    uses: channel uses reserved for a bits stream in every image (the rest is filler, and charged); None: as many as needed.
+    ideal: deliver the bits without error and charge `uses`; for capacity bounds only.
+    """
+
+    name: str
+    kind: Kind
+    payload: Tensor | Sequence[bytes]
+    importance: Tensor | None = None
+    protection: Protection = "normal"
+    mcs: str | None = None
+    uses: int | None = None
+    ideal: bool = False
+
+
+@dataclass(frozen=True)
+class Session:
+    """What both ends know for a whole run, free of charge: the picture size in pixels and codec constants."""
+
+    height: int = 0
+    width: int = 0
+    constants: Mapping[str, int | float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Transmission:
+    """The streams of a batch of images, sent in this order on each image's own slots. The first stream is the main one."""
+
+    streams: tuple[Stream, ...]
+    session: Session = Session()
+
+
+@dataclass(frozen=True)
+class TxInfo:
+    """What a transmitter may know before it encodes.
+
+    snr_db: nominal (or fed back) SNR, a float or one value per image; None when unknown.
+    csi: channel state at the transmitter, `[batch, k]` complex64, or None.
+    uses: channel uses that the codec may spend per image, or None for its own rate.
+    success: long-term statistics of this link at this SNR: probability, by scheme name, that a payload of
+        `uses` symbols arrives without a lost block. None when the transmitter has no such statistics.
+    public_seed: randomness that both ends share; never a key of fade or noise.
+    """
+
+    snr_db: float | Sequence[float] | None = None
+    csi: Tensor | None = None
+    uses: int | None = None
+    success: Mapping[str, float] | None = None
+    public_seed: int = 0
+
+
+@dataclass(frozen=True)
+class ReceivedStream:
+    """One stream after the receiver's PHY.
+
+    analog: `x_hat` complex64 and `a` float32, both `[batch, k]`, with x_hat = a x + noise of variance a (1 - a).
+    bits: `payload` holds the bytes of each image or None where a block was lost, `ok` the same as booleans, and
+    `blocks_ok` the verdict of each code block of each image.
+    """
+
+    name: str
+    kind: Kind
+    x_hat: Tensor | None = None
+    a: Tensor | None = None
+    payload: tuple[bytes | None, ...] | None = None
+    ok: tuple[bool, ...] | None = None
+    blocks_ok: tuple[tuple[bool, ...], ...] | None = None
+
+
+@dataclass(frozen=True)
+class Reception:
+    """All that a decoder gets. `public_seed` seeds its randomness."""
+
+    streams: tuple[ReceivedStream, ...]
+    session: Session = Session()
+    public_seed: int = 0
+
+    def stream(self, name: str) -> ReceivedStream:
+        """The stream of that name; KeyError that lists the names otherwise."""
+        for stream in self.streams:
+            if stream.name == name:
+                return stream
+        raise KeyError(f"no stream {name!r}; received: {', '.join(s.name for s in self.streams)}")
+
+
+@dataclass(frozen=True)
+class LinkReport:
+    """What the simulator measured while the transmission was on the air; rows get it, decoders never.
+
+    uses: channel uses per stream name, one number per image (payload, CRC, code and padding; no pilots).
+    uses_on_air: resource elements per image, pilots and filler included. air_time_s: duration of those slots.
+    snr_measured_db, snr_realised_db: per image, without and with the fade's gain. papr_db: per image, of the time signal.
+    mcs: scheme per bits stream. blocks, block_errors: per image, summed over bits streams.
+    """
+
+    uses: Mapping[str, tuple[int, ...]]
+    uses_on_air: int
+    air_time_s: float
+    snr_measured_db: tuple[float, ...]
+    snr_realised_db: tuple[float, ...]
+    papr_db: tuple[float, ...]
+    mcs: Mapping[str, str] = field(default_factory=dict)
+    blocks: tuple[int, ...] = ()
+    block_errors: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class LinkResult:
+    """`reception` for the decoder, `report` for the rows."""
+
+    reception: Reception
+    report: LinkReport
