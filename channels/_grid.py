@@ -12,7 +12,7 @@ class Grid:
     """One slot of an OFDM resource grid with Kronecker pilots.
 
     subcarriers x symbols resource elements; `pilot_symbols` are OFDM symbols whose subcarriers all carry pilots.
-    subcarrier_spacing and carrier_frequency in Hz; cyclic_prefix in samples of the 1 / (subcarriers * spacing) clock.
+    subcarrier_spacing in Hz; cyclic_prefix in samples of the 1 / (subcarriers * spacing) clock.
     Raises ValueError when there is no pilot or no data symbol, or a size is not positive.
     """
 
@@ -21,7 +21,6 @@ class Grid:
     subcarrier_spacing: float = 15e3
     cyclic_prefix: int = 6
     pilot_symbols: tuple[int, ...] = (2, 11)
-    carrier_frequency: float = 3.5e9
 
     def __post_init__(self) -> None:
         pilots = set(self.pilot_symbols)

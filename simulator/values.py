@@ -56,21 +56,33 @@ class Transmission:
 
 
 @dataclass(frozen=True)
+class LinkStatistics:
+    """What link adaptation knows about payloads of `uses` symbols, from fades that no test meets.
+
+    information: mean mutual information in bits per use, log2(1 + SINR), one value per sampled image.
+    success: by MCS name, the probability that all blocks of such a payload arrive.
+    """
+
+    uses: int
+    information: tuple[float, ...]
+    success: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class TxInfo:
     """What a transmitter may know before it encodes.
 
     snr_db: nominal (or fed back) SNR, a float or one value per image; None when unknown.
     csi: channel state at the transmitter, `[batch, k]` complex64, or None.
     uses: channel uses that the codec may spend per image, or None for its own rate.
-    success: long-term statistics of this link at this SNR: probability, by scheme name, that a payload of
-        `uses` symbols arrives without a lost block. None when the transmitter has no such statistics.
+    statistics: long-term statistics of this link at this SNR, or None when the transmitter has none.
     public_seed: randomness that both ends share; never a key of fade or noise.
     """
 
     snr_db: float | Sequence[float] | None = None
     csi: Tensor | None = None
     uses: int | None = None
-    success: Mapping[str, float] | None = None
+    statistics: LinkStatistics | None = None
     public_seed: int = 0
 
 

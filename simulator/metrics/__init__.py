@@ -1,1 +1,122 @@
-"""Pure quality metrics: [batch, 3, H, W] pictures in [0, 1] in, one number per image out."""
+"""Pure quality metrics: [batch, 3, H, W] pictures in [0, 1] in, one number per image out.
+
+`measure` computes them by name; a metric's module loads at its first use. Third parties add theirs with an entry point of
+group `semlink.metrics` that names a `Metric`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Literal
+
+from semlink.simulator.errors import SemlinkError
+
+if TYPE_CHECKING:  # importing the metrics' names must not import torch
+    from torch import Tensor
+
+Better = Literal["higher", "lower"]
+GROUP = "semlink.metrics"
+_UPSAMPLED = "_up64"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """home: `module:function`, the function takes (original, received) to `[batch]`. units: "dB" or "1". label: for axes."""
+
+    home: str
+    units: str
+    better: Better
+    label: str
+
+    def load(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The function; its module is imported now."""
+        module, _, function = self.home.partition(":")
+        return getattr(import_module(module), function)
+
+
+METRICS: Mapping[str, Metric] = {
+    "psnr": Metric(f"{__name__}.psnr:psnr", "dB", "higher", "PSNR"),
+    "mse": Metric(f"{__name__}.psnr:mse", "1", "lower", "MSE"),
+    "ssim": Metric(f"{__name__}.ssim:ssim", "1", "higher", "SSIM"),
+    "ms_ssim": Metric(f"{__name__}.ssim:ms_ssim", "1", "higher", "MS-SSIM"),
+    "lpips_alex": Metric(f"{__name__}.lpips:lpips_alex", "1", "lower", "LPIPS (AlexNet)"),
+    "lpips_vgg": Metric(f"{__name__}.lpips:lpips_vgg", "1", "lower", "LPIPS (VGG-16)"),
+}
+
+# In rows, but not from a pair of pictures alone.
+_DERIVED: Mapping[str, Metric] = {
+    "psnr_of_mean_mse": Metric(f"{__name__}.psnr:psnr_of_mean_mse", "dB", "higher", "PSNR of the mean MSE"),
+    "theta_psnr": Metric(f"{__name__}.psnr:theta_psnr", "dB", "higher", "theta-PSNR"),
+    "psnr_roi": Metric(f"{__name__}.psnr:psnr_roi", "dB", "higher", "PSNR in the region of interest"),
+    "psnr_roni": Metric(f"{__name__}.psnr:psnr_roni", "dB", "higher", "PSNR outside the region of interest"),
+}
+
+
+def names() -> tuple[str, ...]:
+    """Names that `measure` takes, built-in and from entry points; imports none of them."""
+    return (*METRICS, *sorted(point.name for point in entry_points(group=GROUP) if point.name not in METRICS))
+
+
+def get(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """The function (original, received) -> `[batch]` of that name; SemlinkError that lists the known ones otherwise."""
+    return _metric(name).load()
+
+
+def row_names(wanted: Iterable[str], height: int, width: int) -> tuple[str, ...]:
+    """Each metric's name in rows for pictures of that size: `lpips_alex` is `lpips_alex_up64` below 64 px."""
+    return tuple(_row_name(name, height, width) for name in wanted)
+
+
+def measure(wanted: Sequence[str], original: Tensor, received: Tensor) -> dict[str, Tensor]:
+    """Metrics of `received` against `original`, float64 `[batch]` each, under their names in rows (`row_names`).
+
+    Pictures are `[batch, 3, H, W]` floats in [0, 1]. SemlinkError for an unknown name, shapes that differ, numbers that are
+    not finite or outside [0, 1], or LPIPS weights that are not installed.
+    """
+    functions = {name: get(name) for name in wanted}
+    values = {name: function(original, received) for name, function in functions.items()}
+    height, width = original.shape[-2:]
+    return {_row_name(name, height, width): value.detach().double() for name, value in values.items()}
+
+
+def units(name: str) -> str:
+    """Unit of a metric or row name: "dB" or "1"."""
+    return _described(name).units
+
+
+def better(name: str) -> Better:
+    """Whether "higher" or "lower" is better."""
+    return _described(name).better
+
+
+def label(name: str) -> str:
+    """Axis label without the unit."""
+    metric = _described(name)
+    return f"{metric.label}, upsampled to 64 px" if name.endswith(_UPSAMPLED) else metric.label
+
+
+def _row_name(name: str, height: int, width: int) -> str:
+    if not name.startswith("lpips_"):
+        return name
+    from semlink.simulator.metrics.lpips import lpips_name
+
+    return lpips_name(name.removeprefix("lpips_"), height, width)
+
+
+def _described(name: str) -> Metric:
+    return _DERIVED.get(name) or _metric(name.removesuffix(_UPSAMPLED))
+
+
+def _metric(name: str) -> Metric:
+    if name in METRICS:
+        return METRICS[name]
+    found = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in found:
+        raise SemlinkError(f"unknown metric {name!r}; known: {', '.join(names())}")
+    metric = found[name].load()
+    if not isinstance(metric, Metric):
+        raise SemlinkError(f"metric {name!r}: the entry point {found[name].value} is not a semlink.simulator.metrics.Metric")
+    return metric

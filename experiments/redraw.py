@@ -1,0 +1,31 @@
+"""Draw an experiment's figures again from its rows file, without measuring anything."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from semlink.simulator import cli
+
+
+@dataclass(frozen=True)
+class Redraw:
+    """Draw figures and print tables from the rows.h5 that an experiment left in --out; nothing is measured again."""
+
+    out: Path = Path("results/snr_sweep")
+    """Folder that holds rows.h5."""
+    metrics: tuple[str, ...] = ()
+    """Metrics to draw; all pictures' quality metrics when empty."""
+
+
+def main(flags: Redraw) -> int:
+    """Draw and print."""
+    from semlink.simulator import report
+
+    report.publish(flags.out, flags.metrics)
+    return 0
+
+
+if __name__ == "__main__":
+    cli.start(main, Redraw())

@@ -1,0 +1,66 @@
+"""What the receiver makes of a channel's statistics: second moments of interpolated LS estimates, and the Wiener filter.
+
+With R the correlation between resource elements and white pilot noise N0 (unit pilots), NumPy only:
+LS + interpolation h_hat = W (h_p + n) has E[h h_hat*] = (W r)* and E|h_hat|^2 = W R W^H + N0 W W^H, which hold the
+interpolation error too.
+LMMSE: h = R_gp U (L + N0)^-1 U^H (h_p + n), R_pp = U L U^H (Kay, Estimation Theory, 1993, ch. 12).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable
+
+import numpy as np
+
+from semlink.channels._grid import Grid
+
+Correlation = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Per resource element, `[symbols, subcarriers]`: cross = W r (complex64), signal = W R W^H, noise = W W^H (float32)."""
+
+    cross: np.ndarray
+    signal: np.ndarray
+    noise: np.ndarray
+
+
+@dataclass(frozen=True)
+class Wiener:
+    """basis = U^H `[pilots, pilots]`, spread = (R_gp U)^T `[pilots, elements]` complex64; eigenvalues L `[pilots]` float32."""
+
+    basis: np.ndarray
+    spread: np.ndarray
+    eigenvalues: np.ndarray
+
+
+def moments(correlation: Correlation, grid: Grid, weights: np.ndarray) -> Moments:
+    """weights: real interpolation matrix W `[symbols * subcarriers, pilots]`."""
+    among, across = pilot_correlations(correlation, grid)
+    shape = (grid.symbols, grid.subcarriers)
+    cross = (weights * across.conj()).sum(1).reshape(shape)
+    signal = ((weights @ among) * weights).sum(1).real.reshape(shape)
+    noise = (weights**2).sum(1).reshape(shape)
+    return Moments(cross.astype(np.complex64), signal.astype(np.float32), noise.astype(np.float32))
+
+
+def wiener(correlation: Correlation, grid: Grid) -> Wiener:
+    """The Wiener filter's factors."""
+    among, across = pilot_correlations(correlation, grid)
+    eigenvalues, vectors = np.linalg.eigh(among)
+    spread = (across @ vectors).T
+    return Wiener(
+        vectors.conj().T.astype(np.complex64), spread.astype(np.complex64), eigenvalues.clip(0).astype(np.float32)
+    )
+
+
+def pilot_correlations(correlation: Correlation, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """R_pp `[pilots, pilots]` and R_gp `[symbols * subcarriers, pilots]`, pilots in raster order, complex128."""
+    times = np.arange(grid.symbols) * grid.symbol_time
+    frequencies = grid.frequencies()
+    time, frequency = (m.ravel() for m in np.meshgrid(times, frequencies, indexing="ij"))
+    pilot = np.isin(np.arange(grid.symbols), grid.pilot_symbols).repeat(grid.subcarriers)
+    across = correlation(time[:, None] - time[pilot], frequency[:, None] - frequency[pilot])
+    return across[pilot], across

@@ -1,0 +1,136 @@
+"""LPIPS version 0.1 (Zhang et al., CVPR 2018): distance of unit-normalised deep features, weighted by learned heads.
+
+d(x, y) = sum over layers of mean over places of w . (f(x) - f(y))^2, f normalised over channels, w learned, backbone
+AlexNet or VGG-16. Pictures are `[batch, 3, H, W]` floats in [0, 1], converted to the backbone's scale inside; results are
+float32 `[batch]`, 0 for identical pictures, lower is better. Pictures whose smaller side is below 64 px are upsampled
+(bilinear) until it is 64, and `lpips_name` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.metrics import _lpips_weights
+from semlink.simulator.metrics._lpips_weights import Weights
+from semlink.simulator.metrics._pictures import by_parts, check_shapes, checked
+
+SMALLEST = 64
+SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # on inputs in [-1, 1]
+PIXELS_AT_ONCE = 1 << 19
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution with ReLU, behind a max pool of side `pool` and stride 2 (0: none); `tap`: its output is compared."""
+
+    channels: int
+    kernel: int = 3
+    stride: int = 1
+    padding: int = 1
+    pool: int = 0
+    tap: bool = True
+
+
+def _vgg_block(channels: int, count: int, pool: int = 2) -> tuple[Layer, ...]:
+    return tuple(Layer(channels, pool=pool if i == 0 else 0, tap=i == count - 1) for i in range(count))
+
+
+NETS = {
+    "alex": (Layer(64, 11, 4, 2), Layer(192, 5, padding=2, pool=3), Layer(384, pool=3), Layer(256), Layer(256)),
+    "vgg": _vgg_block(64, 2, 0) + _vgg_block(128, 2) + _vgg_block(256, 3) + _vgg_block(512, 3) + _vgg_block(512, 3),
+}
+
+
+def lpips_alex(x: Tensor, y: Tensor) -> Tensor:
+    """LPIPS on AlexNet features, without gradient; SemlinkError for wrong pictures or missing weights."""
+    return _measured("alex", x, y)
+
+
+def lpips_vgg(x: Tensor, y: Tensor) -> Tensor:
+    """LPIPS on VGG-16 features, without gradient; SemlinkError for wrong pictures or missing weights."""
+    return _measured("vgg", x, y)
+
+
+def lpips_loss(x: Tensor, y: Tensor, net: str = "vgg") -> Tensor:
+    """LPIPS `[batch]` of the whole batch at once, differentiable in x and y; values are not checked. net: alex or vgg."""
+    check_shapes(x, y)
+    return _distance(x, y, net)
+
+
+def lpips_name(net: str, height: int, width: int) -> str:
+    """Name in rows: `lpips_alex`, or `lpips_alex_up64` when pictures of that size are upsampled."""
+    return f"lpips_{_known(net)}{f'_up{SMALLEST}' if min(height, width) < SMALLEST else ''}"
+
+
+def _measured(net: str, x: Tensor, y: Tensor) -> Tensor:
+    x, y = checked(x, y)
+    height, width = _working_size(*x.shape[2:])
+    with torch.no_grad():
+        return by_parts(partial(_distance, net=net), x, y, PIXELS_AT_ONCE // (height * width))
+
+
+def _distance(x: Tensor, y: Tensor, net: str) -> Tensor:
+    weights = _weights(_known(net), x.device)
+    pairs = zip(_features(_prepared(x), net, weights), _features(_prepared(y), net, weights))
+    total = torch.zeros(len(x), device=x.device)
+    for i, (a, b) in enumerate(pairs):
+        # The eps of F.normalize keeps the gradient finite where all features are 0.
+        difference = functional.normalize(a, eps=1e-10) - functional.normalize(b, eps=1e-10)
+        total = total + torch.einsum("bchw,c->b", difference.square(), weights[f"lin{i}.weight"]) / a[0, 0].numel()
+    return total
+
+
+def _prepared(x: Tensor) -> Tensor:
+    """Upsampled where small, on the backbone's scale."""
+    size = _working_size(*x.shape[2:])
+    if size != tuple(x.shape[2:]):
+        x = functional.interpolate(x, size, mode="bilinear", align_corners=False)
+    shift, scale = (torch.tensor(values, device=x.device)[:, None, None] for values in (SHIFT, SCALE))
+    return (2 * x.float() - 1 - shift) / scale
+
+
+def _working_size(height: int, width: int) -> tuple[int, int]:
+    small = min(height, width)
+    if small >= SMALLEST:
+        return height, width
+    return round(height * SMALLEST / small), round(width * SMALLEST / small)
+
+
+def _features(x: Tensor, net: str, weights: Weights) -> Iterator[Tensor]:
+    """Compared feature maps `[batch, channels, h, w]`, one at a time so that no more than needed is held."""
+    for i, layer in enumerate(NETS[net]):
+        if layer.pool:
+            x = functional.max_pool2d(x, layer.pool, 2)
+        weight, bias = weights[f"conv{i}.weight"], weights[f"conv{i}.bias"]
+        x = functional.relu(functional.conv2d(x, weight, bias, layer.stride, layer.padding))
+        if layer.tap:
+            yield x
+
+
+@cache
+def _weights(net: str, device: torch.device) -> Weights:
+    with torch.inference_mode(False):  # else a first use inside inference mode would spoil them for training
+        return {name: tensor.to(device) for name, tensor in _lpips_weights.load(net, _shapes(net)).items()}
+
+
+def _shapes(net: str) -> dict[str, tuple[int, ...]]:
+    channels = [3, *(layer.channels for layer in NETS[net])]
+    taps = [layer.channels for layer in NETS[net] if layer.tap]
+    shapes: dict[str, tuple[int, ...]] = {f"lin{i}.weight": (count,) for i, count in enumerate(taps)}
+    for i, layer in enumerate(NETS[net]):
+        shapes[f"conv{i}.weight"] = (layer.channels, channels[i], layer.kernel, layer.kernel)
+        shapes[f"conv{i}.bias"] = (layer.channels,)
+    return shapes
+
+
+def _known(net: str) -> str:
+    if net not in NETS:
+        raise SemlinkError(f"unknown LPIPS net {net!r}; known: {', '.join(NETS)}")
+    return net

@@ -1,0 +1,85 @@
+"""SSIM (Wang et al., IEEE TIP 2004) and MS-SSIM (Wang et al., Asilomar 2003) per image, at peak 1.
+
+SSIM = l cs, l = (2 mx my + C1) / (mx^2 + my^2 + C1), cs = (2 sxy + C2) / (sx^2 + sy^2 + C2), with an 11 x 11 Gaussian
+window of sigma 1.5 where it lies inside the picture, averaged over windows and then over the three channels.
+Pictures are `[batch, 3, H, W]` floats in [0, 1], results `[batch]`, at most 1. Both raise SemlinkError for shapes that
+differ, numbers that are not finite or outside [0, 1].
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from semlink.simulator.metrics._pictures import by_parts, checked
+
+WINDOW, SIGMA = 11, 1.5
+C1, C2 = 0.01**2, 0.03**2
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang 2003, table 1: exponent of each scale, finest first
+PIXELS_AT_ONCE = 1 << 20
+
+
+def ssim(x: Tensor, y: Tensor) -> Tensor:
+    """SSIM per image. A side below 11 px has a window of that side: 1 x 1 pictures compare their colours alone."""
+    x, y = checked(x, y)
+    return by_parts(_ssim, x, y, PIXELS_AT_ONCE // (x.shape[2] * x.shape[3]))
+
+
+def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
+    """MS-SSIM per image: cs at every scale, l at the coarsest, each to the power of its weight; negative cs count as 0.
+
+    Five scales where the smaller side has 176 px or more. Smaller pictures have `scales(side)`, those whose smaller side
+    holds the window, with the weights of these scaled to the sum 1; below 22 px that is SSIM cut at 0.
+    """
+    x, y = checked(x, y)
+    metric = partial(_ms_ssim, count=scales(min(x.shape[2:])))
+    return by_parts(metric, x, y, PIXELS_AT_ONCE // (x.shape[2] * x.shape[3]))
+
+
+def scales(side: int) -> int:
+    """Scales, 1 to 5, of a picture whose smaller side has `side` pixels."""
+    return max(1, sum(side >= WINDOW << scale for scale in range(len(WEIGHTS))))
+
+
+def _ssim(x: Tensor, y: Tensor) -> Tensor:
+    return _compare(x, y)[0].mean(1)
+
+
+def _ms_ssim(x: Tensor, y: Tensor, count: int) -> Tensor:
+    weights = torch.tensor(WEIGHTS[:count], dtype=x.dtype, device=x.device)
+    factors = []
+    for scale in range(count):
+        whole, structure = _compare(x, y)
+        factors.append(whole if scale == count - 1 else structure)
+        x, y = (functional.avg_pool2d(z, 2, ceil_mode=True) for z in (x, y))
+    powers = torch.stack(factors).clamp_min(0) ** (weights / weights.sum())[:, None, None]
+    return powers.prod(0).mean(1)
+
+
+def _compare(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean SSIM and mean cs per image and channel, `[batch, 3]`."""
+    # Variances do not see the shift, and squares near zero lose fewer digits to cancellation.
+    u, v = x - 0.5, y - 0.5
+    mu, mv, uu, vv, uv = _blur(torch.stack([u, v, u * u, v * v, u * v]))
+    structure = (2 * (uv - mu * mv) + C2) / (uu - mu * mu + vv - mv * mv + C2)
+    mx, my = mu + 0.5, mv + 0.5
+    luminance = (2 * mx * my + C1) / (mx * mx + my * my + C1)
+    return (luminance * structure).mean((-2, -1)), structure.mean((-2, -1))
+
+
+def _blur(maps: Tensor) -> Tensor:
+    """Gaussian means of `[..., H, W]` at all window places inside the picture."""
+    height, width = maps.shape[-2:]
+    rows, columns = (_gaussian(min(WINDOW, side), maps) for side in (height, width))
+    flat = functional.conv2d(maps.reshape(-1, 1, height, width), rows[None, None, :, None])
+    flat = functional.conv2d(flat, columns[None, None, None, :])
+    return flat.reshape(*maps.shape[:-2], *flat.shape[-2:])
+
+
+def _gaussian(taps: int, like: Tensor) -> Tensor:
+    places = torch.arange(taps, dtype=like.dtype, device=like.device) - (taps - 1) / 2
+    window = torch.exp(-places.square() / (2 * SIGMA**2))
+    return window / window.sum()

@@ -1,0 +1,53 @@
+"""What the simulator measured on the air, for the rows (definitions.md: SNR, rate, PAPR, air time)."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from semlink.channels._grid import Grid
+from semlink.simulator.layout import Layout
+from semlink.simulator.payloads import scheme
+from semlink.simulator.values import LinkReport, ReceivedStream, Transmission
+
+OVERSAMPLING = 4  # of the time signal in which the peak is looked for
+
+
+def make_report(
+    transmission: Transmission,
+    received: Sequence[ReceivedStream],
+    bits: dict[int, Any],
+    plan: Layout,
+    buffer: Tensor,
+    powers: np.ndarray,
+    grid: Grid,
+) -> LinkReport:
+    """powers: per image the mean power sent, behind the fade, and of the noise, over all resource elements."""
+    slots = plan.total // grid.data_symbols
+    verdicts = [[v for s in received if s.blocks_ok for v in s.blocks_ok[i]] for i in range(len(powers))]
+    return LinkReport(
+        uses={s.name: tuple(int(c) for c in plan.counts[i]) for i, s in enumerate(transmission.streams)},
+        uses_on_air=slots * grid.symbols * grid.subcarriers,
+        air_time_s=slots * grid.slot_time,
+        snr_measured_db=tuple(decibels(powers[:, 0] / powers[:, 2])),
+        snr_realised_db=tuple(decibels(powers[:, 1] / powers[:, 2])),
+        papr_db=tuple(papr(buffer.detach().numpy(), grid)),
+        mcs={transmission.streams[i].name: scheme(transmission.streams[i]).name for i in bits},
+        blocks=tuple(len(v) for v in verdicts),
+        block_errors=tuple(v.count(False) for v in verdicts),
+    )
+
+
+def papr(symbols: np.ndarray, grid: Grid) -> np.ndarray:
+    """Peak over mean power in dB of each image's first slot in time, 4 times oversampled; data symbols only."""
+    first = symbols[:, : grid.data_symbols].reshape(len(symbols), -1, grid.subcarriers)
+    power = np.abs(np.fft.ifft(first, OVERSAMPLING * grid.subcarriers, axis=-1)) ** 2
+    return decibels(power.max((1, 2)) / power.mean((1, 2)))
+
+
+def decibels(ratio: np.ndarray) -> np.ndarray:
+    """10 log10 of a power ratio; -inf at 0."""
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(ratio)

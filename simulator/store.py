@@ -1,0 +1,246 @@
+"""What a sweep has measured, as append-only checksummed block files under `--out`, and its run.json.
+
+One file holds one condition on one block of images: JSON with the SHA-256 of its record. It is written aside, synced
+and renamed, so a kill leaves whole files only; a file damaged later is found by its checksum and measured again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from semlink.simulator.errors import SemlinkError
+
+FORMAT = 1
+_ASIDE = ".aside"
+
+
+@dataclass(frozen=True, order=True)
+class Condition:
+    """What one curve point is measured under. codec and channel are canonical words; rho is the asked rate, snr_db in dB."""
+
+    codec: str
+    rho: float
+    channel: str
+    snr_db: float
+
+    def __str__(self) -> str:
+        return f"{self.codec} rho {self.rho:.4g} {self.channel} {self.snr_db:+g} dB"
+
+    def slug(self) -> str:
+        """A name for files."""
+        return slug(f"{self.codec}_rho{self.rho:.4g}_{self.channel}_{self.snr_db:+g}dB")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What every record of a folder agrees on. files: SHA-256 of the weights and other files that plug-ins read."""
+
+    data: str
+    seed: int
+    block_size: int
+    semlink: str
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def differences(self, other: Identity) -> list[str]:
+        """One phrase for each thing in which `other` (what is stored) differs from this."""
+        names = [name for name in ("data", "seed", "block_size", "semlink") if getattr(self, name) != getattr(other, name)]
+        found = [f"{name} {getattr(other, name)!r}, now {getattr(self, name)!r}" for name in names]
+        changed = [name for name in self.files if other.files.get(name, self.files[name]) != self.files[name]]
+        return found + [f"{name} with other contents" for name in sorted(changed)]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One condition on one block. images and positions: id and place in the data set of each image.
+
+    values: one number per image and variable. error: why the condition failed, else empty. notes: text for the rows, such as the MCS.
+    """
+
+    identity: Identity
+    condition: Condition
+    block: int
+    images: tuple[str, ...]
+    positions: tuple[int, ...]
+    metrics: tuple[str, ...]
+    csi: str = ""
+    values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+
+    def key(self) -> str:
+        """Hash of everything that the result depends on."""
+        depends = [asdict(self.identity), asdict(self.condition), self.block, self.images, self.metrics]
+        return hashlib.sha256(_canonical(depends).encode()).hexdigest()[:16]
+
+
+class Store:
+    """The block files of one folder. Making a store makes the folder; OSErrors become one-line SemlinkErrors."""
+
+    def __init__(self, out: str | Path, report: Callable[[str], None] = print) -> None:
+        self.out = Path(out)
+        self._report = report
+        self._reported: set[Path] = set()
+        with _mended(self.out):
+            self.blocks.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def blocks(self) -> Path:
+        """Folder of the block files."""
+        return self.out / "blocks"
+
+    def path(self, record: Record) -> Path:
+        """Where this record is kept."""
+        return self.blocks / record.condition.slug() / f"{record.block:06d}-{record.key()}.json"
+
+    def write(self, record: Record) -> None:
+        """Keep a record; it is on the disk when this returns."""
+        path, plain = self.path(record), _plain(record)
+        with _mended(self.out):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_aside(path, lambda aside: aside.write_text(_canonical({"sha256": _checksum(plain), "record": plain})))
+
+    def records(self) -> Iterator[Record]:
+        """All whole records, in the order of their file names; each damaged file is reported once and left out."""
+        with _mended(self.out):
+            paths = sorted(self.blocks.glob("*/*.json"))
+        for path in paths:
+            try:
+                yield _read(path)
+            except (ValueError, KeyError, TypeError):
+                self._damaged(path)
+            except OSError as error:
+                raise SemlinkError(f"cannot read {path}: {error.strerror or error}") from error
+
+    def clean(self) -> None:
+        """Remove what a killed run had half written."""
+        for folder in ("", "blocks/*/", "pictures/"):
+            for path in self.out.glob(f"{folder}*{_ASIDE}-*"):
+                path.unlink(missing_ok=True)
+
+    def _damaged(self, path: Path) -> None:
+        if path not in self._reported:
+            self._reported.add(path)
+            self._report(f"damaged block file, left out and measured again where it is asked for: {path}")
+
+
+def check_same(identity: Identity, records: Iterable[Record], out: str | Path) -> None:
+    """SemlinkError that names the difference when a record was made with another configuration."""
+    for record in records:
+        found = identity.differences(record.identity)
+        if found:
+            raise SemlinkError(f"{out} holds results of another configuration ({'; '.join(found)}); choose another --out")
+
+
+def lock(out: str | Path) -> object:
+    """Keep other runs out of the folder for as long as the returned object lives, or the process."""
+    try:
+        import fcntl
+    except ImportError:  # no such lock on Windows
+        return None
+    with _mended(Path(out)):
+        handle = open(Path(out) / ".lock", "a")  # noqa: SIM115 - held open as long as the run
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        raise SemlinkError(f"another run is writing to {out}; wait for it or choose another --out") from None
+    return handle
+
+
+def write_aside(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` make a file beside `path`, sync it and rename it to `path`: readers see the old file or the whole new one."""
+    aside = path.with_name(f"{path.name}{_ASIDE}-{os.getpid()}")
+    with _mended(path):
+        try:
+            write(aside)
+            _sync(aside)
+            os.replace(aside, path)
+            _sync(path.parent)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """`value` as readable JSON at `path`, all or nothing."""
+    text = json.dumps(value, indent=2, default=str) + "\n"
+    write_aside(path, lambda aside: aside.write_text(text))
+
+
+def picture_path(out: Path, condition: Condition | None) -> Path:
+    """Where the first picture of the set is kept as received under a condition; None for the original."""
+    return out / "pictures" / ("original.png" if condition is None else f"{condition.slug()}.png")
+
+
+def slug(text: str) -> str:
+    """`text` as a file name; long ones are cut and end in a hash."""
+    name = re.sub(r"[^A-Za-z0-9.+=-]+", "_", text)
+    return name if len(name) <= 120 else f"{name[:100]}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file's contents."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+class _mended:
+    """OSErrors on `path` as one-line SemlinkErrors that say what to do."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise SemlinkError(
+                f"cannot write {self._path}: {error.strerror or error}; what was measured is kept: "
+                "make room or choose another --out, then give the same command again"
+            ) from error
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    return {"format": FORMAT, **asdict(record)}
+
+
+def _read(path: Path) -> Record:
+    content = json.loads(path.read_text())
+    plain = content["record"]
+    if content["sha256"] != _checksum(plain) or plain.pop("format") != FORMAT:
+        raise ValueError(f"{path}: checksum or format differs")
+    return Record(**{**plain, **_typed(plain)})
+
+
+def _typed(plain: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "identity": Identity(**plain["identity"]),
+        "condition": Condition(**plain["condition"]),
+        "images": tuple(plain["images"]),
+        "positions": tuple(plain["positions"]),
+        "metrics": tuple(plain["metrics"]),
+        "values": {name: tuple(values) for name, values in plain["values"].items()},
+    }
+
+
+def _checksum(plain: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_canonical(plain).encode()).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

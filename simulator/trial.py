@@ -1,0 +1,212 @@
+"""Executing a task of a sweep: encode, send, decode and measure one codec on one block; pure given the seed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from semlink.simulator.plan import Sweep, Task
+from semlink.simulator.store import Condition, Record
+from semlink.simulator.words import Word, parse
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from semlink.simulator.values import LinkReport, LinkResult, Reception, Transmission, TxInfo
+
+LINK_SETTINGS = ("csi", "equalizer", "power")  # settings of a channel word that are the link's
+PIXELS_AT_ONCE = 1 << 20  # bounds the memory of metrics
+
+
+class Dataset(Protocol):
+    """Pictures in a fixed order."""
+
+    ids: Sequence[str]
+
+    def sizes(self) -> Sequence[tuple[int, int]]: ...
+    def batch(self, indices: Sequence[int]) -> Tensor: ...
+
+
+class Codec(Protocol):
+    """encodes_on: what encode reads of `tx`: "nothing", "snr" or "link"."""
+
+    encodes_on: str
+
+    def encode(self, images: Tensor, tx: TxInfo | None = None) -> Transmission: ...
+    def decode(self, reception: Reception) -> Tensor: ...
+
+
+class AnyLink(Protocol):
+    """A `semlink.simulator.Link`, or what behaves like one."""
+
+    csi: str
+
+    def tx_info(self, snr_db: float, *, seed: int = 0) -> TxInfo: ...
+    def run(self, transmission: Transmission, *, snr_db: float, seed: int, block: int) -> LinkResult: ...
+
+
+def make_dataset(data: str, limit: int | None) -> Dataset:
+    """The pictures of `--data`."""
+    from semlink.simulator import data as sources
+
+    return sources.load(data, limit=limit)
+
+
+def make_codec(word: Word, rho: float) -> Codec:
+    """The codec of a word at that rate."""
+    from semlink import codecs
+
+    return codecs.create(word.name, rho=rho, **dict(word.settings))
+
+
+def make_link(word: Word) -> AnyLink:
+    """The link over the channel of a word; its settings `csi`, `equalizer` and `power` are the link's."""
+    from semlink import channels
+    from semlink.simulator.link import Link
+
+    channel, settings = word.split(LINK_SETTINGS)
+    return Link(channels.create(channel.name, **dict(channel.settings)), **settings)
+
+
+def make_metrics(names: Sequence[str], original: Tensor, received: Tensor) -> Mapping[str, Tensor]:
+    """Per-image metrics `[batch]` by name."""
+    from semlink.simulator import metrics
+
+    return metrics.measure(names, original, received)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where a task gets its parts; module-level functions, so that it pickles. An experiment may bring its own."""
+
+    dataset: Callable[[str, int | None], Dataset] = make_dataset
+    codec: Callable[[Word, float], Codec] = make_codec
+    link: Callable[[Word], AnyLink] = make_link
+    measure: Callable[[Sequence[str], Tensor, Tensor], Mapping[str, Tensor]] = make_metrics
+
+
+class Bench:
+    """The parts of one process, made once each. A part that cannot be made raises again each time it is asked for."""
+
+    def __init__(self, sweep: Sweep, parts: Parts) -> None:
+        self.sweep = sweep
+        self.parts = parts
+        self.data = parts.dataset(sweep.data, sweep.limit)
+        self._made: dict[tuple[Any, ...], Any] = {}
+
+    def codec(self, condition: Condition) -> Codec:
+        """The codec of a condition."""
+        return self._once(self.parts.codec, parse(condition.codec), condition.rho)
+
+    def link(self, condition: Condition) -> AnyLink:
+        """The link of a condition."""
+        return self._once(self.parts.link, parse(condition.channel))
+
+    def _once(self, make: Callable[..., Any], *key: Any) -> Any:
+        if (make, key) not in self._made:
+            self._made[make, key] = make(*key)
+        return self._made[make, key]
+
+
+class Encodings:
+    """The last encoding of a block by one codec, made anew only when what it depends on changes."""
+
+    def __init__(self, codec: Codec, images: Tensor, seed: int) -> None:
+        self._codec, self._images, self._seed = codec, images, seed
+        self._key: tuple[Any, ...] | None = None
+        self._last: tuple[Transmission, float] | None = None
+
+    def get(self, condition: Condition, link: AnyLink) -> tuple[Transmission, float]:
+        """The transmission for a condition and its encoding time in seconds per image."""
+        key = {"nothing": (), "snr": (condition.snr_db,), "link": (condition.snr_db, condition.channel)}[self._codec.encodes_on]
+        if self._last is None or key != self._key:
+            tx = self._tx(condition, link)
+            start = time.perf_counter()
+            transmission = self._codec.encode(self._images, tx)
+            self._key, self._last = key, (transmission, (time.perf_counter() - start) / len(self._images))
+        return self._last
+
+    def _tx(self, condition: Condition, link: AnyLink) -> TxInfo | None:
+        if self._codec.encodes_on == "nothing":
+            return None
+        tx = link.tx_info(condition.snr_db, seed=self._seed)
+        return tx if self._codec.encodes_on == "link" else replace(tx, csi=None, success=None)
+
+
+def execute(task: Task, bench: Bench) -> Iterator[tuple[Record, Tensor, Tensor | None]]:
+    """The filled records of a task, each with the original and, unless it failed, the received pictures."""
+    import torch
+
+    images = bench.data.batch(task.block.positions)
+    shared: list[Encodings] = []
+    for wanted in task.wanted:
+        try:
+            with torch.no_grad():
+                if not shared:
+                    shared.append(Encodings(bench.codec(wanted.condition), images, bench.sweep.seed))
+                record, received = trial(wanted, images, shared[0], bench)
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and the sweep goes on
+            record, received = replace(wanted, error=_one_line(error)), None
+        yield record, images, received
+
+
+def trial(wanted: Record, images: Tensor, encodings: Encodings, bench: Bench) -> tuple[Record, Tensor]:
+    """One condition on one block: encode, send, decode, measure. Raises whatever a plug-in raises."""
+    condition, link, codec = wanted.condition, bench.link(wanted.condition), bench.codec(wanted.condition)
+    transmission, encode_s = encodings.get(condition, link)
+    result = link.run(transmission, snr_db=condition.snr_db, seed=bench.sweep.seed, block=wanted.block)
+    start = time.perf_counter()
+    received = codec.decode(result.reception).detach().cpu()
+    decode_s = (time.perf_counter() - start) / len(images)
+    values = quality(wanted, images, received, bench.parts.measure)
+    values |= radio(result.report, transmission.streams[0].name, images[0].numel(), len(images))
+    values |= {"encode_s": [encode_s] * len(images), "decode_s": [decode_s] * len(images)}
+    notes = {"mcs": ", ".join(f"{name} {scheme}" for name, scheme in result.report.mcs.items())} if result.report.mcs else {}
+    return replace(wanted, csi=link.csi, values={name: tuple(column) for name, column in values.items()}, notes=notes), received
+
+
+def quality(wanted: Record, images: Tensor, received: Tensor, measure: Callable[..., Mapping[str, Tensor]]) -> dict[str, list[float]]:
+    """Metrics and MSE per image. ValueError when shapes differ or a number is not finite."""
+    import torch
+
+    if received.shape != images.shape:
+        raise ValueError(f"decoder returned {tuple(received.shape)} for pictures {tuple(images.shape)}")
+    step = max(1, PIXELS_AT_ONCE // images[0, 0].numel())
+    parts = [measure(wanted.metrics, x, y) for x, y in zip(images.split(step), received.split(step))]
+    values = {name: torch.cat([part[name] for part in parts]).tolist() for name in wanted.metrics}
+    values["mse"] = (images.double() - received.double()).square().mean((1, 2, 3)).tolist()
+    for name, column in values.items():
+        bad = [image for image, value in zip(wanted.images, column) if not abs(value) < float("inf")]
+        if bad:
+            raise ValueError(f"{name} is not finite for {len(bad)} of {len(column)} images, first {bad[0]}")
+    return values
+
+
+def radio(report: LinkReport, main: str, dimensions: int, batch: int) -> dict[str, list[float]]:
+    """The link's report as one number per image and variable. dimensions: 3 H W."""
+    totals = [sum(uses) for uses in zip(*report.uses.values())]
+    values: dict[str, Sequence[float]] = {
+        "uses_main": report.uses[main],
+        "uses_total": totals,
+        "rho_main": [uses / dimensions for uses in report.uses[main]],
+        "rho_total": [uses / dimensions for uses in totals],
+        "uses_on_air": [report.uses_on_air] * batch,
+        "air_time_s": [report.air_time_s] * batch,
+        "snr_measured_db": report.snr_measured_db,
+        "snr_realised_db": report.snr_realised_db,
+        "papr_db": report.papr_db,
+        "blocks": report.blocks or [0] * batch,
+        "block_errors": report.block_errors or [0] * batch,
+    }
+    return {name: [float(value) for value in column] for name, column in values.items()}
+
+
+def _one_line(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})" if trace else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{place}"

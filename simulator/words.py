@@ -1,0 +1,61 @@
+"""Plug-in words: `tdl:model=C,speed=30` names a plug-in and its settings in one word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from semlink.simulator.errors import SemlinkError
+
+Setting = bool | int | float | str | None
+
+_CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "none": None}
+
+
+@dataclass(frozen=True)
+class Word:
+    """A plug-in's name and its settings, sorted by key; `str(word)` is the canonical spelling."""
+
+    name: str
+    settings: tuple[tuple[str, Setting], ...] = ()
+
+    def __str__(self) -> str:
+        if not self.settings:
+            return self.name
+        return f"{self.name}:" + ",".join(f"{key}={_spell(value)}" for key, value in self.settings)
+
+    def split(self, keys: tuple[str, ...]) -> tuple[Word, dict[str, Setting]]:
+        """This word without the settings named in `keys`, and those settings."""
+        kept = tuple((key, value) for key, value in self.settings if key not in keys)
+        return Word(self.name, kept), {key: value for key, value in self.settings if key in keys}
+
+
+def parse(text: str) -> Word:
+    """`name` or `name:key=value,key=value`; numbers, true, false and none are read as such, all else as text.
+
+    Raises SemlinkError when the text has another form or names a key twice.
+    """
+    name, _, rest = text.partition(":")
+    pairs = [part.partition("=") for part in rest.split(",")] if rest else []
+    keys = [key for key, _, _ in pairs]
+    if not name or any(not key or not equals or not value for key, equals, value in pairs):
+        raise SemlinkError(f"cannot read {text!r}; write name or name:key=value,key=value, e.g. tdl:model=C,speed=30")
+    if len(set(keys)) != len(keys):
+        raise SemlinkError(f"{text!r} gives a setting twice")
+    return Word(name, tuple(sorted((key, _value(value)) for key, _, value in pairs)))
+
+
+def _value(text: str) -> Setting:
+    if text.lower() in _CONSTANTS:
+        return _CONSTANTS[text.lower()]
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _spell(value: Setting) -> str:
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
