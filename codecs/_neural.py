@@ -44,6 +44,10 @@ class LatentCodec:
         self._variant = variant
         self._networks: dict[str, nn.Module] = {}
 
+    def uses(self, height: int, width: int) -> int:
+        """Channel uses per picture of that size."""
+        return self.planes * -(-height // self.cell) * -(-width // self.cell)
+
     def network(self, height: int, width: int) -> nn.Module:
         """The network for pictures of that size, loaded on first use. SemlinkError when its weights do not fit."""
         domain = "own" if self.weights else "small" if max(height, width) <= SMALL else "natural"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +20,9 @@ class Redraw:
 
 def main(flags: Redraw) -> int:
     """Draw and print."""
-    from semlink.simulator import report
+    from semlink.simulator import publish
 
-    report.publish(flags.out, flags.metrics)
+    publish.show(flags.out, flags.metrics)
     return 0
 
 

@@ -23,11 +23,11 @@ class SnrSweep(cli.Flags):
 
 def main(flags: SnrSweep) -> int:
     """Measure, publish, draw and say where everything is."""
-    from semlink.simulator import report, sweep
+    from semlink.simulator import publish, sweep
 
     outcome = sweep.run(cli.sweep_of(flags, flags.metrics), flags.out, flags.workers)
-    report.publish(outcome.out)
-    return report.failures(outcome)
+    publish.show(outcome.out)
+    return publish.failures(outcome)
 
 
 if __name__ == "__main__":

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from collections.abc import Iterable, Sequence
 
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.store import Condition, Identity, Record, file_digest
 from semlink.simulator.words import parse
 
-BLOCK = 32  # images of a block; fades are drawn per block, so another number would be another experiment
+BLOCK = 32  # images of a block and of one draw of fades: another number would be another experiment
 PACKAGES = ("semlink", "numpy", "torch", "tensorflow", "sionna", "h5py", "pillow", "scikit-image", "imagecodecs", "pillow-heif", "av")
 
 
@@ -77,7 +77,7 @@ def blocks(images: Sequence[str], sizes: Sequence[tuple[int, int]], size: int = 
 
 def plan(sweep: Sweep, found: Sequence[Block], stored: Iterable[Record], identity: Identity) -> tuple[Task, ...]:
     """Tasks for everything that `stored` does not hold yet."""
-    kept = {(r.condition, r.block, len(r.images)) for r in stored if not r.error and set(sweep.metrics) <= r.values.keys()}
+    kept = {(r.condition, r.block, len(r.images)) for r in stored if not r.error and set(sweep.metrics) <= set(r.metrics)}
     best: dict[tuple[Condition, int], int] = {}
     for condition, index, images in kept:
         best[condition, index] = max(images, best.get((condition, index), 0))

@@ -74,8 +74,10 @@ class Rows:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
     def asked_metrics(self) -> tuple[str, ...]:
-        """The quality metrics that the last sweep was asked for."""
-        return tuple(json.loads(self.attributes.get("configuration", "{}")).get("metrics", ()))
+        """The quality metrics that the last sweep was asked for, by their names in rows: a suffix may tell how."""
+        found = {name for m in self.measurements for name in m.values}
+        asked = json.loads(self.attributes.get("configuration", "{}")).get("metrics", ())
+        return tuple(name for want in asked for name in sorted(n for n in found if _is(n, want)) or (want,))
 
     def variable(self, name: str) -> Variable:
         """The description of a number; its bare name when nothing is known of it."""
@@ -109,6 +111,10 @@ def read(path: Path) -> Rows:
             return _read(file)
     except (OSError, KeyError, ValueError) as error:
         raise SemlinkError(f"{path}: damaged, or not a rows file; give the experiment's command again to rebuild it") from error
+
+
+def _is(name: str, metric: str) -> bool:
+    return name == metric or name.startswith(f"{metric}_up")
 
 
 def _merged(condition: Condition, records: Sequence[Record]) -> Measurement:

@@ -11,11 +11,11 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from semlink.simulator import workers as pool
 from semlink.simulator.plan import BLOCK, Sweep, Task, blocks, check_images, identity_of, plan, versions
@@ -54,16 +54,15 @@ def run(
     out: str | Path,
     workers: int = 1,
     parts: Parts = OWN_PARTS,
-    variables: Mapping[str, Variable] | None = None,
 ) -> Outcome:
     """Measure what `out` does not hold yet and publish everything that it holds.
 
-    parts: where codecs, links, data and metrics come from; variables: descriptions of the metrics, where they are
-    not this project's. SemlinkError when `out` cannot be written, is in use, or holds results of another
+    parts: where codecs, links, data and metrics come from. SemlinkError when `out` cannot be written, is in use, or holds results of another
     configuration. Conditions that fail are in the outcome.
     """
     started = time.monotonic()
-    described = metric_variables(sweep.metrics) if variables is None else variables
+    for name in sweep.metrics:
+        parts.describe(name)  # refuses an unknown metric before anything is measured
     store, identity = Store(out, report=_say), identity_of(sweep)
     held = lock(out)
     store.clean()
@@ -75,33 +74,27 @@ def run(
     tasks = plan(sweep, found, stored, identity)
     wanted = len(sweep.conditions()) * sum(len(block.images) for block in found)
     _measure(tasks, wanted, partial(_prepare, sweep, parts, str(out)), workers)
-    outcome = publish(sweep, identity, store, described, time.monotonic() - started)
+    outcome = publish(sweep, identity, store, parts.describe, time.monotonic() - started)
     del held
     return outcome
 
 
 def publish(
-    sweep: Sweep, identity: Identity, store: Store, variables: Mapping[str, Variable], duration_s: float
+    sweep: Sweep, identity: Identity, store: Store, describe: Callable[[str], Variable], duration_s: float
 ) -> Outcome:
     """Rebuild rows.h5, summary.csv and run.json from the block files."""
     from semlink.simulator import rows, statistics
 
     measurements = rows.merge(store.records())
-    found = rows.Rows(measurements, {**rows.VARIABLES, **variables}, _attributes(sweep, identity))
+    names = {name for m in measurements for name in m.values} | set(sweep.metrics)
+    variables = {**rows.VARIABLES, **{name: describe(name) for name in names - rows.VARIABLES.keys()}}
+    found = rows.Rows(measurements, variables, _attributes(sweep, identity))
     rows.write(found, store.out / "rows.h5")
     statistics.write_csv(statistics.summarise(found), store.out / "summary.csv")
     asked = set(sweep.conditions())
     failures = {m.condition: m.error for m in measurements if m.error and m.condition in asked}
     write_json(store.out / "run.json", _run_json(sweep, identity, duration_s, failures))
     return Outcome(store.out, found, failures)
-
-
-def metric_variables(names: Iterable[str]) -> dict[str, Variable]:
-    """Unit, label and direction of this project's metrics."""
-    from semlink.simulator import metrics
-    from semlink.simulator.rows import Variable
-
-    return {name: Variable(metrics.units(name), metrics.label(name), metrics.better(name)) for name in names}
 
 
 def _prepare(sweep: Sweep, parts: Parts, out: str) -> Callable[[Task], Iterator[Progress]]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from semlink.simulator.plan import Sweep, Task
+from semlink.simulator.plan import BLOCK, Sweep, Task
 from semlink.simulator.store import Condition, Record
 from semlink.simulator.words import Word, parse
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from semlink.simulator.rows import Variable
     from semlink.simulator.values import LinkReport, LinkResult, Reception, Transmission, TxInfo
 
 LINK_SETTINGS = ("csi", "equalizer", "power")  # settings of a channel word that are the link's
@@ -44,8 +45,8 @@ class AnyLink(Protocol):
 
     csi: str
 
-    def tx_info(self, snr_db: float, *, seed: int = 0) -> TxInfo: ...
-    def run(self, transmission: Transmission, *, snr_db: float, seed: int, block: int) -> LinkResult: ...
+    def tx_info(self, snr_db: float, uses: int | None = None, seed: int = 0, statistics: bool = False) -> TxInfo: ...
+    def run(self, transmission: Transmission, snr_db: float, seed: int = 0, first_image: int = 0) -> LinkResult: ...
 
 
 def make_dataset(data: str, limit: int | None) -> Dataset:
@@ -71,11 +72,19 @@ def make_link(word: Word) -> AnyLink:
     return Link(channels.create(channel.name, **dict(channel.settings)), **settings)
 
 
-def make_metrics(names: Sequence[str], original: Tensor, received: Tensor) -> Mapping[str, Tensor]:
-    """Per-image metrics `[batch]` by name."""
+def measure_metrics(names: Sequence[str], original: Tensor, received: Tensor) -> Mapping[str, Tensor]:
+    """Per-image metrics `[batch]` by their names in rows."""
     from semlink.simulator import metrics
 
     return metrics.measure(names, original, received)
+
+
+def describe_metric(name: str) -> Variable:
+    """Unit, label and direction of a metric. SemlinkError for an unknown one."""
+    from semlink.simulator import metrics
+    from semlink.simulator.rows import Variable
+
+    return Variable(metrics.units(name), metrics.label(name), metrics.better(name))
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,8 @@ class Parts:
     dataset: Callable[[str, int | None], Dataset] = make_dataset
     codec: Callable[[Word, float], Codec] = make_codec
     link: Callable[[Word], AnyLink] = make_link
-    measure: Callable[[Sequence[str], Tensor, Tensor], Mapping[str, Tensor]] = make_metrics
+    measure: Callable[[Sequence[str], Tensor, Tensor], Mapping[str, Tensor]] = measure_metrics
+    describe: Callable[[str], Variable] = describe_metric
 
 
 class Bench:
@@ -132,8 +142,10 @@ class Encodings:
     def _tx(self, condition: Condition, link: AnyLink) -> TxInfo | None:
         if self._codec.encodes_on == "nothing":
             return None
-        tx = link.tx_info(condition.snr_db, seed=self._seed)
-        return tx if self._codec.encodes_on == "link" else replace(tx, csi=None, success=None)
+        if self._codec.encodes_on == "snr":
+            return replace(link.tx_info(condition.snr_db, seed=self._seed), csi=None)
+        uses = round(condition.rho * self._images[0].numel())
+        return link.tx_info(condition.snr_db, uses, self._seed, statistics=True)
 
 
 def execute(task: Task, bench: Bench) -> Iterator[tuple[Record, Tensor, Tensor | None]]:
@@ -157,7 +169,7 @@ def trial(wanted: Record, images: Tensor, encodings: Encodings, bench: Bench) ->
     """One condition on one block: encode, send, decode, measure. Raises whatever a plug-in raises."""
     condition, link, codec = wanted.condition, bench.link(wanted.condition), bench.codec(wanted.condition)
     transmission, encode_s = encodings.get(condition, link)
-    result = link.run(transmission, snr_db=condition.snr_db, seed=bench.sweep.seed, block=wanted.block)
+    result = link.run(transmission, condition.snr_db, seed=bench.sweep.seed, first_image=wanted.block * BLOCK)
     start = time.perf_counter()
     received = codec.decode(result.reception).detach().cpu()
     decode_s = (time.perf_counter() - start) / len(images)
@@ -176,7 +188,7 @@ def quality(wanted: Record, images: Tensor, received: Tensor, measure: Callable[
         raise ValueError(f"decoder returned {tuple(received.shape)} for pictures {tuple(images.shape)}")
     step = max(1, PIXELS_AT_ONCE // images[0, 0].numel())
     parts = [measure(wanted.metrics, x, y) for x, y in zip(images.split(step), received.split(step))]
-    values = {name: torch.cat([part[name] for part in parts]).tolist() for name in wanted.metrics}
+    values = {name: torch.cat([part[name] for part in parts]).tolist() for name in parts[0]}
     values["mse"] = (images.double() - received.double()).square().mean((1, 2, 3)).tolist()
     for name, column in values.items():
         bad = [image for image, value in zip(wanted.images, column) if not abs(value) < float("inf")]

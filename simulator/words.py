@@ -34,8 +34,8 @@ def parse(text: str) -> Word:
 
     Raises SemlinkError when the text has another form or names a key twice.
     """
-    name, _, rest = text.partition(":")
-    pairs = [part.partition("=") for part in rest.split(",")] if rest else []
+    name, colon, rest = text.partition(":")
+    pairs = [part.partition("=") for part in rest.split(",")] if colon else []
     keys = [key for key, _, _ in pairs]
     if not name or any(not key or not equals or not value for key, equals, value in pairs):
         raise SemlinkError(f"cannot read {text!r}; write name or name:key=value,key=value, e.g. tdl:model=C,speed=30")

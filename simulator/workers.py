@@ -7,9 +7,9 @@ import os
 import queue
 import signal
 import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
-from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from semlink.simulator.errors import SemlinkError
 

@@ -8,10 +8,13 @@ import time
 from dataclasses import dataclass
 
 import torch
+
+from semlink.simulator.rows import Variable
 from semlink.simulator.trial import Parts
 from semlink.simulator.values import (
     LinkReport,
     LinkResult,
+    LinkStatistics,
     ReceivedStream,
     Reception,
     Session,
@@ -81,10 +84,12 @@ class FakeLink:
     def __init__(self, channel, csi="ls"):
         self.channel, self.csi = channel, csi
 
-    def tx_info(self, snr_db, uses=None, seed=0):
-        return TxInfo(snr_db=snr_db, uses=uses, success={"qpsk": 1.0}, public_seed=seed)
+    def tx_info(self, snr_db, uses=None, seed=0, statistics=False):
+        known = LinkStatistics(uses, (1.0,), {"qpsk": 1.0}) if statistics else None
+        return TxInfo(snr_db=snr_db, uses=uses, statistics=known, public_seed=seed)
 
-    def run(self, transmission, *, snr_db, seed, block):
+    def run(self, transmission, snr_db, seed=0, first_image=0):
+        block = first_image // 32
         x = transmission.streams[0].payload
         n = len(x)
         gain = torch.rand(32, generator=generator("fade", seed, self.channel, block))[:n, None] + 0.5
@@ -98,7 +103,7 @@ class FakeLink:
 
 
 def fake_data(data, limit):
-    return FakeData(min(limit or 40, 40))
+    return FakeData(limit or 40)
 
 
 def fake_codec(word, rho):
@@ -118,4 +123,8 @@ def fake_measure(names, original, received):
     return {name: values[name] for name in names}
 
 
-PARTS = Parts(fake_data, fake_codec, fake_link, fake_measure)
+def fake_describe(name):
+    return {"psnr": Variable("dB", "PSNR", "higher"), "mae": Variable("1", "mean absolute error", "lower")}[name]
+
+
+PARTS = Parts(fake_data, fake_codec, fake_link, fake_measure, fake_describe)

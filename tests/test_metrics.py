@@ -3,6 +3,8 @@
 import math
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, EntryPoints
 
 import numpy as np
 import pytest
@@ -40,7 +42,9 @@ def test_psnr_and_mse_are_scikit_images() -> None:
     x = photographs(61, 90)
     y = noisy(x)
     pairs = list(zip(arrays(x), arrays(y), strict=True))
-    assert psnr(x, y).tolist() == pytest.approx([peak_signal_noise_ratio(a, b, data_range=1) for a, b in pairs], abs=1e-5)
+    assert psnr(x, y).tolist() == pytest.approx(
+        [peak_signal_noise_ratio(a, b, data_range=1) for a, b in pairs], abs=1e-5
+    )
     assert mse(x, y).tolist() == pytest.approx([mean_squared_error(a, b) for a, b in pairs], rel=1e-6)
 
 
@@ -134,12 +138,12 @@ def test_identical_pictures_score_one(size: tuple[int, int]) -> None:
 
 def test_scales_follow_the_smaller_side() -> None:
     assert [scales(side) for side in (1, 21, 22, 43, 44, 87, 88, 175, 176, 512)] == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
-    assert sum(WEIGHTS) == pytest.approx(1)
+    assert sum(WEIGHTS) == pytest.approx(1, abs=2e-4)
 
 
 @pytest.mark.parametrize("size", [(180, 200), (93, 120), (32, 32)])
-def test_ms_ssim_is_built_from_scikit_images_maps(size: tuple[int, int]) -> None:
-    """cs = SSIM / l with l from scikit-image-independent Gaussian means: SciPy's filter, cut to places inside."""
+def test_ms_ssim_is_the_published_formula(size: tuple[int, int]) -> None:
+    """Against float64 with SciPy's Gaussian filter, cut to the places inside the picture."""
     x = photographs(*size)
     y = noisy(x, 0.1)
     expected = [reference_ms_ssim(a, b, scales(min(size))) for a, b in zip(arrays(x), arrays(y), strict=True)]
@@ -183,12 +187,12 @@ def test_ms_ssim_of_opposite_structure_is_zero_not_nan() -> None:
 
 
 def test_a_picture_scores_the_same_in_any_batch() -> None:
-    x = photographs(48, 64).repeat(400, 1, 1, 1)[:700]
+    x = photographs(48, 64).repeat(200, 1, 1, 1)[:399]
     y = noisy(x)
     for metric in (mse, psnr, ssim, ms_ssim):
-        whole, alone = metric(x, y), metric(x[690:692], y[690:692])
-        assert whole.shape == (700,)
-        assert torch.allclose(whole[690:692], alone, atol=1e-5)
+        whole, alone = metric(x, y), metric(x[380:382], y[380:382])
+        assert whole.shape == (399,)
+        assert torch.allclose(whole[380:382], alone, atol=1e-5)
 
 
 def test_ssim_is_differentiable() -> None:
@@ -199,7 +203,7 @@ def test_ssim_is_differentiable() -> None:
 
 
 @pytest.mark.parametrize("metric", [mse, psnr, ssim, ms_ssim])
-def test_pictures_that_cannot_be_measured_are_refused_with_the_numbers(metric) -> None:
+def test_pictures_that_cannot_be_measured_are_refused_with_the_numbers(metric: Callable[..., torch.Tensor]) -> None:
     x = torch.full((3, 3, 16, 16), 0.5)
     holed = x.clone()
     holed[1, 0, 2, :5] = float("nan")
@@ -227,14 +231,26 @@ def test_measure_by_name() -> None:
     assert list(found) == ["psnr", "ms_ssim"]
     assert torch.equal(found["psnr"], psnr(x, y))
     assert found["ms_ssim"].dtype == torch.float64
-    with pytest.raises(SemlinkError, match=r"unknown metric 'pnsr'; known: psnr, mse, ssim, ms_ssim, lpips_alex, lpips_vgg"):
+    with pytest.raises(
+        SemlinkError, match=r"unknown metric 'pnsr'; known: psnr, mse, ssim, ms_ssim, lpips_alex, lpips_vgg"
+    ):
         metrics.measure(["psnr", "pnsr"], x, y)
 
 
 def test_every_name_is_described_and_names_its_size() -> None:
     assert metrics.names()[:6] == ("psnr", "mse", "ssim", "ms_ssim", "lpips_alex", "lpips_vgg")
-    assert [metrics.units(name) for name in ("psnr", "psnr_of_mean_mse", "theta_psnr", "ssim")] == ["dB", "dB", "dB", "1"]
-    assert [metrics.better(name) for name in ("psnr", "ssim", "mse", "lpips_vgg_up64")] == ["higher", "higher", "lower", "lower"]
+    assert [metrics.units(name) for name in ("psnr", "psnr_of_mean_mse", "theta_psnr", "ssim")] == [
+        "dB",
+        "dB",
+        "dB",
+        "1",
+    ]
+    assert [metrics.better(name) for name in ("psnr", "ssim", "mse", "lpips_vgg_up64")] == [
+        "higher",
+        "higher",
+        "lower",
+        "lower",
+    ]
     assert metrics.label("lpips_alex_up64") == "LPIPS (AlexNet), upsampled to 64 px"
     assert metrics.row_names(["psnr", "lpips_alex"], 32, 500) == ("psnr", "lpips_alex_up64")
     assert metrics.row_names(["psnr", "lpips_vgg"], 64, 64) == ("psnr", "lpips_vgg")
@@ -249,3 +265,21 @@ def test_names_need_neither_torch_nor_tensorflow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_third_parties_add_metrics_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("worst", f"{__name__}:WORST", metrics.GROUP)
+    monkeypatch.setattr(metrics, "entry_points", lambda group: EntryPoints([point]).select(group=group))
+    x = photographs(16, 16)
+    assert metrics.names()[-1] == "worst" and metrics.label("worst") == "largest error"
+    assert metrics.measure(["worst"], x, noisy(x))["worst"].tolist() == worst(x, noisy(x)).tolist()
+    monkeypatch.setitem(globals(), "WORST", worst)
+    with pytest.raises(SemlinkError, match="is not a"):
+        metrics.units("worst")
+
+
+def worst(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return (x - y).abs().amax((1, 2, 3))
+
+
+WORST = metrics.Metric(f"{__name__}:worst", "1", "lower", "largest error")

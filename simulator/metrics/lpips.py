@@ -1,9 +1,9 @@
 """LPIPS version 0.1 (Zhang et al., CVPR 2018): distance of unit-normalised deep features, weighted by learned heads.
 
 d(x, y) = sum over layers of mean over places of w . (f(x) - f(y))^2, f normalised over channels, w learned, backbone
-AlexNet or VGG-16. Pictures are `[batch, 3, H, W]` floats in [0, 1], converted to the backbone's scale inside; results are
-float32 `[batch]`, 0 for identical pictures, lower is better. Pictures whose smaller side is below 64 px are upsampled
-(bilinear) until it is 64, and `lpips_name` says so.
+AlexNet or VGG-16. Pictures are `[batch, 3, H, W]` floats in [0, 1], converted to the backbone's scale inside; results
+are float32 `[batch]`, 0 for identical pictures, lower is better. Pictures whose smaller side is below 64 px are
+upsampled (bilinear) until it is 64, and `lpips_name` says so.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PIXELS_AT_ONCE = 1 << 19
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution with ReLU, behind a max pool of side `pool` and stride 2 (0: none); `tap`: its output is compared."""
+    """A convolution with ReLU behind a max pool of side `pool`, stride 2 (0: none); `tap`: its output is compared."""
 
     channels: int
     kernel: int = 3
@@ -59,7 +59,7 @@ def lpips_vgg(x: Tensor, y: Tensor) -> Tensor:
 
 
 def lpips_loss(x: Tensor, y: Tensor, net: str = "vgg") -> Tensor:
-    """LPIPS `[batch]` of the whole batch at once, differentiable in x and y; values are not checked. net: alex or vgg."""
+    """LPIPS `[batch]`, differentiable in x and y, the whole batch at once, values unchecked. net: alex or vgg."""
     check_shapes(x, y)
     return _distance(x, y, net)
 

@@ -31,8 +31,8 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
 def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
     """MS-SSIM per image: cs at every scale, l at the coarsest, each to the power of its weight; negative cs count as 0.
 
-    Five scales where the smaller side has 176 px or more. Smaller pictures have `scales(side)`, those whose smaller side
-    holds the window, with the weights of these scaled to the sum 1; below 22 px that is SSIM cut at 0.
+    Five scales where the smaller side has 176 px or more; smaller pictures have the first `scales(side)`, those that hold
+    the window, so below 22 px this is SSIM cut at 0. Weights in use are scaled to the sum 1 (published: 1.0001).
     """
     x, y = checked(x, y)
     metric = partial(_ms_ssim, count=scales(min(x.shape[2:])))
@@ -63,7 +63,7 @@ def _compare(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Mean SSIM and mean cs per image and channel, `[batch, 3]`."""
     # Variances do not see the shift, and squares near zero lose fewer digits to cancellation.
     u, v = x - 0.5, y - 0.5
-    mu, mv, uu, vv, uv = _blur(torch.stack([u, v, u * u, v * v, u * v]))
+    mu, mv, uu, vv, uv = _blur(torch.cat([u, v, u * u, v * v, u * v], dim=1)).chunk(5, dim=1)
     structure = (2 * (uv - mu * mv) + C2) / (uu - mu * mu + vv - mv * mv + C2)
     mx, my = mu + 0.5, mv + 0.5
     luminance = (2 * mx * my + C1) / (mx * mx + my * my + C1)
@@ -71,12 +71,12 @@ def _compare(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _blur(maps: Tensor) -> Tensor:
-    """Gaussian means of `[..., H, W]` at all window places inside the picture."""
-    height, width = maps.shape[-2:]
-    rows, columns = (_gaussian(min(WINDOW, side), maps) for side in (height, width))
-    flat = functional.conv2d(maps.reshape(-1, 1, height, width), rows[None, None, :, None])
-    flat = functional.conv2d(flat, columns[None, None, None, :])
-    return flat.reshape(*maps.shape[:-2], *flat.shape[-2:])
+    """Gaussian means of `[batch, channels, H, W]` at all window places inside the picture."""
+    channels, height, width = maps.shape[1:]
+    rows, columns = (_gaussian(min(WINDOW, side), maps).expand(channels, 1, 1, -1) for side in (height, width))
+    # One group per channel is several times faster on a CPU than channels folded into the batch.
+    flat = functional.conv2d(maps, rows.mT.contiguous(), groups=channels)
+    return functional.conv2d(flat, columns.contiguous(), groups=channels)
 
 
 def _gaussian(taps: int, like: Tensor) -> Tensor:

@@ -1,0 +1,54 @@
+"""The separated baseline: image coder + CRC + 5G LDPC + QAM, filling exactly the same channel uses.
+
+The scheme is the one with the best expected PSNR at this channel and SNR (definitions.md), not a 10 % error rule.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from semlink.codecs._separated import SeparatedCodec
+from semlink.simulator.adaptation import success
+from semlink.simulator.framing import room
+from semlink.simulator.mcs import TABLE, Mcs, get
+from semlink.simulator.values import Session, Stream, Transmission, TxInfo
+
+
+class Digital(SeparatedCodec):
+    """Real codes at any rate and picture size.
+
+    source: "hevc" (intra, the BPG equivalent), "hevc444", "avif", "webp", "jpegxl", "jpeg2000" or "jpeg".
+    mcs: always this scheme (`semlink.simulator.mcs`) instead of the best expected one.
+    """
+
+    name = "digital"
+
+    def __init__(self, rho: float = 1 / 6, source: str = "hevc", mcs: str | None = None) -> None:
+        super().__init__(rho, source)
+        self.mcs = get(mcs) if mcs else None
+
+    def encode(self, images: Tensor, tx: TxInfo | None = None) -> Transmission:
+        """Pictures `[batch, 3, H, W]` to one bits stream; without link statistics the channel is taken for AWGN."""
+        height, width = images.shape[-2:]
+        uses = self.uses(height, width)
+        mcs = self.mcs or self.choose(tx, uses, height, width)
+        stream = Stream("picture", "bits", self.payloads(images, room(uses, mcs)), mcs=mcs.name, uses=uses)
+        return Transmission((stream,), Session(height, width))
+
+    def choose(self, tx: TxInfo | None, uses: int, height: int, width: int) -> Mcs:
+        """The scheme with the best expected PSNR."""
+        chances = chances_of(tx, uses)
+        return max(TABLE, key=lambda m: self.expected(chances[m.name], room(uses, m), height, width))
+
+
+def chances_of(tx: TxInfo | None, uses: int) -> dict[str, float]:
+    """Probability by scheme that a payload of `uses` symbols arrives; over AWGN when the transmitter knows only its SNR."""
+    if tx is not None and tx.statistics is not None:
+        return dict(tx.statistics.success)
+    snr_db = 10.0 if tx is None or tx.snr_db is None else float(np.min(tx.snr_db))
+    sinr = np.full((1, uses), 10 ** (snr_db / 10))
+    return {m.name: success(sinr, m) for m in TABLE}
+
+
+PLUGIN = Digital

@@ -1,0 +1,42 @@
+"""What an experiment says at its end: figures and tables from the rows file, where they are, and what failed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from semlink.simulator import plots, rows, statistics
+from semlink.simulator.store import picture_path
+
+if TYPE_CHECKING:
+    from semlink.simulator.sweep import Outcome
+
+
+def show(out: Path, metrics: Sequence[str] = ()) -> list[Path]:
+    """Draw the figures of `out`/rows.h5, print its tables and where everything is; returns the figures' paths.
+
+    metrics: names in rows to draw, or none for all that the sweep was asked for.
+    """
+    found = rows.read(out / "rows.h5")
+    lines = statistics.summarise(found)
+    chosen = tuple(metrics) or found.asked_metrics()
+    statistics.check_known(chosen, lines)
+    files = plots.draw(found, lines, chosen, out, partial(picture_path, out))
+    for metric in chosen:
+        print(statistics.table(lines, metric, found.variable(metric).units), end="\n\n")
+    left = [path for path in (out / "rows.h5", out / "summary.csv", out / "run.json") if path.exists()]
+    print("\n".join(["written:", *(f"  {path}" for path in (*left, *files))]))
+    return files
+
+
+def failures(outcome: Outcome) -> int:
+    """Exit code: 1, after a line for each failed condition on standard error, or 0 when there is none."""
+    if not outcome.failures:
+        return 0
+    print(f"error: {len(outcome.failures)} conditions failed; the same command tries them again", file=sys.stderr)
+    for condition, error in outcome.failures.items():
+        print(f"  {condition}: {error}", file=sys.stderr)
+    return 1

@@ -1,0 +1,19 @@
+"""Shared fixtures; frameworks are quiet and use few threads, so that tests can run side by side."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of real data, or a skip that says how to provide it."""
+    root = Path(os.environ.get("SEMLINK_DATA", ""))
+    if not os.environ.get("SEMLINK_DATA") or not root.is_dir():
+        pytest.skip("real data not found: point SEMLINK_DATA to a folder with cifar-10-batches-bin, kodak, ...")
+    return root

@@ -1,0 +1,86 @@
+"""Our own plug-ins pass the conformance tests that we publish."""
+
+import numpy as np
+import pytest
+import torch
+
+from semlink import channels, codecs
+from semlink.simulator import SemlinkError, Stream, check_channel, check_codec
+from semlink.simulator.checks import check_draws, smooth_pictures
+
+CHANNELS = [
+    ("awgn", {}),
+    ("rayleigh", {}),
+    ("rayleigh", {"coherence": "slot"}),
+    ("rayleigh", {"coherence": "symbol"}),
+    ("rician", {"k_db": 3.0}),
+    ("tdl", {"delay_spread": 300e-9, "speed": 30.0}),
+    ("tdl", {"model": "D"}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), CHANNELS, ids=str)
+def test_channels(name: str, settings: dict) -> None:
+    check_channel(channels.create(name, **settings))
+
+
+@pytest.mark.parametrize("model", ["A", "B", "C", "D", "E", "A30", "B100", "C300"])
+def test_every_tdl_model_draws_what_it_tells(model: str) -> None:
+    check_draws(channels.create("tdl", model=model, speed=20.0))
+
+
+@pytest.mark.parametrize("rho", [1 / 6, 1 / 12])
+@pytest.mark.parametrize("size", [(32, 32), (50, 61)], ids=str)
+@pytest.mark.parametrize("name", ["adjscc", "deepjscc"])
+def test_learned_codecs(name: str, size: tuple[int, int], rho: float) -> None:
+    check_codec(codecs.create(name, rho=rho), smooth_pictures(3, *size))
+
+
+@pytest.mark.parametrize("name", ["digital", "digital_capacity"])
+def test_digital_codecs(name: str) -> None:
+    check_codec(codecs.create(name, rho=1 / 6), smooth_pictures(3, 64, 50))
+
+
+def test_a_broken_codec_is_caught() -> None:
+    class TooLoud(codecs.registry.get("adjscc")):
+        def encode(self, images, tx=None):
+            sent = super().encode(images, tx)
+            return type(sent)((Stream("latent", "analog", 2 * sent.streams[0].payload),), sent.session)
+
+    with pytest.raises(AssertionError, match="mean power"):
+        check_codec(TooLoud())
+
+
+def test_a_channel_normalised_per_realisation_is_caught() -> None:
+    base = channels.registry.get("tdl")
+
+    class Flattered(base):
+        def draw(self, rng, images):
+            fade = super().draw(rng, images)
+            power = (np.abs(fade.response(0, 1)) ** 2).mean((1, 2, 3))
+            return type(fade)(fade.delays, fade.gains / np.sqrt(2 * power)[:, None, None].astype(np.float32), fade.doppler)
+
+    with pytest.raises(AssertionError, match="E|h|"):
+        check_channel(Flattered())
+
+
+def test_unknown_names_list_the_known_ones() -> None:
+    with pytest.raises(LookupError, match="adjscc, deepjscc, digital"):
+        codecs.create("jpeg9000")
+    with pytest.raises(LookupError, match="awgn, rayleigh, rician, tdl"):
+        channels.create("marsh")
+    with pytest.raises(TypeError, match="tdl.*colour"):
+        channels.create("tdl", colour="red")
+    with pytest.raises(ValueError, match="TDL model 'Z'"):
+        channels.create("tdl", model="Z")
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path) -> None:
+    pickle = tmp_path / "weights.pt"
+    torch.save({"a": torch.zeros(3)}, pickle)
+    with pytest.raises(SemlinkError, match="weights.pt: not a safetensors file"):
+        codecs.create("adjscc", weights=pickle).encode(smooth_pictures(1, 32, 32))
+    with pytest.raises(SemlinkError, match="no such weights"):
+        codecs.create("adjscc", weights=tmp_path / "none.safetensors").encode(smooth_pictures(1, 32, 32))
+    with pytest.raises(SemlinkError, match="not a multiple of 1/48"):
+        codecs.create("adjscc", rho=0.05)

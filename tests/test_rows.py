@@ -1,0 +1,114 @@
+"""Merging of records, and the HDF5 file against h5py and xarray."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from semlink.simulator import rows
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.rows import Rows, Variable
+from semlink.simulator.store import Condition, Identity, Record
+
+IDENTITY = Identity("d", 0, 32, "0")
+
+
+def record(codec="a", channel="awgn", snr=0.0, block=0, positions=(0, 1), error="", **values):
+    images = tuple(f"i{p}" for p in positions)
+    found = {} if error else {name: tuple(float(v) for v in column) for name, column in values.items()}
+    csi = "" if error else {"awgn": "perfect"}.get(channel, "ls")
+    return Record(IDENTITY, Condition(codec, 0.25, channel, snr), block, images, positions, ("psnr",), csi, found, {"mcs": "m"}, error)
+
+
+RAGGED = [
+    record(psnr=(1, 2), mse=(0.1, 0.2)),
+    record(block=1, positions=(2,), psnr=(3,), mse=(0.3,)),
+    record(codec="b", channel="tdl", snr=5.0, psnr=(7, 8), mse=(0.7, 0.8)),
+    record(codec="b", snr=5.0, error="ValueError: no"),
+]
+
+
+def made(records):
+    return Rows(rows.merge(records), {**rows.VARIABLES, "psnr": Variable("dB", "PSNR", "higher")}, {"seed": 0})
+
+
+def test_merge_joins_blocks_in_data_set_order():
+    late_first = [record(block=1, positions=(2,), psnr=(3,)), record(positions=(0, 3), psnr=(1, 4))]
+    (found,) = rows.merge(late_first)
+    assert found.images == ("i0", "i2", "i3") and found.positions == (0, 2, 3)
+    assert found.values["psnr"].tolist() == [1, 3, 4]
+
+
+def test_a_grown_block_counts_once_and_adds_its_metrics():
+    (found,) = rows.merge([record(positions=(0, 1, 2), psnr=(1, 2, 3)), record(psnr=(1, 2), ssim=(0.5, 0.6))])
+    assert found.values["psnr"].tolist() == [1, 2, 3]
+    assert np.isnan(found.values["ssim"][2]) and found.values["ssim"][:2].tolist() == [0.5, 0.6]
+
+
+def test_a_failure_marks_the_condition_until_it_succeeds():
+    good, bad = record(psnr=(1, 2)), record(block=1, positions=(2,), error="no")
+    assert rows.merge([good, bad])[0].error == "no"
+    assert rows.merge([good, bad, replace(bad, error="", values={"psnr": (3.0,)}, csi="perfect")])[0].error == ""
+
+
+def test_rows_come_back(tmp_path):
+    first = made(RAGGED)
+    rows.write(first, tmp_path / "rows.h5")
+    second = rows.read(tmp_path / "rows.h5")
+    assert [m.condition for m in second.measurements] == [m.condition for m in sorted(first.measurements, key=_axes)]
+    by_condition = {m.condition: m for m in second.measurements}
+    for m in first.measurements:
+        again = by_condition[m.condition]
+        assert (again.images, again.positions, again.error) == (m.images, m.positions, m.error)
+        assert {k: v.tolist() for k, v in again.values.items()} == {k: v.tolist() for k, v in m.values.items()}
+        assert again.notes == m.notes
+    assert second.variables["psnr"] == Variable("dB", "PSNR", "higher")
+
+
+def _axes(m):
+    return tuple(getattr(m.condition, name) for name in rows.AXES)
+
+
+def test_xarray_opens_the_file_with_names_units_and_gaps(tmp_path):
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    found = replace(made(RAGGED), attributes={"seed": 3, "configuration": json.dumps({"metrics": ["psnr"]})})
+    rows.write(found, tmp_path / "rows.h5")
+    with xarray.open_dataset(tmp_path / "rows.h5", engine="h5netcdf") as data:
+        assert data.psnr.dims == ("codec", "channel", "rho", "snr_db", "image")
+        assert data.psnr.sel(codec="a", channel="awgn", snr_db=0).squeeze("rho").values.tolist() == [1, 2, 3]
+        assert data.psnr.sel(codec="b", channel="tdl", snr_db=5.0).squeeze("rho").values[:2].tolist() == [7, 8]
+        assert int(data.psnr.notnull().sum()) == 5
+        assert data.psnr.attrs["units"] == "dB" and data.snr_db.attrs["units"] == "dB"
+        assert data.csi.sel(channel="tdl").item() == "ls" and data.csi.sel(channel="awgn").item() == "perfect"
+        assert int(data.failed.sum()) == 1
+        assert data.error.sel(codec="b", channel="awgn", snr_db=5.0).item() == "ValueError: no"
+        assert data.image_id.values.tolist() == ["i0", "i1", "i2"]
+        assert data.attrs["seed"] == 3 and json.loads(data.attrs["configuration"])["metrics"] == ["psnr"]
+
+
+def test_rows_in_which_everything_failed(tmp_path):
+    rows.write(made([record(error="no")]), tmp_path / "rows.h5")
+    (found,) = rows.read(tmp_path / "rows.h5").measurements
+    assert found.error == "no" and found.images == ()
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "other", "missing"])
+def test_a_damaged_file_is_named_with_the_remedy(tmp_path, damage):
+    import h5py
+
+    path = tmp_path / "rows.h5"
+    rows.write(made(RAGGED), path)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-200])
+    elif damage == "text":
+        path.write_text("not HDF5")
+    elif damage == "other":
+        with h5py.File(path, "w") as file:
+            file["x"] = [1, 2]
+    else:
+        path.unlink()
+    with pytest.raises(SemlinkError, match="rows.h5"):
+        rows.read(path)

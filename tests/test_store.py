@@ -1,0 +1,168 @@
+"""Block files survive kills, damage and full disks, and belong to one configuration."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.store import Condition, Identity, Record, Store, check_same, lock, slug, write_aside
+
+IDENTITY = Identity("kodak", 0, 32, "0.1.0", {"adjscc weights": "ab"})
+RECORD = Record(
+    IDENTITY,
+    Condition("adjscc", 1 / 12, "tdl:model=C,speed=30", -5.0),
+    3,
+    ("a", "b"),
+    (0, 7),
+    ("psnr",),
+    "ls",
+    {"psnr": (math.pi, 1e-300), "snr_realised_db": (-math.inf, 3.0)},
+    {"mcs": "header qpsk"},
+)
+
+
+def test_a_record_comes_back_exactly(tmp_path):
+    store = Store(tmp_path)
+    store.write(RECORD)
+    assert list(Store(tmp_path).records()) == [RECORD]
+
+
+def test_block_files_are_plain_json_with_a_checksum(tmp_path):
+    store = Store(tmp_path)
+    store.write(RECORD)
+    content = json.loads(store.path(RECORD).read_text())
+    assert len(content["sha256"]) == 64
+    assert content["record"]["condition"]["channel"] == "tdl:model=C,speed=30"
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, -1])
+def test_truncated_files_are_reported_once_and_left_out(tmp_path, length):
+    said = []
+    store = Store(tmp_path, said.append)
+    store.write(RECORD)
+    other = replace(RECORD, block=4)
+    store.write(other)
+    path = store.path(RECORD)
+    path.write_bytes(path.read_bytes()[:length])
+    assert list(store.records()) == [other]
+    assert list(store.records()) == [other]
+    assert len(said) == 1 and str(path) in said[0]
+
+
+def test_a_changed_digit_is_found(tmp_path):
+    said = []
+    store = Store(tmp_path, said.append)
+    store.write(RECORD)
+    path = store.path(RECORD)
+    text = path.read_text()
+    path.write_text(text.replace("3.141592653589793", "3.141592653589794"))
+    assert path.read_text() != text
+    assert list(store.records()) == [] and len(said) == 1
+
+
+@pytest.mark.parametrize("content", ["[]", "7", '{"sha256": "x"}', '{"sha256": "x", "record": 3}', "\x00\xff"])
+def test_foreign_files_are_reported_not_trusted(tmp_path, content):
+    said = []
+    store = Store(tmp_path, said.append)
+    store.write(RECORD)
+    store.path(RECORD).write_text(content)
+    assert list(store.records()) == [] and len(said) == 1
+
+
+def test_key_depends_on_everything_the_result_depends_on():
+    changes = [
+        {"identity": replace(IDENTITY, seed=1)},
+        {"identity": replace(IDENTITY, files={"adjscc weights": "cd"})},
+        {"condition": replace(RECORD.condition, snr_db=0.0)},
+        {"condition": replace(RECORD.condition, codec="adjscc:weights=x")},
+        {"block": 4},
+        {"images": ("a", "c")},
+        {"metrics": ("psnr", "ssim")},
+    ]
+    keys = {replace(RECORD, **change).key() for change in changes} | {RECORD.key()}
+    assert len(keys) == len(changes) + 1
+    assert replace(RECORD, values={}, csi="", error="x").key() == RECORD.key()
+
+
+@pytest.mark.parametrize(
+    ("mine", "said"),
+    [
+        (replace(IDENTITY, seed=1), "seed 0, now 1"),
+        (replace(IDENTITY, data="cifar10"), "data 'kodak', now 'cifar10'"),
+        (replace(IDENTITY, files={"adjscc weights": "new"}), "adjscc weights with other contents"),
+    ],
+)
+def test_other_configurations_are_named(mine, said):
+    with pytest.raises(SemlinkError, match=said):
+        check_same(mine, [RECORD], "out")
+
+
+def test_more_plug_in_files_are_no_difference():
+    check_same(replace(IDENTITY, files={"digital tables": "x"}), [RECORD], "out")
+
+
+def test_full_disk_keeps_what_is_there(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    store.write(RECORD)
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SemlinkError, match="No space left.*kept") as caught:
+        store.write(replace(RECORD, block=4))
+    assert "\n" not in str(caught.value)
+    assert list(store.records()) == [RECORD]
+    assert not list(tmp_path.rglob("*aside*"))
+
+
+def test_out_that_cannot_be_a_folder(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SemlinkError, match="cannot write"):
+        Store(tmp_path / "file" / "out")
+
+
+def test_write_aside_leaves_the_old_file_on_failure(tmp_path):
+    path = tmp_path / "rows.h5"
+    path.write_text("old")
+
+    def broken(aside):
+        aside.write_text("half")
+        raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        write_aside(path, broken)
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["rows.h5"]
+
+
+def test_clean_removes_half_written_files_only(tmp_path):
+    store = Store(tmp_path)
+    store.write(RECORD)
+    half = store.path(RECORD).with_name("000009-x.json.aside-123")
+    half.write_text("half")
+    store.clean()
+    assert not half.exists() and list(store.records()) == [RECORD]
+
+
+def test_a_second_run_is_kept_out_until_the_first_dies(tmp_path):
+    code = f"from semlink.simulator.store import lock; held = lock({str(tmp_path)!r}); print('held', flush=True); input()"
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout.readline() == b"held\n"
+    with pytest.raises(SemlinkError, match="another run"):
+        lock(tmp_path)
+    child.kill()
+    child.communicate()
+    assert lock(tmp_path) is not None
+
+
+def test_slugs_are_short_file_names():
+    assert slug("tdl:model=C,speed=30") == "tdl_model=C_speed=30"
+    long = {slug("a" * 300 + end) for end in "xy"}
+    assert len(long) == 2 and all(len(name) < 130 for name in long)

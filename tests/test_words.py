@@ -1,0 +1,32 @@
+"""Words such as `tdl:model=C,speed=30`."""
+
+import pytest
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.words import Word, parse
+
+
+def test_settings_get_their_types():
+    word = parse("tdl:model=C,speed=30,delay_spread=1e-7,los=true,k=none,x=-2.5")
+    assert word.name == "tdl"
+    settings = dict(word.settings)
+    assert settings == {"model": "C", "speed": 30, "delay_spread": 1e-7, "los": True, "k": None, "x": -2.5}
+    assert isinstance(settings["speed"], int)
+
+
+@pytest.mark.parametrize("text", ["awgn", "tdl:model=C,speed=30", "x:a=1e-07,b=true,c=none,d=hub/model:v1"])
+def test_canonical_words_stay_as_they_are(text):
+    assert str(parse(text)) == text and parse(str(parse(text))) == parse(text)
+
+
+def test_spelling_does_not_matter():
+    assert str(parse("tdl:speed=30.0,model=C")) == str(parse("tdl:model=C,speed=30"))
+
+
+def test_split_takes_the_links_settings():
+    assert parse("tdl:csi=ls,speed=3").split(("csi",)) == (Word("tdl", (("speed", 3),)), {"csi": "ls"})
+
+
+@pytest.mark.parametrize("text", ["", ":a=1", "tdl:", "tdl:model", "tdl:=3", "tdl:a=", "tdl:a=1,a=2"])
+def test_bad_words(text):
+    with pytest.raises(SemlinkError):
+        parse(text)
