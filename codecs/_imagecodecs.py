@@ -1,4 +1,4 @@
-"""Image source coders for the separated baseline, all behind one shape, and `fit`: the best quality within a byte budget.
+"""Image source coders for the separated baseline, and `fit`: the best quality within a byte budget.
 
 Height, width and the coder are session constants, so bytes that are equal for all pictures of a session are not sent:
 WebP's and AVIF's containers, JPEG 2000's main header, HEVC's parameter sets; the receiver puts them back.
@@ -10,14 +10,13 @@ import hashlib
 import io
 import math
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Callable
 
 import imagecodecs
 import numpy as np
 from PIL import Image
-
 from semlink.codecs import _hevc
 from semlink.simulator.errors import SemlinkError
 
@@ -77,7 +76,7 @@ def fit(source: SourceCoder, image: np.ndarray, max_bytes: int) -> tuple[bytes, 
 
 
 def _guess(log_ratio: dict[int, float], low: int, high: int) -> int:
-    """Next index to try, strictly between: log size is nearly linear in quality, so a secant step; each fifth bisects."""
+    """Next index to try, strictly between: log size is nearly linear, so a secant step; each fifth bisects."""
     nearest = sorted(log_ratio, key=lambda index: abs(log_ratio[index]))[:2]
     if len(nearest) < 2 or len(log_ratio) % 5 == 4:
         return (low + high) // 2
@@ -252,8 +251,8 @@ CODERS = {
         SourceCoder("avif", tuple(range(101)), _avif, _unavif),
         SourceCoder("jpegxl", tuple(range(73)), _jxl, _unjxl),
         *(
-            SourceCoder(name, _hevc.QUALITIES, partial(_hevc.encode, layout=layout), partial(_hevc.decode, layout=layout))
-            for name, layout in (("hevc", "yuv420p10le"), ("hevc444", "yuv444p10le"))
+            SourceCoder(name, _hevc.QUALITIES, partial(_hevc.encode, layout=kind), partial(_hevc.decode, layout=kind))
+            for name, kind in (("hevc", "yuv420p10le"), ("hevc444", "yuv444p10le"))
         ),
     )
 }

@@ -69,6 +69,10 @@ class LatentCodec:
         fit_weights(network, state, path)
         return network.eval().to(memory_format=torch.channels_last)
 
+    def new_network(self) -> nn.Module:
+        """A network of this codec's rate with random weights, for training."""
+        return self._build(planes=self.planes)
+
     def use(self, network: nn.Module) -> None:
         """Use this network for pictures of every size, e.g. one in training."""
         self.weights = self.weights or "network in memory"

@@ -27,7 +27,9 @@ from semlink.simulator.words import parse
 
 SNR_RANGE_DB = (-30.0, 60.0)
 _ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true", "GLOG_minloglevel": "3"}
-_NOISE = re.compile(rb"^(WARNING: All log messages before absl::InitializeLog|[IWE]0000 00:00:|\d{4}-\d\d-\d\d [^ ]+ [IWE] )")
+_NOISE = re.compile(
+    rb"^(WARNING: All log messages before absl::InitializeLog|[IWE]0000 00:00:|\d{4}-\d\d-\d\d [^ ]+ [IWE] )"
+)
 
 
 def read_rate(text: str) -> float:
@@ -106,7 +108,9 @@ def run(main: Callable[[AnyFlags], int], default: AnyFlags, arguments: Sequence[
 def read(default: AnyFlags, arguments: Sequence[str]) -> AnyFlags:
     """Flags from arguments; --help prints and exits. SemlinkError names unknown flags and lists the known ones."""
     kind = type(default)
-    flags, unknown = tyro.cli(kind, default=default, args=list(arguments), description=_help(kind), return_unknown_args=True)
+    flags, unknown = tyro.cli(
+        kind, default=default, args=list(arguments), description=_help(kind), return_unknown_args=True
+    )
     if unknown:
         known = " ".join(f"--{field.name.replace('_', '-')}" for field in fields(kind))
         what = "flag" if unknown[0].startswith("-") else "argument"

@@ -16,7 +16,19 @@ from semlink.simulator.store import Condition, Identity, Record, file_digest
 from semlink.simulator.words import parse
 
 BLOCK = 32  # images of a block and of one draw of fades: another number would be another experiment
-PACKAGES = ("semlink", "numpy", "torch", "tensorflow", "sionna", "h5py", "pillow", "scikit-image", "imagecodecs", "pillow-heif", "av")
+PACKAGES = (
+    "semlink",
+    "numpy",
+    "torch",
+    "tensorflow",
+    "sionna",
+    "h5py",
+    "pillow",
+    "scikit-image",
+    "imagecodecs",
+    "pillow-heif",
+    "av",
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Task:
-    """What one worker does at a time: one codec and rate on one block, under some conditions. wanted: records to fill."""
+    """What a worker does at a time: one codec and rate on one block under some conditions. wanted: records to fill."""
 
     block: Block
     wanted: tuple[Record, ...]
@@ -77,7 +89,9 @@ def blocks(images: Sequence[str], sizes: Sequence[tuple[int, int]], size: int = 
 
 def plan(sweep: Sweep, found: Sequence[Block], stored: Iterable[Record], identity: Identity) -> tuple[Task, ...]:
     """Tasks for everything that `stored` does not hold yet."""
-    kept = {(r.condition, r.block, len(r.images)) for r in stored if not r.error and set(sweep.metrics) <= set(r.metrics)}
+    kept = {
+        (r.condition, r.block, len(r.images)) for r in stored if not r.error and set(sweep.metrics) <= set(r.metrics)
+    }
     best: dict[tuple[Condition, int], int] = {}
     for condition, index, images in kept:
         best[condition, index] = max(images, best.get((condition, index), 0))
@@ -95,18 +109,22 @@ def check_images(found: Sequence[Block], stored: Iterable[Record], data: str) ->
     now = {block.index: block.images for block in found}
     for record in stored:
         if any(a != b for a, b in zip(record.images, now.get(record.block, ()))):
-            raise SemlinkError(f"{data} no longer holds the images that were measured (block {record.block}); choose another --out")
+            raise SemlinkError(
+                f"{data} no longer holds the images that were measured (block {record.block}); choose another --out"
+            )
 
 
 def identity_of(sweep: Sweep) -> Identity:
     """What all records of this sweep agree on."""
     data = os.path.normpath(sweep.data)
-    return Identity(data, sweep.seed, BLOCK, versions().get("semlink", ""), plugin_files((*sweep.codecs, *sweep.channels)))
+    return Identity(
+        data, sweep.seed, BLOCK, versions().get("semlink", ""), plugin_files((*sweep.codecs, *sweep.channels))
+    )
 
 
 def plugin_files(words: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of the files that plug-ins read: those named in settings, and shipped weights and tables, by `word path`."""
-    files = {}
+    """SHA-256 of the files that plug-ins read, those in settings and shipped weights and tables, by `word path`."""
+    files: dict[str, str] = {}
     for text in words:
         word = parse(text)
         files |= {f"{word} {value}": file_digest(value) for _, value in word.settings if _is_file(value)}
@@ -121,7 +139,11 @@ def _is_file(value: object) -> bool:
 def _shipped(name: str) -> list[Path]:
     """Weights and tables that come with a built-in codec: files named `name-...` or `name.suffix`."""
     spec = find_spec("semlink.codecs")
-    folders = [Path(place) / kind for place in spec.submodule_search_locations or () for kind in ("weights", "tables")] if spec else []
+    folders = (
+        [Path(place) / kind for place in spec.submodule_search_locations or () for kind in ("weights", "tables")]
+        if spec
+        else []
+    )
     return sorted(path for folder in folders for mark in "-." for path in folder.glob(f"{name}{mark}*"))
 
 

@@ -10,9 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from semlink.simulator.rows import Measurement, Rows, Variable
 from semlink.simulator.statistics import Line
 from semlink.simulator.store import Condition, slug, write_aside
+from semlink.simulator.words import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
 MARKERS = "osD^vPX*"
+DASHES = ("-", "--", ":", "-.")
 PANELS_A_ROW = 3
 Axis = Literal["snr_db", "rho_total"]
 
@@ -32,7 +36,9 @@ def curves(lines: Sequence[Line], metric: str, variable: Variable, x: Axis = "sn
     from matplotlib.figure import Figure
 
     chosen = [line for line in lines if line.metric == metric]
-    panels = sorted({(line.channel, line.csi) for line in chosen if line.csi} or {(line.channel, "") for line in chosen})
+    panels = sorted(
+        {(line.channel, line.csi) for line in chosen if line.csi} or {(line.channel, "") for line in chosen}
+    )
     names = sorted({_curve(line, x) for line in chosen})
     columns = max(1, min(PANELS_A_ROW, len(panels)))
     rows = max(1, math.ceil(len(panels) / columns))
@@ -40,17 +46,22 @@ def curves(lines: Sequence[Line], metric: str, variable: Variable, x: Axis = "sn
     grid = figure.subplots(rows, columns, sharey=True, sharex=True, squeeze=False)
     for axes, panel in zip(grid.flat, panels):
         _panel(axes, [line for line in chosen if line.channel == panel[0]], names, x)
-        axes.set_title(f"{panel[0]} (CSI {panel[1] or 'unknown'})", fontsize=10)
+        axes.set_title(f"{short(panel[0])} (CSI {panel[1] or 'unknown'})", fontsize=10)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
-    figure.supxlabel(_AXIS_LABELS[x], fontsize=10)
+    for axes in grid[-1]:
+        axes.set_xlabel(_AXIS_LABELS[x], fontsize=10)
     figure.supylabel(_y_label(metric, variable), fontsize=10)
     handles, labels = _legend(grid.flat[: len(panels)])
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, max(1, len(labels))), frameon=False, fontsize=9)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(3, max(1, len(labels))), frameon=False, fontsize=9
+    )
     return figure
 
 
-def strip(measurements: Sequence[Measurement], picture: Callable[[Condition | None], Path], channel: str) -> Figure | None:
+def strip(
+    measurements: Sequence[Measurement], picture: Callable[[Condition | None], Path], channel: str
+) -> Figure | None:
     """The first picture of the set as sent and as received over `channel`: a row per codec and rate, columns at the
     lowest, middle and highest SNR, captions with the picture's PSNR. None when no picture was kept."""
     from matplotlib.figure import Figure
@@ -62,9 +73,9 @@ def strip(measurements: Sequence[Measurement], picture: Callable[[Condition | No
     snrs = _low_mid_high(sorted({m.condition.snr_db for m in kept}))
     original = _pixels(picture(None))
     height = 2.2 * original.shape[0] / original.shape[1]
-    figure = Figure(figsize=(2.3 * (len(snrs) + 1), 0.7 + (height + 0.3) * len(names)), layout="constrained")
+    figure = Figure(figsize=(2.3 * (len(snrs) + 1), 0.6 + (height + 0.25) * len(names)), layout="constrained")
     grid = figure.add_gridspec(len(names), len(snrs) + 1)
-    _show(figure.add_subplot(grid[:, 0]), original, "original")
+    _show(figure.add_subplot(grid[0, 0]), original, "original")
     by_condition = {m.condition: m for m in kept}
     for row, (codec, rho) in enumerate(names):
         for column, snr in enumerate(snrs, start=1):
@@ -72,8 +83,8 @@ def strip(measurements: Sequence[Measurement], picture: Callable[[Condition | No
             found = by_condition.get(Condition(codec, rho, channel, snr))
             _show_received(axes, found, picture, f"{snr:g} dB SNR" if row == 0 else "")
             if column == 1:
-                axes.set_ylabel(f"{codec}\nrho {rho:.3g}", fontsize=9)
-    figure.suptitle(f"{channel} (CSI {kept[0].csi})", fontsize=10)
+                axes.set_ylabel(f"{short(codec)}\nrho {rho:.3g}", fontsize=9)
+    figure.suptitle(f"{short(channel)} (CSI {kept[0].csi})", fontsize=10)
     return figure
 
 
@@ -87,7 +98,9 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     return paths
 
 
-def draw(rows: Rows, lines: Sequence[Line], metrics: Sequence[str], out: Path, picture: Callable[[Condition | None], Path]) -> list[Path]:
+def draw(
+    rows: Rows, lines: Sequence[Line], metrics: Sequence[str], out: Path, picture: Callable[[Condition | None], Path]
+) -> list[Path]:
     """All figures of a sweep into `out`: a curve figure per metric, a strip per channel. Returns the files."""
     files: list[Path] = []
     for metric in metrics:
@@ -106,24 +119,41 @@ def _curve(line: Line, x: Axis) -> tuple[str, float]:
 
 
 def _panel(axes: Axes, lines: Sequence[Line], names: Sequence[tuple[str, float]], x: Axis) -> None:
-    for i, name in enumerate(names):
+    for name, style in _styles(names).items():
         points = sorted((line for line in lines if _curve(line, x) == name), key=lambda line: getattr(line, x))
         if points:
-            _draw_curve(axes, points, COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], _name(name, x), x)
+            _draw_curve(axes, points, style, _name(name, x), x)
+    measured = sorted({getattr(line, x) for line in lines})
+    if x == "snr_db" and len(measured) <= 12:
+        axes.set_xticks(measured)
     axes.grid(True, color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=9)
 
 
-def _draw_curve(axes: Axes, points: Sequence[Line], colour: str, marker: str, label: str, x: Axis) -> None:
+def _styles(names: Sequence[tuple[str, float]]) -> dict[tuple[str, float], dict[str, str]]:
+    """A colour and marker per codec, a dash per rate (or SNR)."""
+    codecs, seconds = (list(dict.fromkeys(sorted(part))) for part in zip(*names)) if names else ([], [])
+    return {
+        (codec, second): {
+            "color": COLOURS[codecs.index(codec) % len(COLOURS)],
+            "marker": MARKERS[codecs.index(codec) % len(MARKERS)],
+            "linestyle": DASHES[seconds.index(second) % len(DASHES)],
+        }
+        for codec, second in names
+    }
+
+
+def _draw_curve(axes: Axes, points: Sequence[Line], style: dict[str, str], label: str, x: Axis) -> None:
     at = [getattr(line, x) for line in points]
-    axes.plot(at, [line.mean for line in points], color=colour, marker=marker, markersize=5, linewidth=1.6, label=label)
+    axes.plot(at, [line.mean for line in points], **style, markersize=5, linewidth=1.6, label=label)
     low, high = [line.ci95_low for line in points], [line.ci95_high for line in points]
-    axes.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.fill_between(at, low, high, color=style["color"], alpha=0.12, linewidth=0)
 
 
 def _name(name: tuple[str, float], x: Axis) -> str:
-    return f"{name[0]}, rho {name[1]:.3g}" if x == "snr_db" else f"{name[0]}, {name[1]:g} dB"
+    return f"{short(name[0])}, " + (f"rho {name[1]:.3g}" if x == "snr_db" else f"{name[1]:g} dB")
 
 
 def _legend(panels: Sequence[Axes]) -> tuple[list[object], list[str]]:
@@ -141,15 +171,14 @@ def _low_mid_high(snrs: Sequence[float]) -> list[float]:
     return sorted({snrs[0], snrs[len(snrs) // 2], snrs[-1]})
 
 
-def _pixels(path: Path):  # noqa: ANN202 - numpy uint8 [H, W, 3], Pillow loads late
-    import numpy as np
+def _pixels(path: Path) -> np.ndarray:
     from PIL import Image
 
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
 
 
-def _show(axes: Axes, pixels: object, title: str) -> None:
+def _show(axes: Axes, pixels: np.ndarray, title: str) -> None:
     axes.imshow(pixels, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -157,7 +186,9 @@ def _show(axes: Axes, pixels: object, title: str) -> None:
     axes.set_title(title, fontsize=9)
 
 
-def _show_received(axes: Axes, found: Measurement | None, picture: Callable[[Condition | None], Path], title: str) -> None:
+def _show_received(
+    axes: Axes, found: Measurement | None, picture: Callable[[Condition | None], Path], title: str
+) -> None:
     if found is None:
         axes.set_axis_off()
         axes.set_title(title, fontsize=9)

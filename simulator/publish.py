@@ -33,10 +33,12 @@ def show(out: Path, metrics: Sequence[str] = ()) -> list[Path]:
 
 
 def failures(outcome: Outcome) -> int:
-    """Exit code: 1, after a line for each failed condition on standard error, or 0 when there is none."""
+    """Exit code: 1, after a line for each different error on standard error, or 0 when nothing failed."""
     if not outcome.failures:
         return 0
     print(f"error: {len(outcome.failures)} conditions failed; the same command tries them again", file=sys.stderr)
-    for condition, error in outcome.failures.items():
-        print(f"  {condition}: {error}", file=sys.stderr)
+    for error in dict.fromkeys(outcome.failures.values()):
+        first, *others = [condition for condition, found in outcome.failures.items() if found == error]
+        more = f" and {len(others)} more" if others else ""
+        print(f"  {first}{more}: {error}", file=sys.stderr)
     return 1

@@ -1,7 +1,7 @@
 """Rows: what a sweep measured, merged from block records and kept as one self-describing HDF5 file, `rows.h5`.
 
 Layout: per-image variables over the dimension scales (codec, channel, rho, snr_db, image), NaN where nothing was
-measured; `csi` (channel); `failed`, `error` and notes (codec, channel, rho, snr_db). Opens with xarray through h5netcdf.
+measured; `csi` (channel); `failed`, `error` and notes (codec, channel, rho, snr_db). Opens in xarray by h5netcdf.
 """
 
 from __future__ import annotations
@@ -97,7 +97,8 @@ def merge(records: Iterable[Record]) -> tuple[Measurement, ...]:
 
 def write(rows: Rows, path: Path) -> None:
     """`rows` as HDF5 at `path`, all or nothing."""
-    write_aside(path, lambda aside: _write(rows, aside))
+    image = _image(rows)
+    write_aside(path, lambda aside: aside.write_bytes(image))
 
 
 def read(path: Path) -> Rows:
@@ -110,7 +111,9 @@ def read(path: Path) -> Rows:
         with h5py.File(path) as file:
             return _read(file)
     except (OSError, KeyError, ValueError) as error:
-        raise SemlinkError(f"{path}: damaged, or not a rows file; give the experiment's command again to rebuild it") from error
+        raise SemlinkError(
+            f"{path}: damaged, or not a rows file; give the experiment's command again to rebuild it"
+        ) from error
 
 
 def _is(name: str, metric: str) -> bool:
@@ -139,10 +142,11 @@ def _notes(records: Sequence[Record]) -> dict[str, str]:
     return {name: "; ".join(sorted({r.notes[name] for r in records if name in r.notes})) for name in names}
 
 
-def _write(rows: Rows, path: Path) -> None:
+def _image(rows: Rows) -> bytes:
+    """The file's bytes, made in memory: the HDF5 library crashes when the disk is full."""
     import h5py
 
-    with h5py.File(path, "w") as file:
+    with h5py.File("rows.h5", "w", driver="core", backing_store=False) as file:
         for name, value in rows.attributes.items():
             file.attrs[name] = value
         axes = _axes(rows.measurements)
@@ -151,6 +155,8 @@ def _write(rows: Rows, path: Path) -> None:
         _write_texts(file, rows.measurements, axes)
         for name in sorted({name for m in rows.measurements for name in m.values}):
             _write_variable(file, name, rows, axes)
+        file.flush()
+        return file.id.get_file_image()
 
 
 def _axes(measurements: Sequence[Measurement]) -> dict[str, dict[Any, int]]:
@@ -204,7 +210,13 @@ def _write_texts(file: h5py.File, measurements: Sequence[Measurement], axes: Map
     texts = {name: {m.condition: m.notes.get(name, "") for m in measurements} for name in _note_names(measurements)}
     texts["error"] = {m.condition: m.error for m in measurements}
     _put(file, "image_id", np.array([ids[place] for place in axes["image"]], dtype=object), ("image",), "image")
-    _put(file, "csi", np.array([csi.get(name, "") for name in axes["channel"]], dtype=object), ("channel",), "channel state information")
+    _put(
+        file,
+        "csi",
+        np.array([csi.get(name, "") for name in axes["channel"]], dtype=object),
+        ("channel",),
+        "channel state information",
+    )
     failed = _grid(axes, {m.condition: int(bool(m.error)) for m in measurements}, 0, np.int8)
     _put(file, "failed", failed, AXES, "1 where the condition failed")
     for name, by_condition in texts.items():
@@ -215,7 +227,9 @@ def _note_names(measurements: Sequence[Measurement]) -> list[str]:
     return sorted({name for m in measurements for name in m.notes})
 
 
-def _grid(axes: Mapping[str, Mapping[Any, int]], by_condition: Mapping[Condition, Any], empty: Any, dtype: Any) -> np.ndarray:
+def _grid(
+    axes: Mapping[str, Mapping[Any, int]], by_condition: Mapping[Condition, Any], empty: Any, dtype: Any
+) -> np.ndarray:
     grid = np.full([len(axes[name]) for name in AXES], empty, dtype=dtype)
     for condition, value in by_condition.items():
         grid[_place(axes, condition)] = value
@@ -248,12 +262,18 @@ def _read(file: h5py.File) -> Rows:
     data = {name: file[name][()] for name in names}
     measured = np.any([np.isfinite(column) for column in data.values()], axis=0) if data else None
     measurements = tuple(_read_measurements(file, data, measured))
-    variables = {name: Variable(*(str(file[name].attrs.get(k, "")) for k in ("units", "long_name", "better"))) for name in names}
+    variables = {
+        name: Variable(*(str(file[name].attrs.get(k, "")) for k in ("units", "long_name", "better"))) for name in names
+    }
     return Rows(measurements, {**VARIABLES, **variables}, dict(file.attrs))
 
 
-def _read_measurements(file: h5py.File, data: Mapping[str, np.ndarray], measured: np.ndarray | None) -> Iterable[Measurement]:
-    coordinates = {name: _strings(file[name]) if file[name].dtype == object else file[name][()].tolist() for name in AXES}
+def _read_measurements(
+    file: h5py.File, data: Mapping[str, np.ndarray], measured: np.ndarray | None
+) -> Iterable[Measurement]:
+    coordinates = {
+        name: _strings(file[name]) if file[name].dtype == object else file[name][()].tolist() for name in AXES
+    }
     ids, csi, places = _strings(file["image_id"]), _strings(file["csi"]), file["image"][()]
     errors = file["error"].asstr()[()]
     notes = {n: d.asstr()[()] for n, d in file.items() if d.ndim == 4 and d.dtype == object and n != "error"}
@@ -271,4 +291,3 @@ def _read_measurements(file: h5py.File, data: Mapping[str, np.ndarray], measured
 
 def _strings(dataset: h5py.Dataset) -> list[str]:
     return [str(text) for text in dataset.asstr()[()]]
-

@@ -18,6 +18,7 @@ import numpy as np
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.rows import Measurement, Rows
 from semlink.simulator.store import write_aside
+from semlink.simulator.words import short
 
 NOT_SUMMARISED = ("mse", "uses_main", "uses_total", "rho_main", "rho_total", "blocks", "block_errors")
 
@@ -65,7 +66,7 @@ def mean_interval(values: np.ndarray) -> Interval:
 
 
 def psnr_of_mean_mse(mse: np.ndarray) -> Interval:
-    """-10 log10 of the mean of `[n]` MSEs (peak 1), in dB, its interval by the delta method; nothing when the mean is 0."""
+    """-10 log10 of the mean of `[n]` MSEs (peak 1), in dB, interval by the delta method; nothing when the mean is 0."""
     of_mse = mean_interval(mse)
     if of_mse.n == 0 or of_mse.mean <= 0:
         return NOTHING
@@ -82,7 +83,9 @@ def paired_difference(first: Measurement, second: Measurement, metric: str) -> I
     ours, theirs = (dict(zip(m.positions, m.values[metric])) for m in (first, second))
     common = sorted(ours.keys() & theirs.keys())
     if not common:
-        raise SemlinkError(f"{first.condition} and {second.condition} were measured on different images; nothing to pair")
+        raise SemlinkError(
+            f"{first.condition} and {second.condition} were measured on different images; nothing to pair"
+        )
     return mean_interval(np.array([ours[place] - theirs[place] for place in common]))
 
 
@@ -119,7 +122,7 @@ def table(lines: Sequence[Line], metric: str, units: str = "") -> str:
     snrs = sorted({line.snr_db for line in chosen})
     rows: dict[tuple[str, ...], dict[float, str]] = {}
     for line in chosen:
-        name = (line.channel, line.csi or "-", line.codec, f"{line.rho:.4g}")
+        name = (short(line.channel), line.csi or "-", short(line.codec), f"{line.rho:.4g}")
         rows.setdefault(name, {})[line.snr_db] = _cell(line)
     head = ("channel", "csi", "codec", "rho", *(f"{snr:g} dB" for snr in snrs))
     body = [(*name, *(cells.get(snr, "") for snr in snrs)) for name, cells in sorted(rows.items())]
@@ -133,9 +136,9 @@ def _lines(measurement: Measurement, metrics: Sequence[str]) -> list[Line]:
     c, values = measurement.condition, measurement.values
     failed = dict.fromkeys((*metrics, "psnr_of_mean_mse"), NOTHING)
     intervals = failed if measurement.error else _intervals(values, metrics)
-    rates = [float(values[name].mean()) if name in values else math.nan for name in ("rho_main", "rho_total")]
+    main, total = (float(values[name].mean()) if name in values else math.nan for name in ("rho_main", "rho_total"))
     return [
-        Line(c.codec, c.channel, measurement.csi, c.snr_db, *rates, name, i.mean, i.low, i.high, i.n, c.rho)
+        Line(c.codec, c.channel, measurement.csi, c.snr_db, main, total, name, i.mean, i.low, i.high, i.n, c.rho)
         for name, i in intervals.items()
     ]
 
@@ -171,7 +174,10 @@ def _cell(line: Line) -> str:
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     left = 4  # columns of names; the numbers that follow are set to the right
-    return ["  ".join(_pad(cell, width, i < left) for i, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in rows]
+    return [
+        "  ".join(_pad(cell, width, i < left) for i, (cell, width) in enumerate(zip(row, widths))).rstrip()
+        for row in rows
+    ]
 
 
 def _pad(cell: str, width: int, left: bool) -> str:

@@ -23,7 +23,7 @@ _ASIDE = ".aside"
 
 @dataclass(frozen=True, order=True)
 class Condition:
-    """What one curve point is measured under. codec and channel are canonical words; rho is the asked rate, snr_db in dB."""
+    """What a curve point is measured under. codec and channel are canonical words; rho is the asked rate; SNR in dB."""
 
     codec: str
     rho: float
@@ -50,7 +50,9 @@ class Identity:
 
     def differences(self, other: Identity) -> list[str]:
         """One phrase for each thing in which `other` (what is stored) differs from this."""
-        names = [name for name in ("data", "seed", "block_size", "semlink") if getattr(self, name) != getattr(other, name)]
+        names = [
+            name for name in ("data", "seed", "block_size", "semlink") if getattr(self, name) != getattr(other, name)
+        ]
         found = [f"{name} {getattr(other, name)!r}, now {getattr(self, name)!r}" for name in names]
         changed = [name for name in self.files if other.files.get(name, self.files[name]) != self.files[name]]
         return found + [f"{name} with other contents" for name in sorted(changed)]
@@ -60,7 +62,8 @@ class Identity:
 class Record:
     """One condition on one block. images and positions: id and place in the data set of each image.
 
-    values: one number per image and variable. error: why the condition failed, else empty. notes: text for the rows, such as the MCS.
+    values: one number per image and variable. error: why the condition failed, else empty. notes: text for the
+    rows, such as the MCS.
     """
 
     identity: Identity
@@ -135,7 +138,9 @@ def check_same(identity: Identity, records: Iterable[Record], out: str | Path) -
     for record in records:
         found = identity.differences(record.identity)
         if found:
-            raise SemlinkError(f"{out} holds results of another configuration ({'; '.join(found)}); choose another --out")
+            raise SemlinkError(
+                f"{out} holds results of another configuration ({'; '.join(found)}); choose another --out"
+            )
 
 
 def lock(out: str | Path) -> object:
@@ -155,7 +160,7 @@ def lock(out: str | Path) -> object:
 
 
 def write_aside(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` make a file beside `path`, sync it and rename it to `path`: readers see the old file or the whole new one."""
+    """Let `write` make a file beside `path`, sync it and rename it: readers see the old file or the whole new one."""
     aside = path.with_name(f"{path.name}{_ASIDE}-{os.getpid()}")
     with _mended(path):
         try:

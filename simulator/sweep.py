@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -57,8 +57,8 @@ def run(
 ) -> Outcome:
     """Measure what `out` does not hold yet and publish everything that it holds.
 
-    parts: where codecs, links, data and metrics come from. SemlinkError when `out` cannot be written, is in use, or holds results of another
-    configuration. Conditions that fail are in the outcome.
+    parts: where codecs, links, data and metrics come from. SemlinkError when `out` cannot be written, is
+    in use, or holds results of another configuration. Conditions that fail are in the outcome.
     """
     started = time.monotonic()
     for name in sweep.metrics:

@@ -136,7 +136,10 @@ class Trainer:
             raise SemlinkError(f"{self.folder}: holds the checkpoint of another network; choose another --out") from error
         self.average.load_state_dict(state["average"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"]):
+            rates = [group["initial_lr"] for group in optimizer.param_groups]
             optimizer.load_state_dict(saved)
+            for group, rate in zip(optimizer.param_groups, rates):
+                group["initial_lr"] = rate  # the recipe's, which may have changed
         self.step, self.seconds = state["step"], state["seconds"]
 
 

@@ -131,7 +131,9 @@ class Encodings:
 
     def get(self, condition: Condition, link: AnyLink) -> tuple[Transmission, float]:
         """The transmission for a condition and its encoding time in seconds per image."""
-        key = {"nothing": (), "snr": (condition.snr_db,), "link": (condition.snr_db, condition.channel)}[self._codec.encodes_on]
+        key = {"nothing": (), "snr": (condition.snr_db,), "link": (condition.snr_db, condition.channel)}[
+            self._codec.encodes_on
+        ]
         if self._last is None or key != self._key:
             tx = self._tx(condition, link)
             start = time.perf_counter()
@@ -176,11 +178,19 @@ def trial(wanted: Record, images: Tensor, encodings: Encodings, bench: Bench) ->
     values = quality(wanted, images, received, bench.parts.measure)
     values |= radio(result.report, transmission.streams[0].name, images[0].numel(), len(images))
     values |= {"encode_s": [encode_s] * len(images), "decode_s": [decode_s] * len(images)}
-    notes = {"mcs": ", ".join(f"{name} {scheme}" for name, scheme in result.report.mcs.items())} if result.report.mcs else {}
-    return replace(wanted, csi=link.csi, values={name: tuple(column) for name, column in values.items()}, notes=notes), received
+    notes = (
+        {"mcs": ", ".join(f"{name} {scheme}" for name, scheme in result.report.mcs.items())}
+        if result.report.mcs
+        else {}
+    )
+    return replace(
+        wanted, csi=link.csi, values={name: tuple(column) for name, column in values.items()}, notes=notes
+    ), received
 
 
-def quality(wanted: Record, images: Tensor, received: Tensor, measure: Callable[..., Mapping[str, Tensor]]) -> dict[str, list[float]]:
+def quality(
+    wanted: Record, images: Tensor, received: Tensor, measure: Callable[..., Mapping[str, Tensor]]
+) -> dict[str, list[float]]:
     """Metrics and MSE per image. ValueError when shapes differ or a number is not finite."""
     import torch
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 
 from semlink.simulator.errors import SemlinkError
@@ -30,7 +32,7 @@ class Word:
 
 
 def parse(text: str) -> Word:
-    """`name` or `name:key=value,key=value`; numbers, true, false and none are read as such, all else as text.
+    """`name` or `name:key=value,key=value`; finite numbers, true, false and none are read as such, all else as text.
 
     Raises SemlinkError when the text has another form or names a key twice.
     """
@@ -44,14 +46,20 @@ def parse(text: str) -> Word:
     return Word(name, tuple(sorted((key, _value(value)) for key, _, value in pairs)))
 
 
+def short(text: str) -> str:
+    """A word for figures and tables: files in its settings without their folders."""
+    return re.sub(r"=[^,]*/(?=[^,/])", "=", text)
+
+
 def _value(text: str) -> Setting:
     if text.lower() in _CONSTANTS:
         return _CONSTANTS[text.lower()]
     for number in (int, float):
         try:
-            return number(text)
+            value = number(text)
         except ValueError:
             continue
+        return value if math.isfinite(value) else text
     return text
 
 

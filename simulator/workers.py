@@ -19,16 +19,19 @@ Result = TypeVar("Result")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
-def run(prepare: Callable[[], Callable[[Task], Iterable[Result]]], tasks: Sequence[Task], workers: int = 1) -> Iterator[Result]:
+def run(
+    prepare: Callable[[], Callable[[Task], Iterable[Result]]], tasks: Sequence[Task], workers: int = 1
+) -> Iterator[Result]:
     """All results of all tasks, as they come. `prepare()` is called once per process and returns what performs a task.
 
     workers > 1: spawned processes share the tasks; then `prepare`, tasks and results must pickle and the order of the
     results is free. The first exception of a task ends the run. SemlinkError when a worker dies.
     """
     if min(workers, len(tasks)) <= 1:
-        perform = prepare() if tasks else list
-        for task in tasks:
-            yield from perform(task)
+        if tasks:
+            perform = prepare()
+            for task in tasks:
+                yield from perform(task)
     else:
         yield from _spawned(prepare, tasks, min(workers, len(tasks)))
 
@@ -39,7 +42,9 @@ def _spawned(prepare: Callable[[], Any], tasks: Sequence[Any], workers: int) -> 
     for task in (*tasks, *[None] * workers):
         todo.put(task)
     threads = max(1, (os.cpu_count() or 1) // workers)
-    processes = [context.Process(target=_serve, args=(prepare, todo, events, threads), daemon=True) for _ in range(workers)]
+    processes = [
+        context.Process(target=_serve, args=(prepare, todo, events, threads), daemon=True) for _ in range(workers)
+    ]
     try:
         for process in processes:
             process.start()

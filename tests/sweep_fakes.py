@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -53,7 +54,7 @@ class FakeData:
 class FakeCodec:
     """Sends pixels as they are, after recording what it was told. `fails` makes it raise, return NaN or die."""
 
-    calls: list = []
+    calls: ClassVar[list] = []
 
     def __init__(self, rho, encodes_on="nothing", fails="", pause=0.0):
         self.rho, self.encodes_on, self.fails, self.pause = rho, encodes_on, fails, pause
@@ -65,7 +66,7 @@ class FakeCodec:
         if self.fails == "die":
             os._exit(9)
         time.sleep(self.pause)
-        batch, _, height, width = images.shape
+        height, width = images.shape[-2:]
         flat = images.flatten(1)
         symbols = torch.complex(flat[:, ::2], flat[:, 1::2])
         return Transmission((Stream("pixels", "analog", symbols),), Session(height, width))
@@ -93,13 +94,19 @@ class FakeLink:
         x = transmission.streams[0].payload
         n = len(x)
         gain = torch.rand(32, generator=generator("fade", seed, self.channel, block))[:n, None] + 0.5
-        noise = torch.randn(32, *x.shape[1:], dtype=x.dtype, generator=generator("noise", seed, self.channel, block, snr_db))[:n]
+        noise = torch.randn(
+            32, *x.shape[1:], dtype=x.dtype, generator=generator("noise", seed, self.channel, block, snr_db)
+        )[:n]
         received = x + noise * 10 ** (-snr_db / 20) / gain
-        reception = Reception((ReceivedStream("pixels", "analog", received, torch.ones(x.shape)),), transmission.session)
+        reception = Reception(
+            (ReceivedStream("pixels", "analog", received, torch.ones(x.shape)),), transmission.session
+        )
         uses = {"pixels": (x.shape[1],) * n, "header": (2,) * n}
         same = (float(snr_db),) * n
         fade = tuple((20 * gain[:, 0].log10() + snr_db).tolist())
-        return LinkResult(reception, LinkReport(uses, 100, 1e-3, same, fade, same, {"header": "qpsk"}, (2,) * n, (1,) * n))
+        return LinkResult(
+            reception, LinkReport(uses, 100, 1e-3, same, fade, same, {"header": "qpsk"}, (2,) * n, (1,) * n)
+        )
 
 
 def fake_data(data, limit):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from semlink.simulator import rows
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.rows import Rows, Variable
@@ -19,7 +20,18 @@ def record(codec="a", channel="awgn", snr=0.0, block=0, positions=(0, 1), error=
     images = tuple(f"i{p}" for p in positions)
     found = {} if error else {name: tuple(float(v) for v in column) for name, column in values.items()}
     csi = "" if error else {"awgn": "perfect"}.get(channel, "ls")
-    return Record(IDENTITY, Condition(codec, 0.25, channel, snr), block, images, positions, ("psnr",), csi, found, {"mcs": "m"}, error)
+    return Record(
+        IDENTITY,
+        Condition(codec, 0.25, channel, snr),
+        block,
+        images,
+        positions,
+        ("psnr",),
+        csi,
+        found,
+        {"mcs": "m"},
+        error,
+    )
 
 
 RAGGED = [

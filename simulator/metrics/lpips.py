@@ -23,7 +23,7 @@ from semlink.simulator.metrics._pictures import by_parts, check_shapes, checked
 
 SMALLEST = 64
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # on inputs in [-1, 1]
-PIXELS_AT_ONCE = 1 << 19
+PIXELS_AT_ONCE = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ def _prepared(x: Tensor) -> Tensor:
     if size != tuple(x.shape[2:]):
         x = functional.interpolate(x, size, mode="bilinear", align_corners=False)
     shift, scale = (torch.tensor(values, device=x.device)[:, None, None] for values in (SHIFT, SCALE))
-    return (2 * x.float() - 1 - shift) / scale
+    # Convolutions take a quarter less time on a CPU with channels last.
+    return ((2 * x.float() - 1 - shift) / scale).contiguous(memory_format=torch.channels_last)
 
 
 def _working_size(height: int, width: int) -> tuple[int, int]:

@@ -31,8 +31,8 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
 def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
     """MS-SSIM per image: cs at every scale, l at the coarsest, each to the power of its weight; negative cs count as 0.
 
-    Five scales where the smaller side has 176 px or more; smaller pictures have the first `scales(side)`, those that hold
-    the window, so below 22 px this is SSIM cut at 0. Weights in use are scaled to the sum 1 (published: 1.0001).
+    Five scales where the smaller side has 176 px or more; smaller pictures have the first `scales(side)`, those that
+    hold the window, so below 22 px this is SSIM cut at 0. Weights in use are scaled to the sum 1 (published: 1.0001).
     """
     x, y = checked(x, y)
     metric = partial(_ms_ssim, count=scales(min(x.shape[2:])))

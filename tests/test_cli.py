@@ -1,0 +1,185 @@
+"""The shared command line: flags, early one-line errors, quiet and quick --help."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from semlink.simulator import cli
+from semlink.simulator.errors import SemlinkError
+
+ROOT = Path(__file__).parents[1]
+EXPERIMENTS = [ROOT / "experiments" / name for name in ("snr_sweep.py", "redraw.py")]
+HEAVY = ("torch", "tensorflow", "sionna", "matplotlib", "h5py", "scipy")
+
+
+@dataclass(frozen=True)
+class Question(cli.Flags):
+    """A question."""
+
+    steps: int = 3
+    """Steps."""
+
+
+DEFAULT = Question(out=Path("results/q"), codecs=("adjscc", "deepjscc"))
+
+
+def outcome(capsys, *arguments, main=lambda flags: 0):
+    code = cli.run(main, DEFAULT, arguments)
+    return code, capsys.readouterr().err
+
+
+def test_flags_are_typed_and_negative_snrs_parse():
+    words = "--codecs adjscc --channels awgn tdl:model=C,speed=30 --snr -5 0 -.5 -1e1 15 --rho 0.1667 1/12 --data kodak"
+    flags = cli.read(
+        DEFAULT, [*words.split(), "--limit", "24", "--out", "results/mine", "--workers", "2", "--steps", "4"]
+    )
+    assert flags.snr == (-5.0, 0.0, -0.5, -10.0, 15.0) and flags.channels == ("awgn", "tdl:model=C,speed=30")
+    assert flags.rho == (1 / 6, 1 / 12) and flags.limit == 24 and flags.out == Path("results/mine")
+    assert (flags.workers, flags.steps, flags.seed, flags.codecs) == (2, 4, 0, ("adjscc",))
+
+
+def test_defaults_are_the_experiments():
+    assert cli.read(DEFAULT, []) == DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1/12", 1 / 12), ("0.0833", 1 / 12), ("0.08333", 1 / 12), ("0.1667", 1 / 6)]
+)
+def test_rounded_rates_mean_what_they_round(text, value):
+    assert cli.read_rate(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0.1", 0.1), ("0.083", 0.083), ("0.3", 0.3), ("1", 1.0), ("2", 2.0), ("0.07", 0.07)]
+)
+def test_other_rates_stay_as_they_are(text, value):
+    assert cli.read_rate(text) == pytest.approx(value, abs=1e-12)
+
+
+@pytest.mark.parametrize("text", ["x", "1/0", "nan", ""])
+def test_no_rate(text):
+    with pytest.raises(ValueError, match="rate"):
+        cli.read_rate(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--codecs nosuch", "unknown codec 'nosuch'; known: adjscc, deepjscc"),
+        ("--channels tdl moon", "unknown channel 'moon'; known: awgn"),
+        ("--channels tdl:model", "cannot read 'tdl:model'"),
+        ("--colour red", "unknown flag '--colour'; known flags: --out --data --limit"),
+        ("extra", "unknown argument 'extra'"),
+        ("--snr 0 nan", "--snr nan"),
+        ("--snr 61", "between -30 and 60"),
+        ("--snr -inf", "--snr -inf"),
+        ("--rho 0", "--rho 0"),
+        ("--rho -1", "--rho -1"),
+        ("--limit 0", "--limit 0"),
+        ("--workers 0", "--workers 0"),
+        ("--seed -1", "--seed -1"),
+        ("--codecs", "--codecs needs at least one"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(capsys, arguments, said):
+    code, error = outcome(capsys, *arguments.split(), main=lambda flags: pytest.fail("must not run"))
+    assert code == 2 and said in error
+    assert error.startswith("error: ") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (SemlinkError("file x:\n broken"), 2, "error: file x: broken\n"),
+        (PermissionError(13, "Permission denied", "out"), 2, "error: Permission denied: out\n"),
+        (KeyboardInterrupt(), 130, "same command"),
+    ],
+)
+def test_errors_become_exit_codes(capsys, raised, code, said):
+    def main(flags):
+        raise raised
+
+    found, error = outcome(capsys, main=main)
+    assert found == code and said in error and error.count("\n") == 1
+
+
+def test_mistakes_of_ours_keep_their_traceback():
+    def main(flags):
+        return {}["nothing"]
+
+    with pytest.raises(KeyError):
+        cli.run(main, DEFAULT, [])
+
+
+def test_exit_code_of_main_is_passed_on(capsys):
+    assert outcome(capsys, main=lambda flags: 1)[0] == 1
+
+
+def test_the_sweep_has_what_the_flags_said():
+    flags = replace(DEFAULT, codecs=("a", "a"), snr=(0.0, 5.0, 0.0), seed=3, limit=2)
+    found = cli.sweep_of(flags, ("psnr", "psnr"))
+    assert (found.codecs, found.snr_db, found.metrics, found.seed, found.limit) == (("a",), (0.0, 5.0), ("psnr",), 3, 2)
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_help_is_quick_and_loads_nothing_heavy(path):
+    code = f"import runpy, sys; sys.argv = [{str(path)!r}, '--help']\n"
+    code += "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    code += f"except SystemExit as stop: print('LOADED', [m for m in {HEAVY!r} if m in sys.modules], stop.code)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "LOADED [] 0" in shown and "--out" in shown
+    seconds = min(_user_seconds([sys.executable, str(path), "--help"]) for _ in range(3))
+    assert seconds < 1, f"{path.name} --help took {seconds:.2f} s of processor time"
+
+
+def _user_seconds(command):
+    before = os.times()
+    subprocess.run(command, capture_output=True, check=True)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def test_help_lists_what_is_known():
+    shown = subprocess.run(
+        [sys.executable, str(EXPERIMENTS[0]), "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "Known codecs: adjscc" in shown and "rayleigh" in shown and "Es/N0" in shown
+
+
+def test_unknown_codec_from_the_shell():
+    command = [sys.executable, str(EXPERIMENTS[0]), "--codecs", "nosuch"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 2 and found.stdout == ""
+    assert found.stderr.startswith("error: unknown codec 'nosuch'; known: adjscc") and found.stderr.count("\n") == 1
+
+
+def test_framework_noise_is_dropped_and_other_output_is_not():
+    code = """
+import os, subprocess, sys
+from semlink.simulator import cli
+cli.silence()
+os.write(2, b"E0000 00:00:1795249779.955996    4189 cuda_dnn.cc:8579] Unable to register cuDNN factory\\n")
+os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\\n")
+os.write(2, b"terminate called after an error\\n")
+subprocess.run([sys.executable, "-c", "import os; os.write(2, b'W0000 00:00:1 child] noise\\\\nchild speaks\\\\n')"])
+print("python speaks", file=sys.stderr)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert sorted(found.stderr.splitlines()) == ["child speaks", "python speaks", "terminate called after an error"]
+
+
+def test_tensorflow_and_xla_are_quiet():
+    code = """
+from semlink.simulator import cli
+cli.silence()
+import tensorflow as tf
+tf.function(lambda x: 2 * x, jit_compile=True)(tf.ones(2))
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stderr == ""
