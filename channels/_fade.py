@@ -62,12 +62,12 @@ class RayFade(Fade):
         return len(self.gains)
 
     def at(self, images: np.ndarray, slots: np.ndarray, grid: Grid) -> np.ndarray:
-        turns = self.doppler[images] * (slots * grid.slot_time)[:, None, None]
-        rays = self.gains[images] * unit_phasor(turns)
-        rotation = unit_phasor(self.doppler[images] * grid.symbol_time)
+        doppler, gains = (np.ascontiguousarray(np.moveaxis(v[images], 2, 0)) for v in (self.doppler, self.gains))
+        rays = gains * unit_phasor(doppler * (slots * grid.slot_time)[:, None])
+        rotation = unit_phasor(doppler * grid.symbol_time)
         paths = np.empty((len(images), grid.symbols, len(self.delays)), np.complex64)
         for symbol in range(grid.symbols):
-            paths[:, symbol] = rays.sum(-1)
+            paths[:, symbol] = rays.sum(0)  # rays first: sums run over long rows
             rays *= rotation
         return paths @ unit_phasor(-self.delays[:, None] * grid.frequencies())
 

@@ -17,30 +17,36 @@ from scipy.special import erfc
 
 from semlink.simulator import framing
 from semlink.simulator.mcs import TABLE, Mcs
+from semlink.simulator.payloads import interleaver
 from semlink.simulator.rng import key
 from semlink.simulator.values import LinkStatistics
 
 if TYPE_CHECKING:
     from semlink.simulator.link import Link
 
-FADES = 64
+FADES = (64, 512)  # images sampled: the more, the fewer slots each takes
 GRID_DB = np.arange(-20.0, 45.0, 0.25)  # SNRs at which the mutual information is tabulated
 
 
 def link_statistics(link: Link, snr_db: float, uses: int) -> LinkStatistics:
-    """Sample `a` over FADES images and map it to success probabilities of every scheme."""
-    a = link.reliability(snr_db, uses, FADES, seed=key("adaptation") >> 33).astype(np.float64)
+    """Sample `a` over images and map it to success probabilities of every scheme."""
+    fades = int(np.clip(4096 // link.grid.slots(uses), *FADES))
+    a = link.reliability(snr_db, uses, fades, seed=key("adaptation") >> 33).astype(np.float64)
     sinr = a / np.maximum(1 - a, 1e-9)
     information = np.log2(1 + sinr).mean(1)
     return LinkStatistics(uses, tuple(information.tolist()), {m.name: success(sinr, m) for m in TABLE})
 
 
 def success(sinr: np.ndarray, mcs: Mcs) -> float:
-    """Probability that every block of a payload arrives, averaged over images; sinr linear `[images, uses]`."""
+    """Probability that every block of a payload arrives, averaged over images; sinr linear `[images, uses]`.
+
+    0 for a scheme without a block that fits, or whose error rates were not measured.
+    """
     blocks = framing.blocks_in(sinr.shape[1], mcs)
-    if not blocks:
+    if not blocks or mcs.name not in _table():
         return 0.0
     edges = np.cumsum([0, *blocks[:-1]])
+    sinr = sinr[:, interleaver(sinr.shape[1])]
     bits = np.interp(10 * np.log10(np.maximum(sinr, 1e-9)), GRID_DB, mutual_information(mcs.order))
     mean = np.add.reduceat(bits[:, : sum(blocks)], edges, axis=1) / np.asarray(blocks)
     effective = np.interp(mean, mutual_information(mcs.order), GRID_DB)

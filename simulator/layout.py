@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Sequence
 
 import numpy as np
@@ -19,6 +20,14 @@ class Layout:
     counts: np.ndarray
     total: int
 
+    def span(self, stream: int) -> slice | None:
+        """The symbols of a stream when they are the same in every image, else None."""
+        upto = self.counts[: stream + 1]
+        if (upto != upto[:, :1]).any():
+            return None
+        start = int(upto[:-1, 0].sum())
+        return slice(start, start + int(upto[-1, 0]))
+
     def places(self, stream: int) -> tuple[Tensor, Tensor]:
         """Image and symbol index of every symbol of a stream, image by image."""
         counts = self.counts[stream]
@@ -30,13 +39,25 @@ class Layout:
 
 def place(values: Sequence[Tensor], layout: Layout) -> Tensor:
     """Stream symbols (flat, image by image) and filler on the slots: complex64 `[images, total]`, differentiable."""
-    buffer = filler(layout.total).repeat(layout.counts.shape[1], 1)
+    images = layout.counts.shape[1]
+    rest = filler(layout.total)
+    spans = [layout.span(stream) for stream in range(len(values))]
+    if all(spans):
+        parts = [flat.reshape(images, -1) for flat in values]
+        return torch.cat([*parts, rest[spans[-1].stop :].expand(images, -1).to(parts[0].device)], dim=1)
+    buffer = rest.repeat(images, 1)
     for stream, flat in enumerate(values):
-        images, symbols = layout.places(stream)
-        buffer = buffer.index_put((images, symbols), flat.to(buffer.device))
+        buffer = buffer.index_put(layout.places(stream), flat.to(buffer.device))
     return buffer
 
 
+def take(buffer: Tensor, layout: Layout, stream: int) -> Tensor:
+    """The symbols of one stream from `[images, total]`, flat, image by image."""
+    span = layout.span(stream)
+    return buffer[:, span].flatten() if span else buffer[layout.places(stream)]
+
+
+@lru_cache(maxsize=8)
 def filler(count: int) -> Tensor:
     """Unit-power QPSK, the same in every image: complex64 `[count]`."""
     turns = generator("filler").integers(4, size=count)

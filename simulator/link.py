@@ -51,8 +51,8 @@ class Link:
             raise SemlinkError('gains that change with every symbol cannot be estimated from pilots: use csi="perfect"')
 
     def __call__(self, transmission: Transmission, snr_db: float | Sequence[float], seed: int = 0, first_image: int = 0) -> Reception:
-        """What the receiver gets; see `run`."""
-        return self.run(transmission, snr_db, seed, first_image).reception
+        """What the receiver gets; see `run`, which reports measurements too."""
+        return self._send(transmission, snr_db, seed, first_image)[0]
 
     def run(
         self,
@@ -70,6 +70,19 @@ class Link:
         fade, start_slot: continue a fade that you drew (its images are this batch's). Gradients flow through
         analog streams. SemlinkError for payloads that are not finite or not of unit power, and for an absurd SNR.
         """
+        reception, measured = self._send(transmission, snr_db, seed, first_image, fade, start_slot)
+        return LinkResult(reception, make_report(transmission, reception, *measured, self.grid))
+
+    def _send(
+        self,
+        transmission: Transmission,
+        snr_db: float | Sequence[float],
+        seed: int,
+        first_image: int,
+        fade: Fade | None = None,
+        start_slot: int = 0,
+    ) -> tuple[Reception, tuple[layout.Layout, Tensor, np.ndarray]]:
+        """The reception, and what a report is made of: the layout, the symbols on the slots, mean powers per image."""
         snr = check_snr(snr_db, batch_size(transmission))
         bits = {i: payloads.blocks_of(s) for i, s in enumerate(transmission.streams) if s.kind == "bits" and not s.ideal}
         plan = self._plan(transmission, bits)
@@ -78,8 +91,7 @@ class Link:
         fades = Fades(self.channel, seed, fade)
         x_hat, a, powers = self._over_the_air(buffer, snr, noise, fades, 0 if fade else first_image, start_slot)
         received = _receive(transmission, bits, plan, x_hat, a)
-        reception = Reception(received, transmission.session, public_seed(seed))
-        return LinkResult(reception, make_report(transmission, received, bits, plan, buffer, powers, self.grid))
+        return Reception(received, transmission.session, public_seed(seed)), (plan, buffer, powers)
 
     def tx_info(self, snr_db: float, uses: int | None = None, seed: int = 0, statistics: bool = False) -> TxInfo:
         """What the transmitter knows before it encodes; `statistics` (needs `uses`) adds long-term link statistics."""
@@ -165,7 +177,7 @@ def noise_key(snr_db: float | Sequence[float]) -> str:
 def _symbols(stream: Stream, index: int, bits: dict[int, Any], plan: layout.Layout) -> Tensor:
     if index in bits:
         blocks, uses = bits[index]
-        return torch.from_numpy(payloads.modulate(blocks, uses, layout.filler(int(uses.max())).numpy()))
+        return torch.from_numpy(payloads.modulate(blocks, uses, stream.uses is not None, layout.filler(int(uses.max())).numpy()))
     if stream.ideal:
         uses = plan.counts[index]
         return layout.filler(int(uses[0])).repeat(len(uses))
@@ -198,8 +210,7 @@ def _receive(
     lost = np.zeros(x_hat.shape[0], bool)
     received = []
     for index, stream in enumerate(transmission.streams):
-        places = plan.places(index)
-        x, reliability = x_hat[places], a[places]
+        x, reliability = layout.take(x_hat, plan, index), layout.take(a, plan, index)
         if index in bits:
             result, header_lost = _receive_bits(stream, *bits[index], x, reliability, lost)
             received.append(result)
@@ -207,22 +218,25 @@ def _receive(
         elif stream.ideal:
             received.append(_receive_ideal(stream, reliability, lost))
         else:
-            seen = torch.from_numpy(~lost)[:, None].to(x.device)
-            k = int(plan.counts[index, 0])
-            received.append(
-                ReceivedStream(stream.name, "analog", x_hat=x.reshape(-1, k) * seen, a=reliability.reshape(-1, k) * seen)
-            )
+            received.append(_receive_analog(stream, x.reshape(len(lost), -1), reliability.reshape(len(lost), -1), lost))
     return tuple(received)
+
+
+def _receive_analog(stream: Stream, x: Tensor, a: Tensor, lost: np.ndarray) -> ReceivedStream:
+    if lost.any():
+        seen = torch.from_numpy(~lost)[:, None].to(x.device)
+        x, a = x * seen, a * seen
+    return ReceivedStream(stream.name, "analog", x_hat=x, a=a)
 
 
 def _receive_bits(
     stream: Stream, blocks: list[payloads.Block], uses: np.ndarray, x: Tensor, a: Tensor, lost: np.ndarray
 ) -> tuple[ReceivedStream, np.ndarray]:
     parts: list[list[bytes | None]] = [[] for _ in uses]
-    answers = payloads.demodulate(blocks, uses, x.detach().numpy(), a.detach().numpy())
+    fixed = stream.uses is not None
+    answers = payloads.demodulate(blocks, uses, fixed, x.detach().numpy(), a.detach().numpy())
     for block, answer in zip(blocks, answers):
         parts[block.image].append(None if lost[block.image] else answer)
-    fixed = stream.uses is not None
     found = tuple(payloads.assemble(p, fixed) for p in parts)
     verdicts = tuple(tuple(part is not None for part in p) for p in parts)
     header_lost = np.array([not fixed and p[0] is None for p in parts])

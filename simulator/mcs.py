@@ -59,10 +59,10 @@ def _scheme(order: int, rate: float, repeat: int = 1) -> Mcs:
 
 TABLE = (
     _scheme(4, 0.25, repeat=2),
-    *(_scheme(4, r) for r in (0.25, 0.38, 0.50, 0.65)),
-    *(_scheme(16, r) for r in (0.40, 0.50, 0.62, 0.75)),
-    *(_scheme(64, r) for r in (0.58, 0.67, 0.75, 0.85)),
-    *(_scheme(256, r) for r in (0.70, 0.80, 0.90)),
+    *(_scheme(4, r) for r in (0.25, 0.38, 0.44, 0.50, 0.65)),
+    *(_scheme(16, r) for r in (0.40, 0.45, 0.50, 0.57, 0.62, 0.69, 0.75)),
+    *(_scheme(64, r) for r in (0.53, 0.58, 0.67, 0.71, 0.75, 0.80, 0.85)),
+    *(_scheme(256, r) for r in (0.70, 0.75, 0.80, 0.90)),
 )
 PROTECTION = {"robust": "qpsk-0.25", "normal": "qpsk-0.50", "payload": "16qam-0.50"}
 

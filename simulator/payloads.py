@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from semlink.simulator import framing
 from semlink.simulator.engine import coding
 from semlink.simulator.mcs import PROTECTION, Mcs, get
+from semlink.simulator.rng import generator
 from semlink.simulator.values import Stream
 
 
@@ -58,23 +60,39 @@ def _cut(image: int, start: int, data: bytes, sizes: Sequence[int], mcs: Mcs) ->
     return [Block(image, int(s), size, mcs, part) for s, size, part in zip(starts, sizes, parts)]
 
 
-def modulate(blocks: Sequence[Block], uses: np.ndarray, filler: np.ndarray) -> np.ndarray:
+@lru_cache(maxsize=32)
+def interleaver(uses: int) -> np.ndarray:
+    """Place of each symbol of a stream: a permutation known to both ends, so that every block meets the whole fade."""
+    return generator("interleaver", uses).permutation(uses)
+
+
+def places(stream_uses: np.ndarray, fixed: bool) -> list[np.ndarray]:
+    """For each image, where in the concatenated stream its symbols go; a length header is not interleaved."""
+    first = np.cumsum(stream_uses) - stream_uses
+    head = 0 if fixed else framing.HEADER_SYMBOLS
+    kept = np.arange(head)
+    return [f + np.concatenate([kept, head + interleaver(int(u) - head)]) for f, u in zip(first, stream_uses)]
+
+
+def modulate(blocks: Sequence[Block], uses: np.ndarray, fixed: bool, filler: np.ndarray) -> np.ndarray:
     """Symbols of the stream, image by image: complex64 `[sum of uses]`; uses without a block hold filler."""
-    first = np.cumsum(uses) - uses
+    order = places(uses, fixed)
     out = filler[np.concatenate([np.arange(u) for u in uses])] if len(uses) else filler[:0]
     for (mcs, symbols), group in by_shape(blocks).items():
         data = np.frombuffer(b"".join(b.data for b in group), np.uint8).reshape(len(group), -1)
         for block, sent in zip(group, coding.encode(data, mcs, symbols)):
-            out[first[block.image] + block.start :][: block.symbols] = sent
+            out[order[block.image][block.start : block.start + symbols]] = sent
     return out
 
 
-def demodulate(blocks: Sequence[Block], uses: np.ndarray, x_hat: np.ndarray, a: np.ndarray) -> list[bytes | None]:
+def demodulate(
+    blocks: Sequence[Block], uses: np.ndarray, fixed: bool, x_hat: np.ndarray, a: np.ndarray
+) -> list[bytes | None]:
     """Received payload of every block, None where its CRC fails; x_hat, a `[sum of uses]`, image by image."""
-    first = np.cumsum(uses) - uses
+    order = places(uses, fixed)
     answers: dict[int, bytes | None] = {}
     for (mcs, symbols), group in by_shape(blocks).items():
-        index = np.stack([first[b.image] + b.start + np.arange(symbols) for b in group])
+        index = np.stack([order[b.image][b.start : b.start + symbols] for b in group])
         data, ok = coding.decode(x_hat[index], a[index], mcs, symbols)
         answers |= {id(b): d.tobytes() if good else None for b, d, good in zip(group, data, ok)}
     return [answers[id(b)] for b in blocks]

