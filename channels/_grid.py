@@ -27,7 +27,9 @@ class Grid:
         if self.subcarriers < 2 or self.subcarrier_spacing <= 0 or self.cyclic_prefix < 0:
             raise ValueError(f"grid needs >= 2 subcarriers, a positive spacing and a prefix >= 0: {self}")
         if not pilots or not pilots < set(range(self.symbols)) or len(pilots) != len(self.pilot_symbols):
-            raise ValueError(f"pilot_symbols {self.pilot_symbols} must be some, not all, of 0..{self.symbols - 1}, each once")
+            raise ValueError(
+                f"pilot_symbols {self.pilot_symbols} must be some, not all, of 0..{self.symbols - 1}, each once"
+            )
 
     @property
     def data_symbols(self) -> int:

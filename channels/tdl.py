@@ -56,7 +56,9 @@ class Tdl:
     def profile(self) -> Profile:
         """Delays in seconds and powers that sum to 1."""
         table = read_table(self.model)
-        return Profile(table.delays * (self.delay_spread if table.scalable else 1e-9), table.powers, table.specular, True)
+        return Profile(
+            table.delays * (self.delay_spread if table.scalable else 1e-9), table.powers, table.specular, True
+        )
 
     def draw(self, rng: np.random.Generator, images: int) -> RayFade:
         """Independent fades: random phases of all rays, random offset of the angles of each path."""

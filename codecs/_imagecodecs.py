@@ -17,6 +17,7 @@ from functools import lru_cache, partial
 import imagecodecs
 import numpy as np
 from PIL import Image
+
 from semlink.codecs import _hevc
 from semlink.simulator.errors import SemlinkError
 

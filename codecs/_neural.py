@@ -8,8 +8,9 @@ are sent plane by plane in raster order, which spreads the m symbols of a place 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -105,7 +106,9 @@ def planes_for(rho: float, cell: int) -> int:
     exact = rho * 3 * cell**2
     planes = round(exact)
     if planes < 1 or abs(planes - exact) > 0.02 * exact:
-        raise SemlinkError(f"rho {rho:g} is not a multiple of 1/{3 * cell**2} within 2 %; try {max(1, planes) / (3 * cell**2):.4f}")
+        raise SemlinkError(
+            f"rho {rho:g} is not a multiple of 1/{3 * cell**2} within 2 %; try {max(1, planes) / (3 * cell**2):.4f}"
+        )
     return planes
 
 
@@ -142,9 +145,13 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             metadata = file.metadata() or {}
             return {key: file.get_tensor(key) for key in file.keys()}, json.loads(metadata.get("settings", "{}"))
     except FileNotFoundError as error:
-        raise SemlinkError(f"{path}: no such weights; train them with experiments/train.py or choose a shipped rate") from error
+        raise SemlinkError(
+            f"{path}: no such weights; train them with experiments/train.py or choose a shipped rate"
+        ) from error
     except (SafetensorError, OSError, ValueError) as error:
-        raise SemlinkError(f"{path}: not a safetensors file ({error}); save weights with safetensors, never as a pickle") from error
+        raise SemlinkError(
+            f"{path}: not a safetensors file ({error}); save weights with safetensors, never as a pickle"
+        ) from error
 
 
 def fit_weights(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
@@ -152,7 +159,9 @@ def fit_weights(network: nn.Module, state: dict[str, Tensor], path: Path) -> Non
     own = network.state_dict()
     wrong = [k for k in own.keys() | state.keys() if k not in own or k not in state or own[k].shape != state[k].shape]
     if wrong:
-        raise SemlinkError(f"{path}: weights do not fit this network: {', '.join(sorted(wrong)[:3])} ({len(wrong)} in all)")
+        raise SemlinkError(
+            f"{path}: weights do not fit this network: {', '.join(sorted(wrong)[:3])} ({len(wrong)} in all)"
+        )
     network.load_state_dict(state)
 
 

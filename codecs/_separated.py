@@ -48,7 +48,9 @@ class SeparatedCodec:
 
     def expected(self, chance: float, bytes_per_image: int, height: int, width: int) -> float:
         """Expected PSNR when the payload arrives with probability `chance` and is grey otherwise."""
-        return chance * self.quality(bytes_per_image, height, width) + (1 - chance) * rate_curve(self.source.name)["grey"]
+        return (
+            chance * self.quality(bytes_per_image, height, width) + (1 - chance) * rate_curve(self.source.name)["grey"]
+        )
 
     def payloads(self, images: Tensor, room: int) -> list[bytes]:
         """The bytes of each picture `[3, H, W]` in [0, 1], at most `room`."""

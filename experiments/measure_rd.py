@@ -49,7 +49,12 @@ def curve(name: str, pictures: list[np.ndarray], budgets: tuple[float, ...]) -> 
             levels[i, j] = psnr(picture, source.decode(found[0], height, width)) if found else flat(picture)
     grey = float(np.mean([psnr(p, np.full(p.shape, 127.5)) for p in pictures]))
     means = [round(float(v), 3) for v in levels.mean(0)]
-    return {"bpp": budgets, "psnr": means, "flat": round(float(np.mean([flat(p) for p in pictures])), 3), "grey": round(grey, 3)}
+    return {
+        "bpp": budgets,
+        "psnr": means,
+        "flat": round(float(np.mean([flat(p) for p in pictures])), 3),
+        "grey": round(grey, 3),
+    }
 
 
 def flat(picture: np.ndarray) -> float:

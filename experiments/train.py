@@ -132,7 +132,11 @@ def transplant(network: Any, path: Path) -> None:
 def write_card(flags: TrainFlags, steps: int, levels: dict[float, float]) -> None:
     """What made these weights, next to them."""
     git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
-    recipe = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(flags).items() if k not in ("out", "threads", "device")}
+    recipe = {
+        k: str(v) if isinstance(v, Path) else v
+        for k, v in asdict(flags).items()
+        if k not in ("out", "threads", "device")
+    }
     card = {
         "recipe": recipe,
         "steps": steps,

@@ -7,7 +7,8 @@ Shared tensors must not be written to. Both frameworks define the gradient of a 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -84,7 +85,9 @@ def _shareable(tensor: Tensor) -> Tensor:
     if tensor.dtype not in DTYPES:
         raise TypeError(f"dtype {tensor.dtype} cannot cross to TensorFlow; use one of {_dtype_names()}")
     if tensor.device.type not in _devices():
-        raise ValueError(f"TensorFlow has no device like {tensor.device} here (only {', '.join(_devices())}); move the tensor first")
+        raise ValueError(
+            f"TensorFlow has no device like {tensor.device} here (only {', '.join(_devices())}); move the tensor first"
+        )
     plain = tensor.detach()
     if plain.is_conj() or plain.is_neg() or not plain.is_contiguous() or plain.data_ptr() % ALIGNMENT:
         crossings["copied"] += 1

@@ -56,7 +56,9 @@ def check_transmission(sent: Transmission, batch: int) -> None:
             assert all(isinstance(p, bytes) for p in stream.payload), f"{stream.name}: payloads must be bytes"
             continue
         x = stream.payload
-        assert x.dtype == torch.complex64 and x.ndim == 2, f"{stream.name}: {x.dtype} {list(x.shape)}, not complex64 [batch, k]"
+        assert x.dtype == torch.complex64 and x.ndim == 2, (
+            f"{stream.name}: {x.dtype} {list(x.shape)}, not complex64 [batch, k]"
+        )
         power = x.abs().square().mean(1)
         assert (power - 1).abs().max() < 1e-3, f"{stream.name}: mean power {power.tolist()}, not 1 per image"
 
@@ -65,7 +67,9 @@ def check_pictures(pictures: Tensor, images: Tensor) -> None:
     """Float pictures of the right shape, finite and in [0, 1]."""
     assert pictures.shape == images.shape, f"decoded {list(pictures.shape)} for {list(images.shape)}"
     assert pictures.is_floating_point() and bool(torch.isfinite(pictures).all()), "pictures must be finite floats"
-    assert pictures.min() >= 0 and pictures.max() <= 1, f"pictures within {pictures.min():.3f}..{pictures.max():.3f}, not [0, 1]"
+    assert pictures.min() >= 0 and pictures.max() <= 1, (
+        f"pictures within {pictures.min():.3f}..{pictures.max():.3f}, not [0, 1]"
+    )
 
 
 def noiseless(sent: Transmission, a: float = 0.999999) -> Reception:
@@ -134,7 +138,9 @@ def check_draws(channel: Channel, images: int = 2000) -> None:
     first, again = (channel.draw(np.random.default_rng(7), 4) for _ in range(2))
     whole = first.response(0, 4, grid)
     shape = (4, 4, grid.symbols, grid.subcarriers)
-    assert whole.dtype == np.complex64 and whole.shape == shape, f"response is {whole.dtype} {whole.shape}, not complex64 {shape}"
+    assert whole.dtype == np.complex64 and whole.shape == shape, (
+        f"response is {whole.dtype} {whole.shape}, not complex64 {shape}"
+    )
     assert np.array_equal(whole, again.response(0, 4, grid)), "the same draw gives another response"
     assert np.allclose(whole[:, 2:], first.response(2, 2, grid), atol=1e-4), "slots 2, 3 differ when asked for alone"
     h = channel.draw(np.random.default_rng(1), images).response(5, 1, grid)[:, 0]
@@ -145,7 +151,9 @@ def check_draws(channel: Channel, images: int = 2000) -> None:
     for dt, df in steps:
         found = (h[:, dt, 20 + df] * h[:, 0, 20].conj()).mean()
         told = channel.correlation(np.array(dt * grid.symbol_time), np.array(df * grid.subcarrier_spacing))
-        assert abs(found - told) < 5 / math.sqrt(images), f"correlation at {dt} symbols, {df} subcarriers: {found:.3f}, told {told:.3f}"
+        assert abs(found - told) < 5 / math.sqrt(images), (
+            f"correlation at {dt} symbols, {df} subcarriers: {found:.3f}, told {told:.3f}"
+        )
 
 
 def check_contract(channel: Channel, csi: str, snr_db: float, images: int = 768) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+
 from semlink.simulator import pictures
 from semlink.simulator.errors import SemlinkError
 

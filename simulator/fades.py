@@ -50,7 +50,9 @@ class Fades:
 class Noise:
     """Unit-variance CN(0, 1) noise of consecutive slots, keyed per block of images, SNR and channel."""
 
-    def __init__(self, channel: Channel, seed: int, snr: str, slots_per_image: int, grid: Grid, first_image: int) -> None:
+    def __init__(
+        self, channel: Channel, seed: int, snr: str, slots_per_image: int, grid: Grid, first_image: int
+    ) -> None:
         self._name = ("noise", seed, repr(channel), snr)
         self._shape = (grid.symbols, grid.subcarriers)
         self._per_block = slots_per_image * FADE_BLOCK

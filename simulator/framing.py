@@ -6,7 +6,7 @@ is part of the payload. A stream without sends a header block first that tells i
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.mcs import Mcs, get
@@ -58,7 +58,9 @@ def framed(payload: bytes, uses: int, mcs: Mcs, stream: str) -> bytes:
     total = capacity(blocks_in(uses, mcs), mcs)
     data = prefix(len(payload)) + payload
     if len(data) > total:
-        raise SemlinkError(f"stream {stream!r}: {len(payload)} bytes do not fit into {uses} uses at {mcs.name} ({room(uses, mcs)} bytes)")
+        raise SemlinkError(
+            f"stream {stream!r}: {len(payload)} bytes do not fit into {uses} uses at {mcs.name} ({room(uses, mcs)} bytes)"
+        )
     return data.ljust(total, b"\0")
 
 

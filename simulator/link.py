@@ -14,8 +14,8 @@ from semlink.channels._fade import Channel, Fade
 from semlink.channels._grid import Grid
 from semlink.simulator import layout, payloads
 from semlink.simulator.adaptation import link_statistics
-from semlink.simulator.bridge import differentiable
-from semlink.simulator.engine.ofdm import CSI, EQUALIZERS, SLOTS, compiled_link, receiver_statistics
+from semlink.simulator.bridge import differentiable, to_tensorflow
+from semlink.simulator.engine.ofdm import CSI, EQUALIZERS, SLOTS, compiled_link, receiver_statistics, unit_power
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.fades import Fades, Noise
 from semlink.simulator.report import make_report
@@ -140,11 +140,10 @@ class Link:
         specular = self.csi != "perfect" and self.channel.specular_power > 0
         graph = compiled_link(self.grid, self.csi, self.equalizer, specular)
         count = len(x)
-        h, noise, n0 = (_padded(v) for v in (h, noise, n0))
+        drawn = [to_tensorflow(torch.from_numpy(_padded(v))) for v in (h, noise, n0)]
         if count < SLOTS:
             x = torch.cat([x, x.new_zeros(SLOTS - count, x.shape[1])])
-        power = np.ones(x.shape, np.float32)
-        through = differentiable(lambda sent: graph(sent, power, h, noise, n0, *self._receiver_statistics()))
+        through = differentiable(lambda sent: graph(sent, unit_power(self.grid), *drawn, *self._receiver_statistics()))
         return tuple(y[:count] for y in through(x.contiguous()))
 
     def _receiver_statistics(self) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ the parameter's dtype. On our networks it reaches in one pass over the data what
 
 from __future__ import annotations
 
-from typing import Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor

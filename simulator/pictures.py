@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
 from semlink.simulator.errors import SemlinkError
 
 SUFFIXES = frozenset(

@@ -6,8 +6,9 @@ power 1 per image; a bits payload is one `bytes` object per image. Conventions: 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # importing the values must not import torch
     from torch import Tensor

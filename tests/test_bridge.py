@@ -24,7 +24,14 @@ def test_round_trip_shares_memory(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize(
     "view",
-    [lambda x: x.T, lambda x: x[:, ::2], lambda x: x.conj(), lambda x: x.conj().imag, lambda x: x[1:], lambda x: x.expand(2, *x.shape)],
+    [
+        lambda x: x.T,
+        lambda x: x[:, ::2],
+        lambda x: x.conj(),
+        lambda x: x.conj().imag,
+        lambda x: x[1:],
+        lambda x: x.expand(2, *x.shape),
+    ],
     ids=["transposed", "strided", "conjugated", "negated", "unaligned", "expanded"],
 )
 def test_other_views_are_copied_once(view) -> None:

@@ -58,7 +58,9 @@ def test_a_channel_normalised_per_realisation_is_caught() -> None:
         def draw(self, rng, images):
             fade = super().draw(rng, images)
             power = (np.abs(fade.response(0, 1)) ** 2).mean((1, 2, 3))
-            return type(fade)(fade.delays, fade.gains / np.sqrt(2 * power)[:, None, None].astype(np.float32), fade.doppler)
+            return type(fade)(
+                fade.delays, fade.gains / np.sqrt(2 * power)[:, None, None].astype(np.float32), fade.doppler
+            )
 
     with pytest.raises(AssertionError, match="E|h|"):
         check_channel(Flattered())

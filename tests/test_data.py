@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
+
 from semlink.simulator import data, pictures
 from semlink.simulator.errors import SemlinkError
 

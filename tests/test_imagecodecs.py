@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from semlink.codecs import _hevc
 from semlink.codecs._imagecodecs import CODERS, coder, fit
 from semlink.simulator.errors import SemlinkError

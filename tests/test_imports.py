@@ -89,7 +89,12 @@ def test_only_the_engine_and_channels_import_tensorflow():
 
 def test_packages_import_only_what_architecture_allows():
     assert importers("channels", {"semlink.simulator", "semlink.codecs"}) == set()
-    hidden = {"semlink.simulator.link", "semlink.simulator.Link", "semlink.simulator.engine", "semlink.simulator.bridge"}
+    hidden = {
+        "semlink.simulator.link",
+        "semlink.simulator.Link",
+        "semlink.simulator.engine",
+        "semlink.simulator.bridge",
+    }
     assert importers("codecs", hidden) == set()
     for folder in ("simulator", "codecs", "channels"):
         assert importers(folder, {"experiments"}) == set()

@@ -42,7 +42,9 @@ def measured_ber(channel, levels: int, snr_db: float) -> tuple[float, int]:
     sent = Transmission((Stream("qam", "analog", torch.from_numpy((x / scale).astype(np.complex64))),))
     stream = Link(channel, csi="perfect")(sent, snr_db, seed=2).streams[0]
     found = (stream.x_hat / stream.a.clamp_min(1e-9)).numpy() * scale
-    wrong = sum((gray_bits(f, levels) != gray_bits(t, levels)).sum() for f, t in ((found.real, x.real), (found.imag, x.imag)))
+    wrong = sum(
+        (gray_bits(f, levels) != gray_bits(t, levels)).sum() for f, t in ((found.real, x.real), (found.imag, x.imag))
+    )
     return wrong / (2 * x.size * int(math.log2(levels))), 2 * x.size * int(math.log2(levels))
 
 
@@ -154,7 +156,9 @@ def test_wiener_filter_against_sionnas_lmmse_interpolator() -> None:
     interpolate = LMMSEInterpolator(ofdm.sionna_grid(grid).pilot_pattern, time, frequency, order="f-t")
     rng = np.random.default_rng(1)
     ls = rng.standard_normal((4, grid.subcarriers, 2)).view(np.complex128)[..., 0].astype(np.complex64)
-    told, _ = interpolate(tf.constant(ls[:, None, None, None, None]), tf.fill([4, 1, 1, 1, 1, grid.subcarriers], np.float32(n0)))
+    told, _ = interpolate(
+        tf.constant(ls[:, None, None, None, None]), tf.fill([4, 1, 1, 1, 1, grid.subcarriers], np.float32(n0))
+    )
     w = wiener(channel.correlation, grid)
     ours = (ls @ w.basis.T / (w.eigenvalues + n0)) @ w.spread
     ours = ours.reshape(4, grid.symbols, grid.subcarriers)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import numpy as np
 

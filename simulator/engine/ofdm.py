@@ -5,8 +5,9 @@ Shapes are fixed, SNR and channel statistics are arguments: neither SNR nor code
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from typing import Any, Callable, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -68,7 +69,7 @@ def receiver_statistics(channel: Channel, grid: Grid, csi: Csi) -> tuple[Any, ..
 
 @cache
 def compiled_link(grid: Grid, csi: Csi, equalizer: str, specular: bool) -> Callable[..., tuple[Any, ...]]:
-    """The graph as a function of tensors, compiled at its first call.
+    """The graph as a function of tensors (arrays must be made tensors first), compiled at its first call.
 
     (x complex64 [SLOTS, data], power float32 [SLOTS, data], h and noise complex64 [SLOTS, symbols, subcarriers],
     n0 float32 [SLOTS], *statistics) -> x_hat complex64 [SLOTS, data], a float32 [SLOTS, data], and mean powers
@@ -93,7 +94,26 @@ def compiled_link(grid: Grid, csi: Csi, equalizer: str, specular: bool) -> Calla
         x_hat, a = equalize(y, scaled, error, n0)
         return x_hat, a, mean_power(sent), mean_power(faded), mean_power(noisy)
 
-    return tf.function(link, jit_compile=True)
+    return tf.function(link, jit_compile=True).get_concrete_function(*signature(grid, csi))
+
+
+def signature(grid: Grid, csi: Csi) -> list[Any]:
+    """Specifications of the graph's arguments; a concrete function skips 3 ms of argument matching per call."""
+    tf = tensorflow()
+    data, slot = (SLOTS, grid.data_symbols), (grid.symbols, grid.subcarriers)
+    pilots, elements = len(grid.pilot_symbols) * grid.subcarriers, grid.symbols * grid.subcarriers
+    shapes = [(data, "complex64"), (data, "float32"), ((SLOTS, *slot), "complex64"), ((SLOTS, *slot), "complex64"), ((SLOTS,), "float32")]
+    if csi == "lmmse":
+        shapes += [((pilots, pilots), "complex64"), ((pilots, elements), "complex64"), ((pilots,), "float32"), ((), "float32")]
+    elif csi != "perfect":
+        shapes += [(slot, "complex64"), (slot, "float32"), (slot, "float32"), ((), "float32")]
+    return [tf.TensorSpec(shape, dtype) for shape, dtype in shapes]
+
+
+@cache
+def unit_power(grid: Grid) -> Any:
+    """The uniform allocation as a tensor."""
+    return tensorflow().ones([SLOTS, grid.data_symbols])
 
 
 def element_positions(grid: Grid) -> np.ndarray:

@@ -8,8 +8,8 @@ LMMSE: h = R_gp U (L + N0)^-1 U^H (h_p + n), R_pp = U L U^H (Kay, Estimation The
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import numpy as np
 
