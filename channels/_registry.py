@@ -1,7 +1,8 @@
 """Plug-ins by name: built-in modules of a package plus entry points; nothing is imported before `create`.
 
 A built-in plug-in is one module whose name is the plug-in's name and which holds `PLUGIN`, its class.
-Third parties add theirs with an entry point, e.g. in setup.cfg: `[options.entry_points] semlink.codecs = mine = my.module:MyCodec`.
+Third parties add theirs with an entry point, e.g. in setup.cfg:
+`[options.entry_points] semlink.codecs = mine = my.module:MyCodec`.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class Registry:
         found: dict[str, EntryPoint] = {}
         for point in entry_points(group=self.package):
             if point.name in found or point.name in self._builtin():
-                warnings.warn(f"{self.kind} {point.name!r} of {point.value} is hidden by one of the same name")
+                hidden = f"{self.kind} {point.name!r} of {point.value} is hidden by one of the same name"
+                warnings.warn(hidden, stacklevel=2)
             else:
                 found[point.name] = point
         return found

@@ -78,7 +78,7 @@ class Tdl:
         scattered = j0(2 * np.pi * nu * seconds).astype(np.complex128)
         specular = np.exp(2j * np.pi * nu * np.cos(LOS_ANGLE) * seconds)
         total = np.zeros(np.broadcast(seconds, hertz).shape, np.complex128)
-        for path, (delay, power) in enumerate(zip(profile.delays, profile.powers)):
+        for path, (delay, power) in enumerate(zip(profile.delays, profile.powers, strict=True)):
             in_time = specular if profile.specular and path == 0 else scattered
             total += power * in_time * np.exp(-2j * np.pi * np.asarray(hertz) * delay)
         return total

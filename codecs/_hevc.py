@@ -82,16 +82,17 @@ def _picture(planes: list[np.ndarray]) -> np.ndarray:
 
 
 def _array(plane: av.video.plane.VideoPlane) -> np.ndarray:
-    return np.frombuffer(plane, np.uint16).reshape(plane.height, -1)[:, : plane.width]
+    samples = np.frombuffer(plane, np.uint16)  # type: ignore[call-overload]  # a plane is a buffer
+    return samples.reshape(plane.height, -1)[:, : plane.width]
 
 
 def _frame(planes: list[np.ndarray], layout: str) -> av.VideoFrame:
     height, width = planes[0].shape
     frame = av.VideoFrame(width, height, layout)
-    for target, values in zip(frame.planes, planes):
+    for target, values in zip(frame.planes, planes, strict=True):
         rows = np.zeros((target.height, target.line_size // 2), np.uint16)
         rows[:, : target.width] = values
-        target.update(rows.view(np.uint8))
+        target.update(rows.view(np.uint8))  # type: ignore[arg-type]  # any buffer will do
     frame.pts = 0
     return frame
 

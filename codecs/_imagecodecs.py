@@ -66,7 +66,7 @@ def fit(source: SourceCoder, image: np.ndarray, max_bytes: int) -> tuple[bytes, 
     image: uint8 `[H, W, 3]`. The search takes sizes for monotone in quality; what it returns always fits.
     Encodings are remembered, so that further budgets for the same picture cost little.
     """
-    encoded = partial(_remembered, source, image, hashlib.blake2b(np.ascontiguousarray(image)).digest())
+    encoded = partial(_remembered, source, image, hashlib.blake2b(np.ascontiguousarray(image).data).digest())
     log_ratio: dict[int, float] = {}  # of size to budget, by index into `qualities`
     low, high = -1, len(source.qualities)  # index `low` fits (or is none), `high` does not (or is none)
     while high - low > 1 and max_bytes > 0:
@@ -116,7 +116,7 @@ class _Recent:
 _RECENT = _Recent(max_bytes=1 << 26)
 
 
-def _saved(image: np.ndarray, **options: object) -> bytes:
+def _saved(image: np.ndarray, **options: Any) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, **options)
     return buffer.getvalue()
@@ -213,7 +213,7 @@ def _unavif(data: bytes, height: int, width: int) -> np.ndarray:
 
 def _jxl(image: np.ndarray, quality: int) -> bytes:
     """A bare codestream; the Butteraugli distance falls from 25 at quality 0 to 0.05 at 72, in eighths of an octave."""
-    return imagecodecs.jpegxl_encode(image, distance=25 * 2 ** (-quality / 8), effort=5, numthreads=1)
+    return bytes(imagecodecs.jpegxl_encode(image, distance=25 * 2 ** (-quality / 8), effort=5, numthreads=1))
 
 
 def _unjxl(data: bytes, height: int, width: int) -> np.ndarray:

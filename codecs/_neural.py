@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -49,7 +49,7 @@ class LatentCodec:
         """Channel uses per picture of that size."""
         return self.planes * -(-height // self.cell) * -(-width // self.cell)
 
-    def network(self, height: int, width: int) -> nn.Module:
+    def network(self, height: int, width: int) -> Any:
         """The network for pictures of that size, loaded on first use. SemlinkError when its weights do not fit."""
         domain = "own" if self.weights else "small" if max(height, width) <= SMALL else "natural"
         if domain not in self._networks:
@@ -65,10 +65,11 @@ class LatentCodec:
         """A network in evaluation mode from a safetensors file. SemlinkError when it is not one or does not fit."""
         state, settings = read_weights(path)
         if settings.get("planes", self.planes) != self.planes:
-            raise SemlinkError(f"{path}: trained for rho {settings['planes'] / (3 * self.cell**2):.4f}, not {self.rho:.4f}")
+            trained = settings["planes"] / (3 * self.cell**2)
+            raise SemlinkError(f"{path}: trained for rho {trained:.4f}, not {self.rho:.4f}")
         network = self._build(**{**settings, "planes": self.planes})
         fit_weights(network, state, path)
-        return network.eval().to(memory_format=torch.channels_last)
+        return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
 
     def new_network(self) -> nn.Module:
         """A network of this codec's rate with random weights, for training."""
@@ -94,7 +95,7 @@ class LatentCodec:
         network = self.network(height, width)
         stream = reception.stream("latent")
         rows, columns = -(-height // self.cell), -(-width // self.cell)
-        z = from_symbols(stream.x_hat, self.planes, rows, columns)
+        z = from_symbols(cast(Tensor, stream.x_hat), self.planes, rows, columns)
         a = stream.a.reshape(-1, self.planes, rows, columns)
         pictures = _in_parts(network.training, network.decode, z, a, pixels=rows * columns * self.cell**2)
         pictures = pictures[..., :height, :width]
@@ -174,4 +175,4 @@ def _in_parts(training: bool, function: Callable[..., Tensor], *tensors: Tensor,
 
 
 def _parts(tensors: Sequence[Tensor], size: int) -> Iterator[tuple[Tensor, ...]]:
-    yield from zip(*(t.split(size) for t in tensors))
+    yield from zip(*(t.split(size) for t in tensors), strict=True)

@@ -1,7 +1,8 @@
 """DeepJSCC as Bourtsoulatze, Burth Kurka and Gunduz published it in 2019 (arXiv 1809.01733, fig. 2).
 
 Encoder: 5x5 convolutions, filters/stride 16/2, 32/2, 32/1, 32/1, 2m/1, each with PReLU; power normalisation per image.
-Decoder: 5x5 transposed convolutions 32/1, 32/1, 32/1, 16/2, 3/2, PReLU, the last a sigmoid. One network per SNR and rate.
+Decoder: 5x5 transposed convolutions 32/1, 32/1, 32/1, 16/2, 3/2, PReLU, the last a sigmoid. One network per SNR and
+rate.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from semlink.codecs._neural import LatentCodec
+from semlink.simulator.forms import zero_forcing
 
 
 class DeepJscc(LatentCodec):
@@ -46,8 +48,8 @@ class Network2019(nn.Module):
         return self.encoder(images)
 
     def decode(self, z: Tensor, a: Tensor) -> Tensor:
-        """x_hat as real `[batch, 2 m, h, w]` to pictures; `a` is not used."""
-        return self.decoder(z)
+        """Pictures from x_hat as real `[batch, 2 m, h, w]`; the network sees x + noise, as in the paper."""
+        return self.decoder(zero_forcing(z, a.repeat(1, 2, 1, 1)))
 
 
 PLUGIN = DeepJscc

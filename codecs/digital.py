@@ -43,7 +43,7 @@ class Digital(SeparatedCodec):
 
 
 def chances_of(tx: TxInfo | None, uses: int) -> dict[str, float]:
-    """Probability by scheme that a payload of `uses` symbols arrives; over AWGN when the transmitter knows only its SNR."""
+    """Probability by scheme that a payload of `uses` symbols arrives; over AWGN when only the SNR is known."""
     if tx is not None and tx.statistics is not None:
         return dict(tx.statistics.success)
     snr_db = 10.0 if tx is None or tx.snr_db is None else float(np.min(tx.snr_db))

@@ -24,7 +24,7 @@ class DigitalCapacity(SeparatedCodec):
         super().__init__(rho, source)
 
     def encode(self, images: Tensor, tx: TxInfo | None = None) -> Transmission:
-        """Pictures `[batch, 3, H, W]` to one ideal bits stream; without link statistics the channel is taken for AWGN."""
+        """Pictures `[batch, 3, H, W]` to one ideal bits stream; without link statistics the channel counts as AWGN."""
         height, width = images.shape[-2:]
         uses = self.uses(height, width)
         payloads = self.payloads(images, self.choose(tx, uses, height, width))
@@ -35,7 +35,7 @@ class DigitalCapacity(SeparatedCodec):
         samples = np.sort(information_of(tx))
         sizes = np.floor(samples * (1 - MARGIN) * uses / 8).astype(int)
         chances = 1 - np.arange(len(samples)) / len(samples)
-        return max(zip(sizes, chances), key=lambda s: self.expected(s[1], s[0], height, width))[0]
+        return max(zip(sizes, chances, strict=True), key=lambda s: self.expected(s[1], s[0], height, width))[0]
 
 
 def information_of(tx: TxInfo | None) -> np.ndarray:

@@ -106,7 +106,8 @@ def training_pictures(names: tuple[str, ...], crop: int) -> tuple[list[Any], Any
 
     from semlink.simulator import data
 
-    if "test" in " ".join(names) or {"kodak", "cifar10", "cifar10-mosaic", "imagenet-256", "tiny-imagenet-64"} & set(names):
+    held_out = {"kodak", "cifar10", "cifar10-mosaic", "imagenet-256", "tiny-imagenet-64"}
+    if "test" in " ".join(names) or held_out & set(names):
         raise SemlinkError(f"{' '.join(names)}: a test set is not for training; known training sets end in -train")
     sets = [data.load(name) for name in names]
     pictures = [(picture * 255).round().to(torch.uint8) for chosen in sets for picture in chosen]
@@ -131,7 +132,8 @@ def transplant(network: Any, path: Path) -> None:
 
 def write_card(flags: TrainFlags, steps: int, levels: dict[float, float]) -> None:
     """What made these weights, next to them."""
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    here = Path(__file__).parent
+    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=here)
     recipe = {
         k: str(v) if isinstance(v, Path) else v
         for k, v in asdict(flags).items()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -44,7 +44,8 @@ def check_codec(codec: Any, images: Tensor | None = None, floor_db: float = 12.0
         assert psnr.min() > floor_db, f"noiseless round trip gives {psnr.tolist()} dB, below {floor_db}"
         assert torch.allclose(codec.decode(noiseless(sent)), clean, atol=1e-5), "decoding twice differs"
         check_pictures(codec.decode(lost(sent)), images)
-        assert torch.allclose(in_fresh_process(codec, noiseless(sent)), clean, atol=1e-4), "a fresh process decodes another picture"
+        fresh = in_fresh_process(codec, noiseless(sent))
+        assert torch.allclose(fresh, clean, atol=1e-4), "a fresh process decodes another picture"
 
 
 def check_transmission(sent: Transmission, batch: int) -> None:
@@ -55,7 +56,7 @@ def check_transmission(sent: Transmission, batch: int) -> None:
         if stream.kind == "bits":
             assert all(isinstance(p, bytes) for p in stream.payload), f"{stream.name}: payloads must be bytes"
             continue
-        x = stream.payload
+        x = cast(Tensor, stream.payload)
         assert x.dtype == torch.complex64 and x.ndim == 2, (
             f"{stream.name}: {x.dtype} {list(x.shape)}, not complex64 [batch, k]"
         )
@@ -84,7 +85,8 @@ def lost(sent: Transmission) -> Reception:
 
 def _received(stream: Stream, a: float) -> ReceivedStream:
     if stream.kind == "analog":
-        return ReceivedStream(stream.name, "analog", x_hat=a * stream.payload, a=torch.full(stream.payload.shape, a))
+        x = cast(Tensor, stream.payload)
+        return ReceivedStream(stream.name, "analog", x_hat=a * x, a=torch.full(x.shape, a))
     payload = tuple(p if a else None for p in stream.payload)
     ok = tuple(bool(a) for _ in payload)
     return ReceivedStream(stream.name, "bits", payload=payload, ok=ok, blocks_ok=tuple((v,) for v in ok))
@@ -118,7 +120,8 @@ def _same(one: Transmission, other: Transmission, what: str) -> None:
         if s.kind == "bits":
             assert list(s.payload) == list(t.payload), f"{what} changes the bits of {s.name}"
         else:
-            assert torch.allclose(s.payload, t.payload, atol=1e-4), f"{what} changes the symbols of {s.name}"
+            x, y = cast(Tensor, s.payload), cast(Tensor, t.payload)
+            assert torch.allclose(x, y, atol=1e-4), f"{what} changes the symbols of {s.name}"
 
 
 def check_channel(channel: Channel, csi: tuple[str, ...] | None = None, snr_db: float = 5.0) -> None:
@@ -168,7 +171,7 @@ def check_contract(channel: Channel, csi: str, snr_db: float, images: int = 768)
     stream = Link(channel, csi=csi, grid=grid)(sent, snr_db, seed=11).streams[0]
     x_hat, a = stream.x_hat.numpy().ravel(), stream.a.numpy().ravel()
     edges = np.quantile(a, [0, 0.25, 0.5, 0.75, 1])
-    for low, high in zip(edges[:-1], edges[1:]):
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
         chosen = (a >= low) & (a <= high)
         part, sent_part, told = x_hat[chosen], x.ravel()[chosen], a[chosen]
         gain = (part * sent_part.conj()).real.mean() / (np.abs(sent_part) ** 2).mean() / told.mean()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import tyro
 
@@ -24,6 +24,9 @@ from semlink.channels._registry import UnknownName
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.plan import Sweep
 from semlink.simulator.words import parse
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 SNR_RANGE_DB = (-30.0, 60.0)
 _ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true", "GLOG_minloglevel": "3"}
@@ -79,7 +82,7 @@ class Flags:
     """Processes that share the work; the rows do not depend on it."""
 
 
-AnyFlags = TypeVar("AnyFlags")
+AnyFlags = TypeVar("AnyFlags", bound="DataclassInstance")
 
 
 def start(main: Callable[[AnyFlags], int], default: AnyFlags) -> None:

@@ -71,6 +71,11 @@ class Dataset:
         return torch.from_numpy(self._array(range(self.count)[index]))
 
     @property
+    def tile(self) -> int | None:
+        """Side in px of the pictures that a mosaic is made of; metrics are means over them. None for other sets."""
+        return self.items.tiles.size(0)[0] if isinstance(self.items, MosaicItems) else None
+
+    @property
     def ids(self) -> tuple[str, ...]:
         """File names, or numbers within the set."""
         return tuple(self.items.id(i) for i in range(self.count))

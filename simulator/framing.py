@@ -59,7 +59,8 @@ def framed(payload: bytes, uses: int, mcs: Mcs, stream: str) -> bytes:
     data = prefix(len(payload)) + payload
     if len(data) > total:
         raise SemlinkError(
-            f"stream {stream!r}: {len(payload)} bytes do not fit into {uses} uses at {mcs.name} ({room(uses, mcs)} bytes)"
+            f"stream {stream!r}: {len(payload)} bytes do not fit into {uses} uses at {mcs.name} "
+            f"({room(uses, mcs)} bytes)"
         )
     return data.ljust(total, b"\0")
 

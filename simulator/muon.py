@@ -15,7 +15,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # quintic Newton-Schulz iteration with
 
 
 def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
-    """Roughly U V^T of the singular value decomposition U S V^T of a 2-D tensor (singular values within about 0.7 to 1.2)."""
+    """Roughly U V^T of the decomposition U S V^T of a 2-D tensor (singular values become about 0.7 to 1.2)."""
     a, b, c = COEFFICIENTS
     x = matrix / (matrix.norm() + 1e-7)
     tall = x.shape[0] > x.shape[1]

@@ -67,7 +67,7 @@ def _deep_samples(path: Path, image: Image.Image) -> np.ndarray | None:
     data = path.read_bytes() if image.format in ("PNG", "TIFF") else b""
     if image.format == "PNG" and data[24] == 16:  # IHDR's bit depth
         samples = imagecodecs.png_decode(data)
-    elif image.format == "TIFF" and image.mode in ("RGB", "RGBA") and set(image.tag_v2.get(258, ())) == {16}:
+    elif image.format == "TIFF" and image.mode in ("RGB", "RGBA") and set(getattr(image, "tag_v2", {}).get(258, ())) == {16}:
         samples = imagecodecs.tiff_decode(data)
     else:
         return None

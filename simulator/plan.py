@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.store import Condition, Identity, Record, file_digest
@@ -108,7 +108,7 @@ def check_images(found: Sequence[Block], stored: Iterable[Record], data: str) ->
     """SemlinkError when a stored block holds other images than the same block of the data set does now."""
     now = {block.index: block.images for block in found}
     for record in stored:
-        if any(a != b for a, b in zip(record.images, now.get(record.block, ()))):
+        if any(a != b for a, b in zip(record.images, now.get(record.block, ()), strict=False)):
             raise SemlinkError(
                 f"{data} no longer holds the images that were measured (block {record.block}); choose another --out"
             )
@@ -132,7 +132,7 @@ def plugin_files(words: Iterable[str]) -> dict[str, str]:
     return files
 
 
-def _is_file(value: object) -> bool:
+def _is_file(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and Path(value).is_file()
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from semlink.simulator.store import Condition, slug, write_aside
 from semlink.simulator.words import short
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -44,7 +46,7 @@ def curves(lines: Sequence[Line], metric: str, variable: Variable, x: Axis = "sn
     rows = max(1, math.ceil(len(panels) / columns))
     figure = Figure(figsize=(1.2 + 3.6 * columns, 1.1 + 3.0 * rows + 0.12 * len(names)), layout="constrained")
     grid = figure.subplots(rows, columns, sharey=True, sharex=True, squeeze=False)
-    for axes, panel in zip(grid.flat, panels):
+    for axes, panel in zip(grid.flat, panels, strict=False):
         _panel(axes, [line for line in chosen if line.channel == panel[0]], names, x)
         axes.set_title(f"{short(panel[0])} (CSI {panel[1] or 'unknown'})", fontsize=10)
     for axes in grid.flat[len(panels) :]:
@@ -52,7 +54,7 @@ def curves(lines: Sequence[Line], metric: str, variable: Variable, x: Axis = "sn
     for axes in grid[-1]:
         axes.set_xlabel(_AXIS_LABELS[x], fontsize=10)
     figure.supylabel(_y_label(metric, variable), fontsize=10)
-    handles, labels = _legend(grid.flat[: len(panels)])
+    handles, labels = _legend(list(grid.flat)[: len(panels)])
     figure.legend(
         handles, labels, loc="outside lower center", ncols=min(3, max(1, len(labels))), frameon=False, fontsize=9
     )
@@ -93,8 +95,8 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     paths = stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".pdf")
     for path in paths:
         kind = path.suffix[1:]
-        stable = {"metadata": {"CreationDate": None}} if kind == "pdf" else {}  # the same rows give the same file
-        write_aside(path, lambda aside, k=kind, s=stable: figure.savefig(aside, format=k, dpi=150, **s))
+        stable: dict[str, Any] = {"metadata": {"CreationDate": None}} if kind == "pdf" else {}  # the same rows give the same file
+        write_aside(path, partial(figure.savefig, format=kind, dpi=150, **stable))
     return paths
 
 
@@ -108,9 +110,9 @@ def draw(
             figure = curves(lines, metric, rows.variable(metric))
             files += save(figure, out / f"{slug(metric)}_vs_snr")
     for channel in sorted({m.condition.channel for m in rows.measurements}):
-        figure = strip(rows.measurements, picture, channel)
-        if figure is not None:
-            files += save(figure, out / f"pictures_{slug(channel)}")
+        pictures = strip(rows.measurements, picture, channel)
+        if pictures is not None:
+            files += save(pictures, out / f"pictures_{slug(channel)}")
     return files
 
 
@@ -134,7 +136,7 @@ def _panel(axes: Axes, lines: Sequence[Line], names: Sequence[tuple[str, float]]
 
 def _styles(names: Sequence[tuple[str, float]]) -> dict[tuple[str, float], dict[str, str]]:
     """A colour and marker per codec, a dash per rate (or SNR)."""
-    codecs, seconds = (list(dict.fromkeys(sorted(part))) for part in zip(*names)) if names else ([], [])
+    codecs, seconds = (list(dict.fromkeys(sorted(part))) for part in zip(*names, strict=True)) if names else ([], [])
     return {
         (codec, second): {
             "color": COLOURS[codecs.index(codec) % len(COLOURS)],
@@ -145,7 +147,7 @@ def _styles(names: Sequence[tuple[str, float]]) -> dict[tuple[str, float], dict[
     }
 
 
-def _draw_curve(axes: Axes, points: Sequence[Line], style: dict[str, str], label: str, x: Axis) -> None:
+def _draw_curve(axes: Axes, points: Sequence[Line], style: dict[str, Any], label: str, x: Axis) -> None:
     at = [getattr(line, x) for line in points]
     axes.plot(at, [line.mean for line in points], **style, markersize=5, linewidth=1.6, label=label)
     low, high = [line.ci95_low for line in points], [line.ci95_high for line in points]
@@ -156,8 +158,8 @@ def _name(name: tuple[str, float], x: Axis) -> str:
     return f"{short(name[0])}, " + (f"rho {name[1]:.3g}" if x == "snr_db" else f"{name[1]:g} dB")
 
 
-def _legend(panels: Sequence[Axes]) -> tuple[list[object], list[str]]:
-    found = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels())}
+def _legend(panels: Sequence[Axes]) -> tuple[list[Artist], list[str]]:
+    found = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     return list(found.values()), list(found)
 
 

@@ -124,7 +124,7 @@ def _merged(condition: Condition, records: Sequence[Record]) -> Measurement:
     whole = sorted((r for r in records if not r.error), key=lambda r: (len(r.images), len(r.metrics), r.key()))
     covered = {record.block for record in whole}
     failed = [record for record in records if record.error and record.block not in covered]
-    ids = {place: image for record in whole for place, image in zip(record.positions, record.images)}
+    ids = {place: image for record in whole for place, image in zip(record.positions, record.images, strict=True)}
     places = tuple(sorted(ids))
     last = (whole or failed)[-1]
     values = {name: _column(whole, name, places) for name in sorted({n for r in whole for n in r.values})}
@@ -133,7 +133,7 @@ def _merged(condition: Condition, records: Sequence[Record]) -> Measurement:
 
 
 def _column(records: Sequence[Record], name: str, places: Sequence[int]) -> np.ndarray:
-    found = {p: v for r in records for p, v in zip(r.positions, r.values.get(name, ()))}
+    found = {p: v for r in records for p, v in zip(r.positions, r.values.get(name, ()), strict=False)}
     return np.array([found.get(place, np.nan) for place in places], dtype=float)
 
 
@@ -205,7 +205,7 @@ def _attach(file: h5py.File, dataset: h5py.Dataset, dimensions: Sequence[str]) -
 
 
 def _write_texts(file: h5py.File, measurements: Sequence[Measurement], axes: Mapping[str, Mapping[Any, int]]) -> None:
-    ids = {place: image for m in measurements for place, image in zip(m.positions, m.images)}
+    ids = {place: image for m in measurements for place, image in zip(m.positions, m.images, strict=True)}
     csi = {m.condition.channel: m.csi for m in measurements if m.csi}
     texts = {name: {m.condition: m.notes.get(name, "") for m in measurements} for name in _note_names(measurements)}
     texts["error"] = {m.condition: m.error for m in measurements}
@@ -282,7 +282,8 @@ def _read_measurements(
         found = np.flatnonzero(measured[at]) if measured is not None else np.array([], int)
         if len(found) == 0 and not errors[at]:
             continue
-        condition = Condition(**{name: coordinates[name][i] for name, i in zip(AXES, at)})
+        settings: dict[str, Any] = {name: coordinates[name][i] for name, i in zip(AXES, at, strict=True)}
+        condition = Condition(**settings)
         values = {name: column[at][found] for name, column in data.items() if np.isfinite(column[at][found]).any()}
         texts = {name: str(text[at]) for name, text in notes.items() if text[at]}
         images = tuple(ids[i] for i in found)

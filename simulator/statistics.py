@@ -80,7 +80,7 @@ def paired_difference(first: Measurement, second: Measurement, metric: str) -> I
 
     Raises SemlinkError when they share no image.
     """
-    ours, theirs = (dict(zip(m.positions, m.values[metric])) for m in (first, second))
+    ours, theirs = (dict(zip(m.positions, m.values[metric], strict=True)) for m in (first, second))
     common = sorted(ours.keys() & theirs.keys())
     if not common:
         raise SemlinkError(
@@ -175,7 +175,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     left = 4  # columns of names; the numbers that follow are set to the right
     return [
-        "  ".join(_pad(cell, width, i < left) for i, (cell, width) in enumerate(zip(row, widths))).rstrip()
+        "  ".join(_pad(cell, width, i < left) for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
         for row in rows
     ]
 

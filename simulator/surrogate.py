@@ -7,6 +7,7 @@ Fine-tune and evaluate through `Link`; this is no channel model.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Generator, Tensor
@@ -27,7 +28,7 @@ class Surrogate:
         return Reception(streams, transmission.session)
 
     def _receive(self, stream: Stream, snr_db: Tensor, generator: Generator) -> ReceivedStream:
-        x = stream.payload
+        x = cast(Tensor, stream.payload)
         snr = self._gains(x, generator) * 10 ** (snr_db[:, None].to(x.device) / 10)
         a = snr / (1 + snr)
         noise = torch.randn(*x.shape, 2, generator=generator, device=x.device)

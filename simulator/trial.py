@@ -15,6 +15,7 @@ from semlink.simulator.words import Word, parse
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from semlink.simulator.link import Link
     from semlink.simulator.rows import Variable
     from semlink.simulator.values import LinkReport, LinkResult, Reception, Transmission, TxInfo
 
@@ -25,8 +26,8 @@ PIXELS_AT_ONCE = 1 << 20  # bounds the memory of metrics
 class Dataset(Protocol):
     """Pictures in a fixed order."""
 
-    ids: Sequence[str]
-
+    @property
+    def ids(self) -> Sequence[str]: ...
     def sizes(self) -> Sequence[tuple[int, int]]: ...
     def batch(self, indices: Sequence[int]) -> Tensor: ...
 
@@ -44,8 +45,8 @@ class Codec(Protocol):
 class AnyLink(Protocol):
     """A `semlink.simulator.Link`, or what behaves like one."""
 
-    csi: str
-
+    @property
+    def csi(self) -> str | None: ...
     def tx_info(self, snr_db: float, uses: int | None = None, seed: int = 0, statistics: bool = False) -> TxInfo: ...
     def run(self, transmission: Transmission, snr_db: float, seed: int = 0, first_image: int = 0) -> LinkResult: ...
 
@@ -64,12 +65,13 @@ def make_codec(word: Word, rho: float) -> Codec:
     return codecs.create(word.name, rho=rho, **dict(word.settings))
 
 
-def make_link(word: Word) -> AnyLink:
+def make_link(word: Word) -> Link:
     """The link over the channel of a word; its settings `csi`, `equalizer` and `power` are the link's."""
     from semlink import channels
     from semlink.simulator.link import Link
 
-    channel, settings = word.split(LINK_SETTINGS)
+    channel, own = word.split(LINK_SETTINGS)
+    settings: dict[str, Any] = own
     return Link(channels.create(channel.name, **dict(channel.settings)), **settings)
 
 
@@ -176,7 +178,7 @@ def trial(wanted: Record, images: Tensor, encodings: Encodings, bench: Bench) ->
     start = time.perf_counter()
     received = codec.decode(result.reception).detach().cpu()
     decode_s = (time.perf_counter() - start) / len(images)
-    values = quality(wanted, images, received, bench.parts.measure)
+    values = quality(wanted, images, received, bench.parts.measure, getattr(bench.data, "tile", None))
     values |= radio(result.report, transmission.streams[0].name, images[0].numel(), len(images))
     values |= {"encode_s": [encode_s] * len(images), "decode_s": [decode_s] * len(images)}
     notes = (
@@ -185,32 +187,45 @@ def trial(wanted: Record, images: Tensor, encodings: Encodings, bench: Bench) ->
         else {}
     )
     return replace(
-        wanted, csi=link.csi, values={name: tuple(column) for name, column in values.items()}, notes=notes
+        wanted, csi=str(link.csi), values={name: tuple(column) for name, column in values.items()}, notes=notes
     ), received
 
 
 def quality(
-    wanted: Record, images: Tensor, received: Tensor, measure: Callable[..., Mapping[str, Tensor]]
+    wanted: Record, images: Tensor, received: Tensor, measure: Callable[..., Mapping[str, Tensor]], tile: int | None = None
 ) -> dict[str, list[float]]:
-    """Metrics and MSE per image. ValueError when shapes differ or a number is not finite."""
+    """Metrics and MSE per image, of a mosaic the means over its tiles of `tile` px.
+
+    ValueError when shapes differ or a number is not finite.
+    """
     import torch
 
     if received.shape != images.shape:
         raise ValueError(f"decoder returned {tuple(received.shape)} for pictures {tuple(images.shape)}")
     step = max(1, PIXELS_AT_ONCE // images[0, 0].numel())
-    parts = [measure(wanted.metrics, x, y) for x, y in zip(images.split(step), received.split(step))]
-    values = {name: torch.cat([part[name] for part in parts]).tolist() for name in parts[0]}
+    pairs = zip(images.split(step), received.split(step), strict=True)
+    parts = [measure(wanted.metrics, tiles_of(x, tile), tiles_of(y, tile)) for x, y in pairs]
+    columns = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    values = {name: column.reshape(len(images), -1).mean(1).tolist() for name, column in columns.items()}
     values["mse"] = (images.double() - received.double()).square().mean((1, 2, 3)).tolist()
     for name, column in values.items():
-        bad = [image for image, value in zip(wanted.images, column) if not abs(value) < float("inf")]
+        bad = [image for image, value in zip(wanted.images, column, strict=False) if not abs(value) < float("inf")]
         if bad:
             raise ValueError(f"{name} is not finite for {len(bad)} of {len(column)} images, first {bad[0]}")
     return values
 
 
+def tiles_of(images: Tensor, tile: int | None) -> Tensor:
+    """The tiles of mosaics `[n, 3, H, W]`, image by image: `[n H W / tile^2, 3, tile, tile]`; images when tile is None."""
+    if tile is None:
+        return images
+    tiles = images.unfold(2, tile, tile).unfold(3, tile, tile)
+    return tiles.permute(0, 2, 3, 1, 4, 5).reshape(-1, images.shape[1], tile, tile)
+
+
 def radio(report: LinkReport, main: str, dimensions: int, batch: int) -> dict[str, list[float]]:
     """The link's report as one number per image and variable. dimensions: 3 H W."""
-    totals = [sum(uses) for uses in zip(*report.uses.values())]
+    totals = [sum(uses) for uses in zip(*report.uses.values(), strict=True)]
     values: dict[str, Sequence[float]] = {
         "uses_main": report.uses[main],
         "uses_total": totals,

@@ -25,7 +25,7 @@ class Stream:
     importance: float32 `[batch, k]`, non-negative; known to the transmitter alone.
     protection: class of a bits stream that the link maps to a scheme when `mcs` is None.
     mcs: name of a modulation and coding scheme (`semlink.simulator.mcs`); a session constant, the same for all images.
-    uses: channel uses reserved for a bits stream in every image (the rest is filler, and charged); None: as many as needed.
+    uses: channel uses reserved for a bits stream in every image (the rest is filler, and charged); None: as needed.
     ideal: deliver the bits without error and charge `uses`; for capacity bounds only.
     """
 
@@ -50,7 +50,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Transmission:
-    """The streams of a batch of images, sent in this order on each image's own slots. The first stream is the main one."""
+    """The streams of a batch of images, sent in this order on each image's own slots; the first is the main one."""
 
     streams: tuple[Stream, ...]
     session: Session = Session()
@@ -127,7 +127,8 @@ class LinkReport:
 
     uses: channel uses per stream name, one number per image (payload, CRC, code and padding; no pilots).
     uses_on_air: resource elements per image, pilots and filler included. air_time_s: duration of those slots.
-    snr_measured_db, snr_realised_db: per image, without and with the fade's gain. papr_db: per image, of the time signal.
+    snr_measured_db, snr_realised_db: per image, without and with the fade's gain.
+    papr_db: per image, of the time signal.
     mcs: scheme per bits stream. blocks, block_errors: per image, summed over bits streams.
     """
 

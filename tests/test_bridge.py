@@ -43,8 +43,10 @@ def test_other_views_are_copied_once(view) -> None:
 
 def test_unaligned_memory_does_not_abort_the_process() -> None:
     code = (
-        "import torch; from semlink.simulator import bridge; from semlink.simulator.engine.backend import tensorflow as t;"
-        "x = torch.arange(1001.)[1:]; y = bridge.to_torch(t().square(bridge.to_tensorflow(x))); assert torch.equal(y, x * x)"
+        "import torch; from semlink.simulator import bridge;"
+        "from semlink.simulator.engine.backend import tensorflow as t;"
+        "x = torch.arange(1001.)[1:]; y = bridge.to_torch(t().square(bridge.to_tensorflow(x)));"
+        "assert torch.equal(y, x * x)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
@@ -79,7 +81,7 @@ def test_gradients_equal_torchs_own() -> None:
         y, z = function(*inputs)
         loss = (y * weights[0]).real.sum() + (z * weights[1]).sum()
         grads.append(torch.autograd.grad(loss, inputs))
-    for own, crossed in zip(*grads):
+    for own, crossed in zip(*grads, strict=True):
         assert (own - crossed).abs().max() / own.abs().max() < 1e-4
 
 

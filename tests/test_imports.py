@@ -20,7 +20,7 @@ LIGHT = {
     **{f"{name} --help": (f"experiments/{name}", "--help") for name in SCRIPTS},
 }
 LIMIT_S = 1.0
-# Start-up of a bare interpreter on the machine for which LIMIT_S is meant; a slower or busier one gets more in proportion.
+# Start-up of a bare interpreter where LIMIT_S is meant; a slower or busier machine gets more in proportion.
 BARE_S = 0.03
 
 

@@ -35,7 +35,7 @@ def table(outcome):
         for m in outcome.rows.measurements
         for name, column in m.values.items()
         if name not in TIMES
-        for image, value in zip(m.images, column.tolist())
+        for image, value in zip(m.images, column.tolist(), strict=True)
     }
 
 

@@ -31,7 +31,7 @@ def decode(x_hat: np.ndarray, a: np.ndarray, mcs: Mcs, symbols: int) -> tuple[np
 def _in_calls(function: Callable[..., tuple[np.ndarray, ...]], *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     """Apply to BLOCKS rows at a time, zero rows added to the last call and taken off its answer."""
     answers = [function(*part) for part in _padded(arrays)]
-    return tuple(np.concatenate(a)[: len(arrays[0])] for a in zip(*answers))
+    return tuple(np.concatenate(a)[: len(arrays[0])] for a in zip(*answers, strict=True))
 
 
 def _padded(arrays: tuple[np.ndarray, ...]) -> Iterator[list[np.ndarray]]:

@@ -1,4 +1,4 @@
-"""What the receiver makes of a channel's statistics: second moments of interpolated LS estimates, and the Wiener filter.
+"""What the receiver makes of a channel's statistics: moments of interpolated LS estimates, and the Wiener filter.
 
 With R the correlation between resource elements and white pilot noise N0 (unit pilots), NumPy only:
 LS + interpolation h_hat = W (h_p + n) has E[h h_hat*] = (W r)* and E|h_hat|^2 = W R W^H + N0 W W^H, which hold the
@@ -20,7 +20,7 @@ Correlation = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Moments:
-    """Per resource element, `[symbols, subcarriers]`: cross = W r (complex64), signal = W R W^H, noise = W W^H (float32)."""
+    """Per element, `[symbols, subcarriers]`: cross = W r (complex64), signal = W R W^H, noise = W W^H (float32)."""
 
     cross: np.ndarray
     signal: np.ndarray
@@ -29,7 +29,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Wiener:
-    """basis = U^H `[pilots, pilots]`, spread = (R_gp U)^T `[pilots, elements]` complex64; eigenvalues L `[pilots]` float32."""
+    """basis = U^H `[pilots, pilots]`, spread = (R_gp U)^T `[pilots, elements]`, complex64; eigenvalues L, float32."""
 
     basis: np.ndarray
     spread: np.ndarray

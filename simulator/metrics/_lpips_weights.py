@@ -163,4 +163,4 @@ def _keep(weights: Weights, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_aside(path, lambda aside: save_file(dict(weights), aside))
     except (OSError, SemlinkError) as error:
-        warnings.warn(f"LPIPS weights are not kept: {error} (set SEMLINK_CACHE to a writable folder)")
+        warnings.warn(f"LPIPS weights are not kept: {error} (set SEMLINK_CACHE to a writable folder)", stacklevel=2)

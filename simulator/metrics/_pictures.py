@@ -44,7 +44,7 @@ def widened(x: Tensor) -> Tensor:
 def by_parts(metric: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, images: int) -> Tensor:
     """`metric(x, y)`, `[batch]`, at most `images` (at least one) at a time."""
     size = max(1, images)
-    return torch.cat([metric(a, b) for a, b in zip(x.split(size), y.split(size))])
+    return torch.cat([metric(a, b) for a, b in zip(x.split(size), y.split(size), strict=True)])
 
 
 def _check_finite(name: str, pictures: Tensor) -> None:

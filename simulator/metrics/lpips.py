@@ -78,7 +78,7 @@ def _measured(net: str, x: Tensor, y: Tensor) -> Tensor:
 
 def _distance(x: Tensor, y: Tensor, net: str) -> Tensor:
     weights = _weights(_known(net), x.device)
-    pairs = zip(_features(_prepared(x), net, weights), _features(_prepared(y), net, weights))
+    pairs = zip(_features(_prepared(x), net, weights), _features(_prepared(y), net, weights), strict=True)
     total = torch.zeros(len(x), device=x.device)
     for i, (a, b) in enumerate(pairs):
         # The eps of F.normalize keeps the gradient finite where all features are 0.
