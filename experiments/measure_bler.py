@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import curve_fit
-from scipy.special import erfc
 from tqdm import tqdm
 
 from semlink.simulator.adaptation import GRID_DB, mutual_information
@@ -50,9 +48,10 @@ def measure(mcs: Mcs, symbols: int, snr_db: float, settings: Settings) -> float:
 
 
 def waterfall(mcs: Mcs, symbols: int, settings: Settings) -> dict[float, float]:
-    """Points of the curve by SNR, from all blocks lost to none lost, begun where the mutual information meets the rate."""
+    """Points of the curve by SNR, from all blocks lost to none, begun where the mutual information meets the rate."""
     points: dict[float, float] = {}
-    snr = float(np.interp(mcs.efficiency * mcs.repeat, mutual_information(mcs.order), GRID_DB)) - 10 * np.log10(mcs.repeat)
+    alone = float(np.interp(mcs.efficiency * mcs.repeat, mutual_information(mcs.order), GRID_DB))
+    snr = alone - 10 * np.log10(mcs.repeat)
     while not points or points[max(points)] > 0.02 and len(points) < 20:
         points[round(snr, 3)] = measure(mcs, symbols, snr, settings)
         snr += settings.step_db
@@ -64,6 +63,9 @@ def waterfall(mcs: Mcs, symbols: int, settings: Settings) -> dict[float, float]:
 
 def fit(points: dict[float, float]) -> tuple[float, float]:
     """Centre and width in dB of 0.5 erfc((snr - centre) / (sqrt(2) width))."""
+    from scipy.optimize import curve_fit
+    from scipy.special import erfc
+
     snr, rate = np.array(list(points)), np.array(list(points.values()))
     curve = lambda s, centre, width: 0.5 * erfc((s - centre) / (np.sqrt(2) * width))  # noqa: E731
     start = (float(np.interp(-0.5, -rate, snr)), 0.3)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -69,6 +69,9 @@ class Dataset:
         import torch
 
         return torch.from_numpy(self._array(range(self.count)[index]))
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(self.count))
 
     @property
     def tile(self) -> int | None:

@@ -15,10 +15,20 @@ from semlink.simulator.rng import generator
 
 @dataclass(frozen=True)
 class Layout:
-    """counts: symbols of each stream in each image, int64 `[streams, images]`. total: symbols of an image's slots."""
+    """counts: symbols of each stream in each image, int64 `[streams, images]`. per_slot: data symbols of a slot."""
 
     counts: np.ndarray
-    total: int
+    per_slot: int
+
+    @property
+    def slots(self) -> np.ndarray:
+        """Whole slots of each image, at least one: int64 `[images]`."""
+        return np.maximum(1, -(-self.counts.sum(0) // self.per_slot))
+
+    @property
+    def total(self) -> int:
+        """Symbols of the image with the most slots."""
+        return int(self.slots.max()) * self.per_slot
 
     def span(self, stream: int) -> slice | None:
         """The symbols of a stream when they are the same in every image, else None."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from typing import Any, Iterator, Sequence
+from typing import Any, Sequence
 
 import numpy as np
 import torch
@@ -67,8 +66,8 @@ class Link:
 
         snr_db: Es/N0 in dB, a float or one per image. seed, first_image: fade and noise of image i depend on
         (seed, channel, first_image + i) and, the noise, on the SNR, never on the codec or the batch.
-        fade, start_slot: continue a fade that you drew (its images are this batch's). Gradients flow through
-        analog streams. SemlinkError for payloads that are not finite or not of unit power, and for an absurd SNR.
+        fade, start_slot: continue a fade that you drew (it holds images first_image, ... of this batch). Gradients
+        flow through analog streams. SemlinkError for payloads that are not finite or not of unit power, and for an absurd SNR.
         """
         reception, measured = self._send(transmission, snr_db, seed, first_image, fade, start_slot)
         return LinkResult(reception, make_report(transmission, reception, *measured, self.grid))
@@ -87,9 +86,8 @@ class Link:
         bits = {i: payloads.blocks_of(s) for i, s in enumerate(transmission.streams) if s.kind == "bits" and not s.ideal}
         plan = self._plan(transmission, bits)
         buffer = layout.place([_symbols(s, i, bits, plan) for i, s in enumerate(transmission.streams)], plan)
-        noise = Noise(self.channel, seed, noise_key(snr_db), plan.total // self.grid.data_symbols, self.grid, first_image)
-        fades = Fades(self.channel, seed, fade)
-        x_hat, a, powers = self._over_the_air(buffer, snr, noise, fades, 0 if fade else first_image, start_slot)
+        fades, noise = Fades(self.channel, seed, fade), Noise(self.channel, seed, noise_key(snr_db), self.grid)
+        x_hat, a, powers = self._over_the_air(buffer, plan.slots, snr, fades, noise, first_image, start_slot)
         received = _receive(transmission, bits, plan, x_hat, a)
         return Reception(received, transmission.session, public_seed(seed)), (plan, buffer, powers)
 
@@ -108,37 +106,38 @@ class Link:
         """`a` of every symbol of `images` images of `uses` symbols: float32 `[images, uses]`."""
         slots = self.grid.slots(uses)
         buffer = layout.filler(slots * self.grid.data_symbols).repeat(images, 1)
-        noise = Noise(self.channel, seed, noise_key(snr_db), slots, self.grid, 0)
-        _, a, _ = self._over_the_air(buffer, check_snr(snr_db, images), noise, Fades(self.channel, seed), 0, 0)
+        fades, noise = Fades(self.channel, seed), Noise(self.channel, seed, noise_key(snr_db), self.grid)
+        snr = check_snr(snr_db, images)
+        _, a, _ = self._over_the_air(buffer, np.full(images, slots), snr, fades, noise, 0, 0)
         return a[:, :uses].numpy()
 
     def _plan(self, transmission: Transmission, bits: dict[int, Any]) -> layout.Layout:
         counts = [bits[i][1] if i in bits else _fixed_uses(s) for i, s in enumerate(transmission.streams)]
-        stacked = np.stack(counts)
-        slots = self.grid.slots(int(stacked.sum(0).max()))
-        return layout.Layout(stacked, slots * self.grid.data_symbols)
+        return layout.Layout(np.stack(counts), self.grid.data_symbols)
 
     def _over_the_air(
-        self, buffer: Tensor, snr: np.ndarray, noise: Noise, fades: Fades, first_image: int, start_slot: int
+        self, buffer: Tensor, slots: np.ndarray, snr: np.ndarray, fades: Fades, noise: Noise, first_image: int, start_slot: int
     ) -> tuple[Tensor, Tensor, np.ndarray]:
-        """x_hat and a `[images, total]`, and mean powers sent / faded / noise `[images, 3]`."""
-        images, total = buffer.shape
-        per_image = total // self.grid.data_symbols
-        flat = buffer.reshape(images * per_image, -1)
+        """x_hat and a `[images, total]` (0 beyond an image's slots), mean powers sent / faded / noise `[images, 3]`."""
+        shape = (len(slots), buffer.shape[1] // self.grid.data_symbols)
+        on_air = np.arange(shape[1]) < slots[:, None]
+        image, slot = np.nonzero(on_air)
+        flat = buffer.reshape(*shape, -1)[torch.from_numpy(on_air)]
         n0 = (10 ** (-snr / 10)).astype(np.float32)
         parts = []
-        for chosen in _chunks(len(flat)):
-            image, slot = chosen // per_image, chosen % per_image
-            h = fades.at(first_image + image, start_slot + slot, self.grid)
-            parts.append(self._one_call(flat[chosen[0] : chosen[-1] + 1], h, noise.take(len(chosen)), n0[image]))
-        x_hat, a, *powers = (torch.cat(p) for p in zip(*parts))
-        measured = torch.stack(powers, -1).detach().reshape(images, per_image, 3).mean(1)
-        return x_hat.reshape(images, total), a.reshape(images, total), measured.numpy()
+        for start in range(0, len(flat), SLOTS):
+            i, t = image[start : start + SLOTS], slot[start : start + SLOTS]
+            h = fades.at(first_image + i, start_slot + t, self.grid)
+            parts.append(self._one_call(flat[start : start + SLOTS], h, noise.take(first_image + i), n0[i]))
+        x_hat, a, *powers = (torch.cat(p) for p in zip(*parts, strict=True))
+        measured = np.stack([np.bincount(image, p.detach().double().numpy()) for p in powers], -1) / slots[:, None]
+        return _spread(x_hat, on_air), _spread(a, on_air), measured
 
     def _one_call(self, x: Tensor, h: np.ndarray, noise: np.ndarray, n0: np.ndarray) -> tuple[Tensor, ...]:
         """One call of the compiled graph, padded to its fixed number of slots."""
         specular = self.csi != "perfect" and self.channel.specular_power > 0
-        graph = compiled_link(self.grid, self.csi, self.equalizer, specular)
+        gradients = torch.is_grad_enabled() and x.requires_grad
+        graph = compiled_link(self.grid, self.csi, self.equalizer, specular, gradients)
         count = len(x)
         drawn = [to_tensorflow(torch.from_numpy(_padded(v))) for v in (h, noise, n0)]
         if count < SLOTS:
@@ -252,9 +251,12 @@ def _receive_ideal(stream: Stream, a: Tensor, lost: np.ndarray) -> ReceivedStrea
     return ReceivedStream(stream.name, "bits", payload=found, ok=ok, blocks_ok=tuple((good,) for good in ok))
 
 
-def _chunks(slots: int) -> Iterator[np.ndarray]:
-    for call in range(math.ceil(slots / SLOTS)):
-        yield np.arange(call * SLOTS, min(slots, (call + 1) * SLOTS))
+def _spread(flat: Tensor, on_air: np.ndarray) -> Tensor:
+    """Slots on the air `[n, data]` to `[images, total]`, zeros where an image has fewer slots."""
+    if on_air.all():
+        return flat.reshape(len(on_air), -1)
+    whole = flat.new_zeros(*on_air.shape, flat.shape[1])
+    return whole.index_put((torch.from_numpy(on_air),), flat).flatten(1)
 
 
 def _padded(values: np.ndarray) -> np.ndarray:

@@ -60,6 +60,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise SemlinkError(f"{path}: not a readable picture ({error}); mend it or take it away") from error
 
 
+def _tiff_bits(image: Image.Image) -> set[int]:
+    return set(getattr(image, "tag_v2", {}).get(258, ()))  # BitsPerSample
+
+
 def _deep_samples(path: Path, image: Image.Image) -> np.ndarray | None:
     """`[H, W, C]` in [0, 1] of a 16-bit PNG or colour TIFF, which Pillow would cut to 8 bits; None for other files."""
     import imagecodecs
@@ -67,7 +71,7 @@ def _deep_samples(path: Path, image: Image.Image) -> np.ndarray | None:
     data = path.read_bytes() if image.format in ("PNG", "TIFF") else b""
     if image.format == "PNG" and data[24] == 16:  # IHDR's bit depth
         samples = imagecodecs.png_decode(data)
-    elif image.format == "TIFF" and image.mode in ("RGB", "RGBA") and set(getattr(image, "tag_v2", {}).get(258, ())) == {16}:
+    elif image.format == "TIFF" and image.mode in ("RGB", "RGBA") and _tiff_bits(image) == {16}:
         samples = imagecodecs.tiff_decode(data)
     else:
         return None

@@ -95,7 +95,8 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     paths = stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".pdf")
     for path in paths:
         kind = path.suffix[1:]
-        stable: dict[str, Any] = {"metadata": {"CreationDate": None}} if kind == "pdf" else {}  # the same rows give the same file
+        # The same rows give the same file.
+        stable: dict[str, Any] = {"metadata": {"CreationDate": None}} if kind == "pdf" else {}
         write_aside(path, partial(figure.savefig, format=kind, dpi=150, **stable))
     return paths
 

@@ -17,12 +17,12 @@ def make_report(
     transmission: Transmission, reception: Reception, plan: Layout, buffer: Tensor, powers: np.ndarray, grid: Grid
 ) -> LinkReport:
     """powers: per image the mean power sent, behind the fade, and of the noise, over all resource elements."""
-    slots = plan.total // grid.data_symbols
+    slots = plan.slots.tolist()
     verdicts = [[v for s in reception.streams if s.blocks_ok for v in s.blocks_ok[i]] for i in range(len(powers))]
     return LinkReport(
         uses={s.name: tuple(int(c) for c in plan.counts[i]) for i, s in enumerate(transmission.streams)},
-        uses_on_air=slots * grid.symbols * grid.subcarriers,
-        air_time_s=slots * grid.slot_time,
+        uses_on_air=tuple(n * grid.symbols * grid.subcarriers for n in slots),
+        air_time_s=tuple(n * grid.slot_time for n in slots),
         snr_measured_db=tuple(decibels(powers[:, 0] / powers[:, 2])),
         snr_realised_db=tuple(decibels(powers[:, 1] / powers[:, 2])),
         papr_db=tuple(papr(buffer.detach().numpy(), grid)),

@@ -187,7 +187,7 @@ def trial(wanted: Record, images: Tensor, encodings: Encodings, bench: Bench) ->
         else {}
     )
     return replace(
-        wanted, csi=str(link.csi), values={name: tuple(column) for name, column in values.items()}, notes=notes
+        wanted, csi=link.csi or "", values={name: tuple(column) for name, column in values.items()}, notes=notes
     ), received
 
 
@@ -231,8 +231,8 @@ def radio(report: LinkReport, main: str, dimensions: int, batch: int) -> dict[st
         "uses_total": totals,
         "rho_main": [uses / dimensions for uses in report.uses[main]],
         "rho_total": [uses / dimensions for uses in totals],
-        "uses_on_air": [report.uses_on_air] * batch,
-        "air_time_s": [report.air_time_s] * batch,
+        "uses_on_air": report.uses_on_air,
+        "air_time_s": report.air_time_s,
         "snr_measured_db": report.snr_measured_db,
         "snr_realised_db": report.snr_realised_db,
         "papr_db": report.papr_db,

@@ -126,15 +126,15 @@ class LinkReport:
     """What the simulator measured while the transmission was on the air; rows get it, decoders never.
 
     uses: channel uses per stream name, one number per image (payload, CRC, code and padding; no pilots).
-    uses_on_air: resource elements per image, pilots and filler included. air_time_s: duration of those slots.
+    uses_on_air: resource elements of each image, pilots and filler included. air_time_s: duration of those slots.
     snr_measured_db, snr_realised_db: per image, without and with the fade's gain.
     papr_db: per image, of the time signal.
     mcs: scheme per bits stream. blocks, block_errors: per image, summed over bits streams.
     """
 
     uses: Mapping[str, tuple[int, ...]]
-    uses_on_air: int
-    air_time_s: float
+    uses_on_air: tuple[int, ...]
+    air_time_s: tuple[float, ...]
     snr_measured_db: tuple[float, ...]
     snr_realised_db: tuple[float, ...]
     papr_db: tuple[float, ...]

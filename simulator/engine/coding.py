@@ -10,6 +10,7 @@ import numpy as np
 
 from semlink.simulator.engine.backend import tensorflow
 from semlink.simulator.mcs import Mcs
+from semlink.simulator.rng import generator
 
 BLOCKS = 32  # code blocks per compiled call; the last call is padded
 ITERATIONS = 20
@@ -17,7 +18,7 @@ ITERATIONS = 20
 
 def encode(information: np.ndarray, mcs: Mcs, symbols: int) -> np.ndarray:
     """uint8 `[blocks, bytes]` to QAM symbols complex64 `[blocks, symbols]` of mean power 1."""
-    bits = np.unpackbits(information, axis=1).astype(np.float32)
+    bits = np.unpackbits(information ^ scrambling(information.shape[1]), axis=1).astype(np.float32)
     return _in_calls(lambda part: (_encoder(mcs, symbols)(part).numpy(),), bits)[0]
 
 
@@ -25,7 +26,13 @@ def decode(x_hat: np.ndarray, a: np.ndarray, mcs: Mcs, symbols: int) -> tuple[np
     """x_hat complex64 and a float32 `[blocks, symbols]` to uint8 `[blocks, bytes]` and CRC verdicts bool `[blocks]`."""
     decoder = _decoder(mcs, symbols)
     bits, ok = _in_calls(lambda x, r: tuple(t.numpy() for t in decoder(x, r)), x_hat, a)
-    return np.packbits(bits.astype(np.uint8), axis=1), ok.reshape(-1).astype(bool)
+    return np.packbits(bits.astype(np.uint8), axis=1) ^ scrambling(mcs.information_bytes(symbols)), ok.reshape(-1).astype(bool)
+
+
+@cache
+def scrambling(length: int) -> np.ndarray:
+    """Pseudo-random bytes XORed to a block's, so that a constant payload still gives QAM symbols of mean power 1."""
+    return generator("scrambling").integers(0, 256, length, dtype=np.uint8)
 
 
 def _in_calls(function: Callable[..., tuple[np.ndarray, ...]], *arrays: np.ndarray) -> tuple[np.ndarray, ...]:

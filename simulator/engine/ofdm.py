@@ -68,13 +68,14 @@ def receiver_statistics(channel: Channel, grid: Grid, csi: Csi) -> tuple[Any, ..
 
 
 @cache
-def compiled_link(grid: Grid, csi: Csi, equalizer: str, specular: bool) -> Callable[..., tuple[Any, ...]]:
+def compiled_link(grid: Grid, csi: Csi, equalizer: str, specular: bool, gradients: bool = False) -> Callable[..., tuple[Any, ...]]:
     """The graph as a function of tensors (arrays must be made tensors first), compiled at its first call.
 
     (x complex64 [SLOTS, data], power float32 [SLOTS, data], h and noise complex64 [SLOTS, symbols, subcarriers],
     n0 float32 [SLOTS], *statistics) -> x_hat complex64 [SLOTS, data], a float32 [SLOTS, data], and mean powers
     of transmitted symbols, of the same behind the channel, and of the noise, float32 [SLOTS] each.
-    specular: whether the channel has a line of sight that the estimators must allow for.
+    specular: whether the channel has a line of sight that the estimators must allow for. gradients: a tf.function,
+    which can be differentiated; without, a concrete function, which skips 3 ms of argument matching per call.
     """
     tf = tensorflow()
     from sionna.phy.ofdm import ResourceGridMapper
@@ -94,11 +95,12 @@ def compiled_link(grid: Grid, csi: Csi, equalizer: str, specular: bool) -> Calla
         x_hat, a = equalize(y, scaled, error, n0)
         return x_hat, a, mean_power(sent), mean_power(faded), mean_power(noisy)
 
-    return tf.function(link, jit_compile=True).get_concrete_function(*signature(grid, csi))
+    compiled = tf.function(link, jit_compile=True)
+    return compiled if gradients else compiled.get_concrete_function(*signature(grid, csi))
 
 
 def signature(grid: Grid, csi: Csi) -> list[Any]:
-    """Specifications of the graph's arguments; a concrete function skips 3 ms of argument matching per call."""
+    """Specifications of the graph's arguments."""
     tf = tensorflow()
     data, slot = (SLOTS, grid.data_symbols), (grid.symbols, grid.subcarriers)
     pilots, elements = len(grid.pilot_symbols) * grid.subcarriers, grid.symbols * grid.subcarriers

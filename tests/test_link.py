@@ -1,0 +1,168 @@
+"""Link: streams of all kinds, independence of batch and order, refusals, gradients, compilations."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from semlink import channels
+from semlink.simulator import Grid, Link, SemlinkError, Stream, Transmission
+from semlink.simulator.checks import in_fresh_process
+from semlink.simulator.engine import ofdm
+from semlink.simulator.link import noise_key
+
+AWGN = channels.create("awgn")
+
+
+def symbols(batch: int, k: int, seed: int = 0) -> torch.Tensor:
+    """Unit-power random symbols, the same for an image whatever the batch."""
+    x = torch.stack([torch.randn(k, dtype=torch.complex64, generator=torch.Generator().manual_seed(seed + i)) for i in range(batch)])
+    return x / x.abs().square().mean(1, keepdim=True).sqrt()
+
+
+def mixed(images: range) -> Transmission:
+    """A bits stream of varying length, an analog one, a fixed bits one and an ideal one."""
+    payload = [bytes([i]) * (3 + 200 * (i % 3)) for i in images]
+    return Transmission(
+        (
+            Stream("caption", "bits", payload, mcs="qpsk-0.38"),
+            Stream("latent", "analog", symbols(40, 500)[images.start : images.stop]),
+            Stream("picture", "bits", [p[:100] for p in payload], mcs="16qam-0.50", uses=700),
+            Stream("bound", "bits", payload, uses=800, ideal=True),
+        )
+    )
+
+
+def test_everything_arrives_at_high_snr() -> None:
+    sent = mixed(range(0, 8))
+    result = Link(AWGN).run(sent, 25.0)
+    for stream, received in zip(sent.streams, result.reception.streams):
+        if stream.kind == "bits":
+            assert list(received.payload) == list(stream.payload) and all(received.ok)
+    latent = result.reception.stream("latent")
+    assert (latent.x_hat / latent.a - sent.streams[1].payload).abs().square().mean() < 0.004
+    uses = result.report.uses
+    assert uses["latent"] == (500,) * 8 and uses["picture"] == (700,) * 8 and len(set(uses["caption"])) > 1
+    assert all(u % (14 * 72) == 0 for u in result.report.uses_on_air) and sum(result.report.block_errors) == 0
+
+
+@pytest.mark.parametrize("name", ["awgn", "tdl", "rayleigh"])
+def test_an_image_does_not_depend_on_its_batch(name: str) -> None:
+    link = Link(channels.create(name))
+    whole = link(mixed(range(0, 40)), 9.0, seed=3)
+    part = link(mixed(range(30, 35)), 9.0, seed=3, first_image=30)
+    for one, other in zip(whole.streams, part.streams):
+        if one.kind == "analog":
+            assert torch.allclose(one.x_hat[30:35], other.x_hat, atol=1e-4)
+        else:
+            assert one.payload[30:35] == other.payload
+
+
+def test_seeds_and_snr_change_noise_and_codec_does_not_change_the_fade() -> None:
+    link = Link(channels.create("rayleigh"), csi="perfect")
+    short, long = (Transmission((Stream("x", "analog", symbols(5, k)),)) for k in (300, 3000))
+    first, again, other = (link.run(short, 10.0, seed=s).report.snr_realised_db for s in (1, 1, 2))
+    assert first == again and first != other
+    gains = [link(t, 60.0, seed=1).streams[0].a[:, 0] for t in (short, long)]
+    assert torch.allclose(*gains, rtol=1e-5)
+
+
+def test_per_image_snr() -> None:
+    snr = [0.0, 10.0, 20.0]
+    stream = Link(AWGN)(Transmission((Stream("x", "analog", symbols(3, 5000)),)), snr).streams[0]
+    assert torch.allclose(stream.a[:, 0], torch.tensor([1 / (1 + 10 ** (-s / 10)) for s in snr]), rtol=1e-3)
+    assert noise_key(snr) == noise_key([5.0]) != noise_key(5.0)
+
+
+def test_lost_payloads_are_none_and_a_lost_header_hides_what_follows() -> None:
+    reception = Link(AWGN)(mixed(range(0, 6)), -15.0)
+    assert reception.stream("caption").payload == (None,) * 6 == reception.stream("picture").payload
+    latent = reception.stream("latent")
+    assert not latent.a.any() and not latent.x_hat.any()
+
+
+def test_ideal_code_meets_capacity() -> None:
+    """On AWGN exactly log2(1 + SNR) bits per use arrive, one bit per hundred more does not."""
+    room = int(1000 * np.log2(1 + 10**0.7) / 8)
+    for length, arrives in ((room, True), (int(room * 1.01) + 1, False)):
+        stream = Stream("b", "bits", [bytes(length)], uses=1000, ideal=True)
+        assert Link(AWGN)(Transmission((stream,)), 7.0).streams[0].ok == (arrives,)
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        (2 * symbols(2, 50), "mean power per image must be 1"),
+        (symbols(2, 50) * float("nan"), "NaN or infinite symbols in image 0"),
+        (symbols(2, 50).real, "complex64"),
+    ],
+    ids=["loud", "nan", "real"],
+)
+def test_bad_payloads_are_refused(payload: torch.Tensor, message: str) -> None:
+    with pytest.raises(SemlinkError, match=message):
+        Link(AWGN)(Transmission((Stream("x", "analog", payload),)), 10.0)
+
+
+@pytest.mark.parametrize("snr", [float("nan"), 1000.0, -31.0, float("inf")])
+def test_absurd_snr_is_refused(snr: float) -> None:
+    with pytest.raises(SemlinkError, match="snr_db must be finite and within -30 to 60 dB"):
+        Link(AWGN)(Transmission((Stream("x", "analog", symbols(1, 50)),)), snr)
+
+
+def test_unknown_options_and_impossible_estimation_are_refused() -> None:
+    with pytest.raises(SemlinkError, match="'magic' is none of perfect, ls"):
+        Link(AWGN, csi="magic")
+    with pytest.raises(SemlinkError, match="cannot be estimated"):
+        Link(channels.create("rayleigh", coherence="symbol"))
+    with pytest.raises(SemlinkError, match="100 bytes do not fit into 128 uses at qpsk-0.50"):
+        Link(AWGN)(Transmission((Stream("b", "bits", [bytes(100)], mcs="qpsk-0.50", uses=128),)), 10.0)
+
+
+def test_gradients_reach_the_encoder_through_the_link() -> None:
+    """d x_hat / d x of a known channel is a, by the contract."""
+    link = Link(channels.create("rayleigh"), csi="perfect")
+    x = symbols(3, 900).requires_grad_()
+    stream = link(Transmission((Stream("x", "analog", x),)), 5.0, seed=1).streams[0]
+    (gradient,) = torch.autograd.grad(stream.x_hat.real.sum(), x)
+    assert torch.allclose(gradient.real, stream.a, atol=1e-4) and gradient.imag.abs().max() < 1e-4
+
+
+def test_neither_snr_nor_channel_nor_codec_recompiles() -> None:
+    for name in ("rayleigh", "tdl"):
+        for snr, k in ((0.0, 100), (7.0, 3000)):
+            Link(channels.create(name), csi="ls")(Transmission((Stream("x", "analog", symbols(2, k)),)), snr)
+    graph = ofdm.compiled_link(Grid(), "ls", "lmmse", False, False)
+    before = ofdm.compiled_link.cache_info().misses
+    Link(channels.create("tdl", model="C"), csi="ls")(Transmission((Stream("x", "analog", symbols(70, 900)),)), 3.0)
+    assert ofdm.compiled_link.cache_info().misses == before and ofdm.compiled_link(Grid(), "ls", "lmmse", False, False) is graph
+
+
+def test_reception_decodes_in_a_process_that_never_saw_the_image() -> None:
+    class Echo:
+        def decode(self, reception):
+            return reception.stream("latent").x_hat.real
+
+    reception = Link(AWGN)(mixed(range(0, 3)), 10.0)
+    assert torch.equal(in_fresh_process(_Echo(), reception), Echo().decode(reception))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Echo:
+    def decode(self, reception):
+        return reception.stream("latent").x_hat.real
+
+
+def test_a_clip_continues_its_fade() -> None:
+    """Two halves on one fade are the whole."""
+    channel, grid = channels.create("tdl", speed=30.0), Grid()
+    fade = channel.draw(np.random.default_rng(0), 2)
+    link = Link(channel, csi="perfect")
+    gains = []
+    for start in (0, 2):
+        sent = Transmission((Stream("x", "analog", symbols(2, 2 * grid.data_symbols)),))
+        gains.append(link.run(sent, 20.0, fade=fade, start_slot=start).reception.streams[0].a)
+    whole = np.abs(fade.response(0, 4, grid)) ** 2
+    data = [s for s in range(grid.symbols) if s not in grid.pilot_symbols]
+    told = whole[:, :, data] / (whole[:, :, data] + 0.01)
+    assert np.allclose(torch.cat(gains, 1).numpy(), told.reshape(2, -1), atol=1e-3)

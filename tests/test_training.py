@@ -1,0 +1,78 @@
+"""Training: it learns through the real link, resumes, orthogonalises, and runs without TensorFlow."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from semlink import channels, codecs
+from semlink.simulator import Link, SemlinkError, TxInfo
+from semlink.simulator.checks import smooth_pictures
+from semlink.simulator.muon import orthogonalise
+from semlink.simulator.surrogate import Surrogate
+from semlink.simulator.through_link import ThroughLink
+from semlink.simulator.training import Recipe, Trainer
+
+RECIPE = Recipe(minutes=0.08, batch=8, lr=2e-3, snr_db=(10.0, 10.0), warm_up=2)
+
+
+def pictures(count: int = 32) -> list[torch.Tensor]:
+    return [(p * 255).to(torch.uint8) for p in smooth_pictures(count, 32, 32)]
+
+
+def trainer(folder, channel, recipe: Recipe = RECIPE) -> Trainer:
+    torch.manual_seed(0)
+    codec = codecs.create("deepjscc", rho=1 / 12)
+    return Trainer(codec, codec.new_network(), channel, recipe, folder)
+
+
+def test_learns_through_the_real_link(tmp_path) -> None:
+    channel = ThroughLink((Link(channels.create("awgn")), Link(channels.create("rayleigh"))))
+    channel(codecs.create("deepjscc").encode(smooth_pictures(8, 32, 32)), torch.full((8,), 10.0), torch.Generator())  # compile
+    run = trainer(tmp_path, channel, replace(RECIPE, minutes=0.2))
+    images = smooth_pictures(16, 32, 32)
+    before = run.validate(images)[10.0]
+    after = run.run(pictures(), images)[10.0]
+    assert after > before + 1.5, f"{before:.2f} -> {after:.2f} dB"
+
+
+def test_resumes_where_it_was(tmp_path) -> None:
+    first = trainer(tmp_path, Surrogate())
+    first.run(pictures(), smooth_pictures(4, 32, 32))
+    again = trainer(tmp_path, Surrogate())
+    assert again.step == first.step and again.seconds == first.seconds
+    assert torch.equal(again.average.encoder[0].weight, first.average.encoder[0].weight)
+    loaded = codecs.create("deepjscc", rho=1 / 12, weights=tmp_path / "weights.safetensors")
+    sent = loaded.encode(smooth_pictures(2, 32, 32), TxInfo())
+    assert sent.streams[0].payload.shape == (2, 256)
+    with pytest.raises(SemlinkError, match="trained for rho 0.0833"):
+        codecs.create("deepjscc", rho=1 / 6, weights=tmp_path / "weights.safetensors").encode(smooth_pictures(1, 32, 32))
+
+
+def test_surrogate_keeps_the_contract() -> None:
+    """Regression of x_hat on x within bins of a, as for the link."""
+    x = torch.randn(400, 2000, dtype=torch.complex64)
+    from semlink.simulator import Stream, Transmission
+
+    sent = Transmission((Stream("latent", "analog", x / x.abs().square().mean(1, keepdim=True).sqrt()),))
+    stream = Surrogate(0.5, 0.5)(sent, torch.full((400,), 4.0), torch.Generator().manual_seed(1)).streams[0]
+    for low, high in ((0.2, 0.4), (0.6, 0.8)):
+        chosen = (stream.a > low) & (stream.a < high)
+        a, x_hat, sent_x = stream.a[chosen], stream.x_hat[chosen], sent.streams[0].payload[chosen]
+        assert abs((x_hat * sent_x.conj()).real.mean() / a.mean() - 1) < 0.02
+        assert abs((x_hat - a * sent_x).abs().square().mean() / (a * (1 - a)).mean() - 1) < 0.02
+
+
+def test_orthogonalised_matrices_have_singular_values_near_one() -> None:
+    values = torch.linalg.svdvals(orthogonalise(torch.randn(96, 864, generator=torch.Generator().manual_seed(0))))
+    assert values.min() > 0.5 and values.max() < 1.3
+
+
+def test_training_needs_no_tensorflow() -> None:
+    code = (
+        "import sys; sys.modules['tensorflow'] = sys.modules['sionna'] = None;"
+        "from semlink.simulator import training, surrogate; from semlink import codecs; codecs.create('adjscc').new_network()"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
