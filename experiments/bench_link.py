@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,63 +55,46 @@ def bench_bridge(rounds: int) -> dict[str, dict[str, float]]:
         x = torch.ones(size, dtype=torch.complex64)
         y = bridge.to_tensorflow(x)
         table[f"{size:,}"] = {
-            "torch to TensorFlow": 1e6 * median_s(lambda x=x: bridge.to_tensorflow(x), 50 * rounds),
-            "TensorFlow to torch": 1e6 * median_s(lambda y=y: bridge.to_torch(y), 50 * rounds),
+            "torch to TensorFlow": 1e6 * median_s(partial(bridge.to_tensorflow, x), 50 * rounds),
+            "TensorFlow to torch": 1e6 * median_s(partial(bridge.to_torch, y), 50 * rounds),
         }
     return table
 
 
-def plain_sionna(jit: bool | None) -> Callable[[Any, Any], Any]:
-    """The same link of Sionna's own blocks; jit: None eager, False tf.function, True XLA."""
-    import tensorflow as tf
-    from sionna.phy.channel import OFDMChannel
-    from sionna.phy.channel.tr38901 import TDL
-    from sionna.phy.mimo import StreamManagement
-    from sionna.phy.ofdm import LMMSEEqualizer, LSChannelEstimator, ResourceGridMapper
-
-    from semlink.simulator import Grid
-    from semlink.simulator.engine.ofdm import sionna_grid
-
-    rg = sionna_grid(Grid())
-    channel = OFDMChannel(TDL("A", 100e-9, 3.5e9, min_speed=3.0), rg, return_channel=False)
-    mapper, estimate = ResourceGridMapper(rg), LSChannelEstimator(rg, interpolation_type="lin")
-    equalize = LMMSEEqualizer(rg, StreamManagement(np.ones([1, 1]), 1))
-
-    def link(x: Any, no: Any) -> Any:
-        y = channel(mapper(x), no)
-        h_hat, error = estimate(y, no)
-        return equalize(y, h_hat, error, no)
-
-    return link if jit is None else tf.function(link, jit_compile=jit)
-
-
 def variants() -> dict[str, Callable[[], Any]]:
     """Everything that is compared, as calls without arguments on the same 64 slots."""
-    import tensorflow as tf
     import torch
 
     from semlink import channels
     from semlink.simulator import Grid, Link, Stream, Transmission
+    from semlink.simulator.bridge import to_tensorflow
+    from semlink.simulator.engine.plain import plain_sionna
 
     symbols = Grid().data_symbols
     x = np.random.default_rng(0).standard_normal((64, symbols, 2)).view(np.complex128)[..., 0]
     x = (x / np.sqrt((np.abs(x) ** 2).mean(1, keepdims=True))).astype(np.complex64)
-    no, tx = tf.constant(0.1), tf.constant(x[:, None, None])
+    no, tx = to_tensorflow(torch.tensor(0.1)), to_tensorflow(torch.from_numpy(x[:, None, None]))
     link, sent = Link(channels.create("tdl")), Transmission((Stream("x", "analog", torch.from_numpy(x)),))
     plain = {name: plain_sionna(jit) for name, jit in (("eager", None), ("tf.function", False), ("XLA", True))}
-    calls: dict[str, Callable[[], Any]] = {f"Sionna {n}": (lambda f=f: f(tx, no)[0].numpy()) for n, f in plain.items()}
-    calls["semlink Link"] = lambda: link(sent, 10.0)
-    return calls
+    calls: dict[str, Callable[[], Any]] = {f"Sionna {name}": partial(run, tx, no) for name, run in plain.items()}
+    return {**calls, "semlink Link": partial(link, sent, 10.0)}
 
 
 def bench_link(rounds: int) -> dict[str, dict[str, float]]:
     """Milliseconds per batch and the median paired ratio to Sionna's XLA graph."""
     calls = variants()
     for call in calls.values():
-        call(), call()
-    times = {name: np.array(t) for name, t in zip(calls, zip(*[[timed(c) for c in calls.values()] for _ in range(rounds)], strict=True), strict=True)}
+        call()
+        call()
+    times = {name: np.empty(rounds) for name in calls}
+    for turn in range(rounds):
+        for name, call in calls.items():
+            times[name][turn] = timed(call)
     base = times["Sionna XLA"]
-    return {n: {"ms": 1e3 * float(np.median(t)), "ratio to Sionna XLA": float(np.median(t / base))} for n, t in times.items()}
+    return {
+        name: {"ms": 1e3 * float(np.median(t)), "ratio to Sionna XLA": float(np.median(t / base))}
+        for name, t in times.items()
+    }
 
 
 def bench_channels(words: tuple[str, ...], rounds: int) -> dict[str, dict[str, float]]:
@@ -125,8 +109,7 @@ def bench_channels(words: tuple[str, ...], rounds: int) -> dict[str, dict[str, f
     sent = Transmission((Stream("x", "analog", x),))
     table = {}
     for word in words:
-        link = make_link(parse(word))
-        seconds = median_s(lambda link=link: link(sent, 10.0), max(3, rounds // 5))
+        seconds = median_s(partial(make_link(parse(word)), sent, 10.0), max(3, rounds // 5))
         table[word] = {"million symbols per second": x.numel() / seconds / 1e6}
     return table
 

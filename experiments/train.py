@@ -39,6 +39,8 @@ class TrainFlags:
     """Start from these weights; layers of another shape start fresh."""
     minutes: float = 60.0
     """Time budget; the learning rate falls to nothing over it."""
+    steps: int = 0
+    """Budget in steps instead, which makes the run reproducible; 0 uses the minutes."""
     batch: int = 64
     """Crops per step."""
     crop: int = 32
@@ -76,7 +78,16 @@ def main(flags: TrainFlags) -> int:
     network = codec.new_network()
     if flags.init:
         transplant(network, flags.init)
-    recipe = Recipe(flags.minutes, flags.batch, flags.lr, flags.crop, flags.snr, flags.loss, flags.seed)
+    recipe = Recipe(
+        minutes=flags.minutes,
+        steps=flags.steps,
+        batch=flags.batch,
+        lr=flags.lr,
+        crop=flags.crop,
+        snr_db=flags.snr,
+        loss=flags.loss,
+        seed=flags.seed,
+    )
     device = flags.device or ("cuda" if torch.cuda.is_available() else "cpu")
     trainer = Trainer(codec, network, make_channel(flags.channels), recipe, flags.out, device)
     pictures, validation = training_pictures(flags.data, flags.crop)

@@ -96,8 +96,9 @@ class Dataset:
         arrays = [self._array(i) for i in places]
         for place, array in zip(places, arrays, strict=True):
             if array.shape != arrays[0].shape:
-                first, other = (f"{self.items.id(i)} {a.shape[1]}x{a.shape[2]}" for i, a in
-                                ((places[0], arrays[0]), (place, array)))
+                first, other = (
+                    f"{self.items.id(i)} {a.shape[1]}x{a.shape[2]}" for i, a in ((places[0], arrays[0]), (place, array))
+                )
                 raise SemlinkError(f"{self.name}: a batch needs one size, not {first} and {other}; crop with a size")
         return torch.from_numpy(np.stack(arrays))
 

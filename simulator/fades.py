@@ -48,7 +48,7 @@ class Fades:
 
 
 class Noise:
-    """Unit-variance CN(0, 1) noise, slot after slot of each image; an image's noise is keyed by its number and the SNR."""
+    """Unit-variance CN(0, 1) noise, slot after slot of each image; it is keyed by the image's number and the SNR."""
 
     def __init__(self, channel: Channel, seed: int, snr: str, grid: Grid) -> None:
         self._bits = np.random.Philox(key=key("noise", seed, repr(channel), snr))

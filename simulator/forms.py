@@ -16,7 +16,7 @@ def zero_forcing(x_hat: Tensor, a: Tensor) -> Tensor:
 
 
 def variance_preserving(x_hat: Tensor, a: Tensor) -> Tensor:
-    """x_hat / sqrt(a) = sqrt(a) x + sqrt(1 - a) n, n of unit variance: a diffusion state of noise level 1 - a; 0 where a = 0."""
+    """x_hat / sqrt(a) = sqrt(a) x + sqrt(1 - a) n, n of unit variance: a diffusion state of level 1 - a; or 0."""
     return x_hat / a.clamp_min(SMALLEST).sqrt() * (a > SMALLEST)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Sequence
 
 import numpy as np
 
@@ -57,7 +57,7 @@ def _variable(image: int, payload: bytes, mcs: Mcs) -> list[Block]:
 def _cut(image: int, start: int, data: bytes, sizes: Sequence[int], mcs: Mcs) -> list[Block]:
     starts = start + np.cumsum([0, *sizes])
     parts = framing.cut(data, sizes, mcs)
-    return [Block(image, int(s), size, mcs, part) for s, size, part in zip(starts, sizes, parts)]
+    return [Block(image, int(s), size, mcs, part) for s, size, part in zip(starts, sizes, parts, strict=False)]
 
 
 @lru_cache(maxsize=32)
@@ -71,7 +71,8 @@ def places(stream_uses: np.ndarray, fixed: bool) -> list[np.ndarray]:
     first = np.cumsum(stream_uses) - stream_uses
     head = 0 if fixed else framing.HEADER_SYMBOLS
     kept = np.arange(head)
-    return [f + np.concatenate([kept, head + interleaver(int(u) - head)]) for f, u in zip(first, stream_uses)]
+    orders = [np.concatenate([kept, head + interleaver(int(u) - head)]) for u in stream_uses]
+    return [start + order for start, order in zip(first, orders, strict=True)]
 
 
 def modulate(blocks: Sequence[Block], uses: np.ndarray, fixed: bool, filler: np.ndarray) -> np.ndarray:
@@ -80,7 +81,7 @@ def modulate(blocks: Sequence[Block], uses: np.ndarray, fixed: bool, filler: np.
     out = filler[np.concatenate([np.arange(u) for u in uses])] if len(uses) else filler[:0]
     for (mcs, symbols), group in by_shape(blocks).items():
         data = np.frombuffer(b"".join(b.data for b in group), np.uint8).reshape(len(group), -1)
-        for block, sent in zip(group, coding.encode(data, mcs, symbols)):
+        for block, sent in zip(group, coding.encode(data, mcs, symbols), strict=True):
             out[order[block.image][block.start : block.start + symbols]] = sent
     return out
 
@@ -94,7 +95,7 @@ def demodulate(
     for (mcs, symbols), group in by_shape(blocks).items():
         index = np.stack([order[b.image][b.start : b.start + symbols] for b in group])
         data, ok = coding.decode(x_hat[index], a[index], mcs, symbols)
-        answers |= {id(b): d.tobytes() if good else None for b, d, good in zip(group, data, ok)}
+        answers |= {id(b): d.tobytes() if good else None for b, d, good in zip(group, data, ok, strict=True)}
     return [answers[id(b)] for b in blocks]
 
 

@@ -10,9 +10,10 @@ import csv
 import json
 import math
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,18 +25,21 @@ from semlink.simulator.errors import SemlinkError
 from semlink.simulator.muon import Muon
 from semlink.simulator.values import Reception, Transmission, TxInfo
 
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} < {remaining} {postfix}"
 Channel = Callable[[Transmission, Tensor, Generator], Reception]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. minutes: wall-clock budget that the cosine schedule spans, pauses excluded.
+    """How to train. minutes: wall-clock budget that the cosine schedule spans, pauses excluded; steps, when not 0, is
+    the budget instead and makes a run reproducible.
 
     crop: side of the random training crops in px; snr_db: range of the uniform SNR; lr: Muon's, Adam gets a third
     for vectors. loss: "log_mse" follows the mean PSNR over images, "mse" the PSNR of the mean error.
     """
 
     minutes: float = 60.0
+    steps: int = 0
     batch: int = 64
     lr: float = 3e-3
     crop: int = 32
@@ -48,11 +52,13 @@ class Recipe:
 
 
 class Trainer:
-    """One training run of `codec.network` in `folder`: checkpoint.pt to resume, curve.csv, weights.safetensors (EMA)."""
+    """A training run of `network` in `folder`: checkpoint.pt to resume, curve.csv, weights.safetensors (EMA)."""
 
-    def __init__(self, codec: Any, network: nn.Module, channel: Channel, recipe: Recipe, folder: Path, device: str = "cpu") -> None:
+    def __init__(
+        self, codec: Any, network: nn.Module, channel: Channel, recipe: Recipe, folder: Path, device: str = "cpu"
+    ) -> None:
         self.codec, self.channel, self.recipe, self.folder, self.device = codec, channel, recipe, folder, device
-        self.network = network.to(device, memory_format=torch.channels_last).train()
+        self.network = network.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval()
         self.optimizers = make_optimizers(self.network, recipe.lr)
         self.step, self.seconds = 0, 0.0
@@ -62,15 +68,16 @@ class Trainer:
             self._resume()
 
     def run(self, pictures: Sequence[Tensor], validation: Tensor) -> dict[float, float]:
-        """Train on uint8 pictures `[3, H, W]` until the budget is spent; returns PSNR by SNR on `validation` in [0, 1]."""
+        """Train on uint8 pictures `[3, H, W]` until the budget is spent; PSNR by SNR on `validation` in [0, 1]."""
         started, saved = time.monotonic() - self.seconds, time.monotonic()
-        budget = self.recipe.minutes * 60
-        with tqdm(total=round(budget), initial=round(self.seconds), unit="s", desc=f"train {self.folder.name}") as bar:
-            while self.seconds < budget:
+        with tqdm(
+            total=1000, initial=round(1000 * self.progress), desc=f"train {self.folder.name}", bar_format=BAR
+        ) as bar:
+            while self.progress < 1:
                 loss = self._step(pictures)
                 self.seconds = time.monotonic() - started
-                bar.update(round(self.seconds) - bar.n)
                 bar.set_postfix(step=self.step, loss=f"{loss:.4f}", refresh=False)
+                bar.update(min(1000, round(1000 * self.progress)) - bar.n)
                 if time.monotonic() - saved > self.recipe.checkpoint_every:
                     self.save(self.validate(validation[:256]))
                     saved = time.monotonic()
@@ -78,17 +85,24 @@ class Trainer:
         self.save(levels)
         return levels
 
+    @property
+    def progress(self) -> float:
+        """Share of the budget that is spent."""
+        return self.step / self.recipe.steps if self.recipe.steps else self.seconds / (60 * self.recipe.minutes)
+
     def _step(self, pictures: Sequence[Tensor]) -> float:
         recipe, generator = self.recipe, step_generator(self.recipe.seed, self.step, self.device)
         images = random_batch(pictures, recipe.batch, recipe.crop, generator).to(self.device)
         low, high = recipe.snr_db
         snr_db = low + (high - low) * torch.rand(recipe.batch, generator=generator, device=self.device)
         with torch.autocast(self.device, torch.bfloat16, enabled=has_fast_bfloat16(self.device)):
-            received = self.codec.decode(self.channel(self.codec.encode(images, TxInfo(snr_db=snr_db)), snr_db, generator))
+            received = self.codec.decode(
+                self.channel(self.codec.encode(images, TxInfo(snr_db=snr_db)), snr_db, generator)
+            )
         loss = LOSSES[recipe.loss](received.float(), images)
         self.network.zero_grad(set_to_none=True)
         loss.backward()
-        rate = schedule(self.step / recipe.warm_up, self.seconds / (60 * recipe.minutes))
+        rate = schedule((self.step + 1) / recipe.warm_up, self.progress)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * rate
@@ -100,7 +114,7 @@ class Trainer:
     @torch.no_grad()
     def _update_average(self) -> None:
         keep = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
-        for mean, parameter in zip(self.average.parameters(), self.network.parameters()):
+        for mean, parameter in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(parameter, 1 - keep)
 
     def validate(self, images: Tensor) -> dict[float, float]:
@@ -133,12 +147,14 @@ class Trainer:
         try:
             self.network.load_state_dict(state["network"])
         except RuntimeError as error:
-            raise SemlinkError(f"{self.folder}: holds the checkpoint of another network; choose another --out") from error
+            raise SemlinkError(
+                f"{self.folder}: holds the checkpoint of another network; choose another --out"
+            ) from error
         self.average.load_state_dict(state["average"])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"]):
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             rates = [group["initial_lr"] for group in optimizer.param_groups]
             optimizer.load_state_dict(saved)
-            for group, rate in zip(optimizer.param_groups, rates):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["initial_lr"] = rate  # the recipe's, which may have changed
         self.step, self.seconds = state["step"], state["seconds"]
 
@@ -201,7 +217,7 @@ def has_fast_bfloat16(device: str) -> bool:
 def save_weights(network: nn.Module, path: Path, metadata: dict[str, str]) -> None:
     """A network's tensors with its settings as safetensors, written aside and renamed."""
     state = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
-    described = {"settings": json.dumps(getattr(network, "settings")), **metadata}
+    described = {"settings": json.dumps(network.settings), **metadata}
     _replace(path, lambda aside: save_file(state, aside, described))
 
 

@@ -192,7 +192,11 @@ def trial(wanted: Record, images: Tensor, encodings: Encodings, bench: Bench) ->
 
 
 def quality(
-    wanted: Record, images: Tensor, received: Tensor, measure: Callable[..., Mapping[str, Tensor]], tile: int | None = None
+    wanted: Record,
+    images: Tensor,
+    received: Tensor,
+    measure: Callable[..., Mapping[str, Tensor]],
+    tile: int | None = None,
 ) -> dict[str, list[float]]:
     """Metrics and MSE per image, of a mosaic the means over its tiles of `tile` px.
 
@@ -216,7 +220,7 @@ def quality(
 
 
 def tiles_of(images: Tensor, tile: int | None) -> Tensor:
-    """The tiles of mosaics `[n, 3, H, W]`, image by image: `[n H W / tile^2, 3, tile, tile]`; images when tile is None."""
+    """The tiles of mosaics `[n, 3, H, W]`, image by image: `[n H W / tile^2, 3, tile, tile]`; without a tile, images."""
     if tile is None:
         return images
     tiles = images.unfold(2, tile, tile).unfold(3, tile, tile)

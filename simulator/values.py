@@ -80,7 +80,7 @@ class TxInfo:
     public_seed: randomness that both ends share; never a key of fade or noise.
     """
 
-    snr_db: float | Sequence[float] | None = None
+    snr_db: float | Sequence[float] | Tensor | None = None
     csi: Tensor | None = None
     uses: int | None = None
     statistics: LinkStatistics | None = None

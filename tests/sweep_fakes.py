@@ -59,6 +59,9 @@ class FakeCodec:
     def __init__(self, rho, encodes_on="nothing", fails="", pause=0.0):
         self.rho, self.encodes_on, self.fails, self.pause = rho, encodes_on, fails, pause
 
+    def uses(self, height, width):
+        return 3 * height * width // 2
+
     def encode(self, images, tx=None):
         FakeCodec.calls.append((self.encodes_on, tx))
         if self.fails == "encode":
@@ -105,7 +108,8 @@ class FakeLink:
         same = (float(snr_db),) * n
         fade = tuple((20 * gain[:, 0].log10() + snr_db).tolist())
         return LinkResult(
-            reception, LinkReport(uses, 100, 1e-3, same, fade, same, {"header": "qpsk"}, (2,) * n, (1,) * n)
+            reception,
+            LinkReport(uses, (100,) * n, (1e-3,) * n, same, fade, same, {"header": "qpsk"}, (2,) * n, (1,) * n),
         )
 
 

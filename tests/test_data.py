@@ -244,11 +244,20 @@ def test_names_and_sizes_need_no_torch() -> None:
 REAL = Path(os.environ.get("SEMLINK_DATA", "nowhere"))
 
 
-@pytest.mark.parametrize("name, count, first", [
-    ("cifar10", 10000, (32, 32)), ("cifar10-train", 50000, (32, 32)), ("cifar10-mosaic", 156, (256, 256)),
-    ("kodak", 24, (512, 768)), ("imagenet-256", 98, (256, 256)), ("imagenet-256-train", 785, (256, 256)),
-    ("tiny-imagenet-64", 2000, (64, 64)), ("tiny-imagenet-64-train", 10000, (64, 64)), ("bsds500-train", 200, None),
-])
+@pytest.mark.parametrize(
+    "name, count, first",
+    [
+        ("cifar10", 10000, (32, 32)),
+        ("cifar10-train", 50000, (32, 32)),
+        ("cifar10-mosaic", 156, (256, 256)),
+        ("kodak", 24, (512, 768)),
+        ("imagenet-256", 98, (256, 256)),
+        ("imagenet-256-train", 785, (256, 256)),
+        ("tiny-imagenet-64", 2000, (64, 64)),
+        ("tiny-imagenet-64-train", 10000, (64, 64)),
+        ("bsds500-train", 200, None),
+    ],
+)
 def test_real_sets(name: str, count: int, first: tuple[int, int] | None) -> None:
     place = REAL / (data.CIFAR if name.startswith("cifar") else data.FOLDERS[name])
     if not place.is_dir():

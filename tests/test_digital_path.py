@@ -39,7 +39,7 @@ def test_damaged_length_prefix_is_no_payload() -> None:
 
 @pytest.mark.parametrize("order", [4, 16, 64, 256])
 def test_mutual_information_limits(order: int) -> None:
-    """0 at low SNR, log2 M at high SNR, never above capacity; QPSK at 0 dB carries 0.972 bits (Gauss-Hermite tables)."""
+    """0 at low SNR, log2 M at high SNR, never above capacity; QPSK at 0 dB carries 0.972 bits (tables)."""
     bits = mutual_information(order)
     assert bits[0] < 0.05 and abs(bits[-1] - np.log2(order)) < 1e-3 and (np.diff(bits) > 0).all()
     assert (bits <= np.log2(1 + 10 ** (GRID_DB / 10)) + 1e-3).all()
@@ -47,7 +47,10 @@ def test_mutual_information_limits(order: int) -> None:
         assert abs(np.interp(0.0, GRID_DB, bits) - 0.972) < 2e-3
 
 
-@pytest.mark.parametrize(("name", "snr_db", "scheme"), [("awgn", 6.2, "16qam-0.50"), ("rayleigh", 12.0, "qpsk-0.65"), ("tdl", 12.0, "16qam-0.45")])
+@pytest.mark.parametrize(
+    ("name", "snr_db", "scheme"),
+    [("awgn", 6.2, "16qam-0.50"), ("rayleigh", 12.0, "qpsk-0.65"), ("tdl", 12.0, "16qam-0.45")],
+)
 def test_predicted_success_is_what_direct_simulation_finds(name: str, snr_db: float, scheme: str) -> None:
     uses, images = 512, 256
     link = Link(channels.create(name))
@@ -56,7 +59,9 @@ def test_predicted_success_is_what_direct_simulation_finds(name: str, snr_db: fl
     sent = Transmission((Stream("p", "bits", [bytes(room)] * images, mcs=scheme, uses=uses),))
     found = np.mean(link(sent, snr_db, seed=77).streams[0].ok)
     # both are samples of 256 and 512 fades: 3.5 standard deviations, and 5 % for the abstraction
-    assert abs(told - found) < 3.5 * np.sqrt(0.25 / images + 0.25 / 512) * 2 * np.sqrt(max(told * (1 - told), 0.01)) + 0.05
+    assert (
+        abs(told - found) < 3.5 * np.sqrt(0.25 / images + 0.25 / 512) * 2 * np.sqrt(max(told * (1 - told), 0.01)) + 0.05
+    )
 
 
 def test_digital_picks_faster_schemes_at_higher_snr_and_falls_off_a_cliff() -> None:

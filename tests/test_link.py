@@ -17,7 +17,9 @@ AWGN = channels.create("awgn")
 
 def symbols(batch: int, k: int, seed: int = 0) -> torch.Tensor:
     """Unit-power random symbols, the same for an image whatever the batch."""
-    x = torch.stack([torch.randn(k, dtype=torch.complex64, generator=torch.Generator().manual_seed(seed + i)) for i in range(batch)])
+    x = torch.stack(
+        [torch.randn(k, dtype=torch.complex64, generator=torch.Generator().manual_seed(seed + i)) for i in range(batch)]
+    )
     return x / x.abs().square().mean(1, keepdim=True).sqrt()
 
 
@@ -37,7 +39,7 @@ def mixed(images: range) -> Transmission:
 def test_everything_arrives_at_high_snr() -> None:
     sent = mixed(range(0, 8))
     result = Link(AWGN).run(sent, 25.0)
-    for stream, received in zip(sent.streams, result.reception.streams):
+    for stream, received in zip(sent.streams, result.reception.streams, strict=True):
         if stream.kind == "bits":
             assert list(received.payload) == list(stream.payload) and all(received.ok)
     latent = result.reception.stream("latent")
@@ -52,7 +54,7 @@ def test_an_image_does_not_depend_on_its_batch(name: str) -> None:
     link = Link(channels.create(name))
     whole = link(mixed(range(0, 40)), 9.0, seed=3)
     part = link(mixed(range(30, 35)), 9.0, seed=3, first_image=30)
-    for one, other in zip(whole.streams, part.streams):
+    for one, other in zip(whole.streams, part.streams, strict=True):
         if one.kind == "analog":
             assert torch.allclose(one.x_hat[30:35], other.x_hat, atol=1e-4)
         else:
@@ -135,7 +137,10 @@ def test_neither_snr_nor_channel_nor_codec_recompiles() -> None:
     graph = ofdm.compiled_link(Grid(), "ls", "lmmse", False, False)
     before = ofdm.compiled_link.cache_info().misses
     Link(channels.create("tdl", model="C"), csi="ls")(Transmission((Stream("x", "analog", symbols(70, 900)),)), 3.0)
-    assert ofdm.compiled_link.cache_info().misses == before and ofdm.compiled_link(Grid(), "ls", "lmmse", False, False) is graph
+    assert (
+        ofdm.compiled_link.cache_info().misses == before
+        and ofdm.compiled_link(Grid(), "ls", "lmmse", False, False) is graph
+    )
 
 
 def test_reception_decodes_in_a_process_that_never_saw_the_image() -> None:

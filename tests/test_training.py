@@ -15,23 +15,22 @@ from semlink.simulator.surrogate import Surrogate
 from semlink.simulator.through_link import ThroughLink
 from semlink.simulator.training import Recipe, Trainer
 
-RECIPE = Recipe(minutes=0.08, batch=8, lr=2e-3, snr_db=(10.0, 10.0), warm_up=2)
+RECIPE = Recipe(steps=20, batch=8, lr=2e-3, snr_db=(10.0, 10.0), warm_up=2)
 
 
 def pictures(count: int = 32) -> list[torch.Tensor]:
     return [(p * 255).to(torch.uint8) for p in smooth_pictures(count, 32, 32)]
 
 
-def trainer(folder, channel, recipe: Recipe = RECIPE) -> Trainer:
+def trainer(folder, channel, recipe: Recipe = RECIPE, name: str = "deepjscc") -> Trainer:
     torch.manual_seed(0)
-    codec = codecs.create("deepjscc", rho=1 / 12)
+    codec = codecs.create(name, rho=1 / 12)
     return Trainer(codec, codec.new_network(), channel, recipe, folder)
 
 
 def test_learns_through_the_real_link(tmp_path) -> None:
     channel = ThroughLink((Link(channels.create("awgn")), Link(channels.create("rayleigh"))))
-    channel(codecs.create("deepjscc").encode(smooth_pictures(8, 32, 32)), torch.full((8,), 10.0), torch.Generator())  # compile
-    run = trainer(tmp_path, channel, replace(RECIPE, minutes=0.2))
+    run = trainer(tmp_path, channel, replace(RECIPE, steps=40, ema=0.9), "adjscc")
     images = smooth_pictures(16, 32, 32)
     before = run.validate(images)[10.0]
     after = run.run(pictures(), images)[10.0]
@@ -48,7 +47,9 @@ def test_resumes_where_it_was(tmp_path) -> None:
     sent = loaded.encode(smooth_pictures(2, 32, 32), TxInfo())
     assert sent.streams[0].payload.shape == (2, 256)
     with pytest.raises(SemlinkError, match="trained for rho 0.0833"):
-        codecs.create("deepjscc", rho=1 / 6, weights=tmp_path / "weights.safetensors").encode(smooth_pictures(1, 32, 32))
+        codecs.create("deepjscc", rho=1 / 6, weights=tmp_path / "weights.safetensors").encode(
+            smooth_pictures(1, 32, 32)
+        )
 
 
 def test_surrogate_keeps_the_contract() -> None:
@@ -73,6 +74,7 @@ def test_orthogonalised_matrices_have_singular_values_near_one() -> None:
 def test_training_needs_no_tensorflow() -> None:
     code = (
         "import sys; sys.modules['tensorflow'] = sys.modules['sionna'] = None;"
-        "from semlink.simulator import training, surrogate; from semlink import codecs; codecs.create('adjscc').new_network()"
+        "from semlink.simulator import training, surrogate; from semlink import codecs;"
+        "codecs.create('adjscc').new_network()"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

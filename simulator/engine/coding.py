@@ -26,7 +26,9 @@ def decode(x_hat: np.ndarray, a: np.ndarray, mcs: Mcs, symbols: int) -> tuple[np
     """x_hat complex64 and a float32 `[blocks, symbols]` to uint8 `[blocks, bytes]` and CRC verdicts bool `[blocks]`."""
     decoder = _decoder(mcs, symbols)
     bits, ok = _in_calls(lambda x, r: tuple(t.numpy() for t in decoder(x, r)), x_hat, a)
-    return np.packbits(bits.astype(np.uint8), axis=1) ^ scrambling(mcs.information_bytes(symbols)), ok.reshape(-1).astype(bool)
+    return np.packbits(bits.astype(np.uint8), axis=1) ^ scrambling(mcs.information_bytes(symbols)), ok.reshape(
+        -1
+    ).astype(bool)
 
 
 @cache

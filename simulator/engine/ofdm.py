@@ -68,7 +68,9 @@ def receiver_statistics(channel: Channel, grid: Grid, csi: Csi) -> tuple[Any, ..
 
 
 @cache
-def compiled_link(grid: Grid, csi: Csi, equalizer: str, specular: bool, gradients: bool = False) -> Callable[..., tuple[Any, ...]]:
+def compiled_link(
+    grid: Grid, csi: Csi, equalizer: str, specular: bool, gradients: bool = False
+) -> Callable[..., tuple[Any, ...]]:
     """The graph as a function of tensors (arrays must be made tensors first), compiled at its first call.
 
     (x complex64 [SLOTS, data], power float32 [SLOTS, data], h and noise complex64 [SLOTS, symbols, subcarriers],
@@ -81,7 +83,11 @@ def compiled_link(grid: Grid, csi: Csi, equalizer: str, specular: bool, gradient
     from sionna.phy.ofdm import ResourceGridMapper
 
     rg = sionna_grid(grid)
-    mapper, estimate, equalize = ResourceGridMapper(rg), make_estimator(grid, csi, specular), make_equalizer(grid, equalizer)
+    mapper, estimate, equalize = (
+        ResourceGridMapper(rg),
+        make_estimator(grid, csi, specular),
+        make_equalizer(grid, equalizer),
+    )
     positions = element_positions(grid)
 
     def link(x: Any, power: Any, h: Any, noise: Any, n0: Any, *statistics: Any) -> tuple[Any, ...]:
@@ -104,9 +110,20 @@ def signature(grid: Grid, csi: Csi) -> list[Any]:
     tf = tensorflow()
     data, slot = (SLOTS, grid.data_symbols), (grid.symbols, grid.subcarriers)
     pilots, elements = len(grid.pilot_symbols) * grid.subcarriers, grid.symbols * grid.subcarriers
-    shapes = [(data, "complex64"), (data, "float32"), ((SLOTS, *slot), "complex64"), ((SLOTS, *slot), "complex64"), ((SLOTS,), "float32")]
+    shapes = [
+        (data, "complex64"),
+        (data, "float32"),
+        ((SLOTS, *slot), "complex64"),
+        ((SLOTS, *slot), "complex64"),
+        ((SLOTS,), "float32"),
+    ]
     if csi == "lmmse":
-        shapes += [((pilots, pilots), "complex64"), ((pilots, elements), "complex64"), ((pilots,), "float32"), ((), "float32")]
+        shapes += [
+            ((pilots, pilots), "complex64"),
+            ((pilots, elements), "complex64"),
+            ((pilots,), "float32"),
+            ((), "float32"),
+        ]
     elif csi != "perfect":
         shapes += [(slot, "complex64"), (slot, "float32"), (slot, "float32"), ((), "float32")]
     return [tf.TensorSpec(shape, dtype) for shape, dtype in shapes]
