@@ -12,7 +12,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint figures bench clean
+.PHONY: help setup demo test test-slow lint figures reference bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,9 @@ lint: $(VENV)/.lint-done ## ruff and mypy
 figures: $(VENV)/.setup-done ## redraw the figures of every rows file under results
 	@for folder in $(FIGURES); do $(BIN)/python experiments/redraw.py --out "$$folder"; done
 	@$(if $(FIGURES),:,echo "no results/*/rows.h5 yet: make demo leaves one")
+
+reference: $(VENV)/.setup-done ## measure the reference results and write them into README.md (real data, 40 minutes)
+	@$(BIN)/python experiments/reference.py
 
 bench: $(VENV)/.setup-done ## time the bridge and the link against plain Sionna
 	@$(BIN)/python experiments/bench_link.py

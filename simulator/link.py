@@ -185,7 +185,7 @@ def check_snr(snr_db: float | Sequence[float], images: int) -> np.ndarray:
 
 def noise_key(snr_db: float | Sequence[float]) -> str:
     """Noise depends on a common SNR; with one SNR per image it does not, so that a batch can be split."""
-    return f"{snr_db:.6g}" if isinstance(snr_db, int | float) else "per image"
+    return f"{float(np.asarray(snr_db)):.6g}" if np.ndim(snr_db) == 0 else "per image"
 
 
 def _spread(flat: Tensor, on_air: np.ndarray) -> Tensor:
