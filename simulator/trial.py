@@ -220,7 +220,7 @@ def quality(
 
 
 def tiles_of(images: Tensor, tile: int | None) -> Tensor:
-    """The tiles of mosaics `[n, 3, H, W]`, image by image: `[n H W / tile^2, 3, tile, tile]`; without a tile, images."""
+    """The tiles of mosaics `[n, 3, H, W]`, image by image: `[n H W / tile^2, 3, tile, tile]`; all if tile is None."""
     if tile is None:
         return images
     tiles = images.unfold(2, tile, tile).unfold(3, tile, tile)
