@@ -67,11 +67,11 @@ def main(settings: Settings) -> int:
     from semlink.simulator import data
 
     pictures = [to_uint8(p) for p in data.load(settings.data, limit=settings.limit)]
-    known = json.loads(settings.out.read_text())["coders"] if settings.out.exists() else {}
-    known |= {name: curve(name, pictures, settings.bpp) for name in settings.coders}
-    table = {"data": settings.data, "pictures": len(pictures), "coders": known}
     settings.out.parent.mkdir(exist_ok=True)
-    settings.out.write_text(json.dumps(table, indent=1) + "\n")
+    known = json.loads(settings.out.read_text())["coders"] if settings.out.exists() else {}
+    for name in settings.coders:
+        known[name] = {**curve(name, pictures, settings.bpp), "data": settings.data, "pictures": len(pictures)}
+        settings.out.write_text(json.dumps({"coders": known}, indent=1) + "\n")
     print(f"{', '.join(known)} in {settings.out}")
     return 0
 
