@@ -93,7 +93,8 @@ def main(flags: TrainFlags) -> int:
     pictures, validation = training_pictures(flags.data, flags.crop)
     levels = trainer.run(pictures, validation)
     write_card(flags, trainer.step, levels)
-    print(f"PSNR on held-out training pictures: {', '.join(f'{p:.2f} dB at {s:g} dB' for s, p in levels.items())}")
+    said = ", ".join(f"{level:.2f} dB at {snr:g} dB" for snr, level in levels.items())
+    print(f"PSNR on held-out training pictures over AWGN: {said}")
     print(f"weights, curve and card are in {flags.out}")
     return 0
 
@@ -154,7 +155,7 @@ def write_card(flags: TrainFlags, steps: int, levels: dict[float, float]) -> Non
         "recipe": recipe,
         "steps": steps,
         "commit": git.stdout.strip() or "not a git checkout",
-        "validation_psnr_db": {f"{snr:g} dB": round(level, 2) for snr, level in levels.items()},
+        "validation_psnr_db_awgn": {f"{snr:g} dB": round(level, 2) for snr, level in levels.items()},
         "data_note": "trained on research data sets that are not redistributed here; see each set's licence",
     }
     (flags.out / "card.json").write_text(json.dumps(card, indent=1) + "\n")

@@ -137,7 +137,7 @@ def _is_file(value: object) -> TypeGuard[str]:
 
 
 def _shipped(name: str) -> list[Path]:
-    """Weights and tables that come with a built-in codec: files named `name-...` or `name.suffix`."""
+    """Weights and tables that come with a built-in codec: files named `name-...` or `name.suffix`; cards do not count."""
     spec = find_spec("semlink.codecs")
     folders = (
         [Path(place) / kind for place in spec.submodule_search_locations or () for kind in ("weights", "tables")]
