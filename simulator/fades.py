@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
 from semlink.channels._fade import Channel, Fade
 from semlink.channels._grid import Grid
@@ -58,7 +59,7 @@ class Noise:
 
     def take(self, images: np.ndarray) -> np.ndarray:
         """Noise of the next slot of each of `images` (not falling): complex64 `[slots, symbols, subcarriers]`."""
-        pairs = np.empty((len(images), *self._shape), np.float32)
+        pairs = torch.empty(len(images), *self._shape).numpy()  # torch aligns memory for the bridge, NumPy does not
         edges = np.flatnonzero(np.diff(images, prepend=-1, append=-1))
         for start, stop in zip(edges[:-1], edges[1:], strict=True):
             if images[start] != self._image:

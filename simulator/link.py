@@ -136,14 +136,15 @@ class Link:
         shape = (len(slots), buffer.shape[1] // self.grid.data_symbols)
         on_air = np.arange(shape[1]) < slots[:, None]
         image, slot = np.nonzero(on_air)
-        flat = buffer.reshape(*shape, -1)[torch.from_numpy(on_air)]
+        flat = buffer.reshape(*shape, -1)
+        flat = flat.flatten(0, 1) if on_air.all() else flat[torch.from_numpy(on_air)]
         n0 = (10 ** (-snr / 10)).astype(np.float32)
         parts = []
         for start in range(0, len(flat), SLOTS):
             i, t = image[start : start + SLOTS], slot[start : start + SLOTS]
             h = fades.at(first_image + i, start_slot + t, self.grid)
             parts.append(self._one_call(flat[start : start + SLOTS], h, noise.take(first_image + i), n0[i]))
-        x_hat, a, *powers = (torch.cat(p) for p in zip(*parts, strict=True))
+        x_hat, a, *powers = (p[0] if len(p) == 1 else torch.cat(p) for p in zip(*parts, strict=True))
         measured = np.stack([np.bincount(image, p.detach().double().numpy()) for p in powers], -1) / slots[:, None]
         return _spread(x_hat, on_air), _spread(a, on_air), measured
 

@@ -137,14 +137,15 @@ def _is_file(value: object) -> TypeGuard[str]:
 
 
 def _shipped(name: str) -> list[Path]:
-    """Weights and tables that come with a built-in codec: files named `name-...` or `name.suffix`; cards do not count."""
+    """Weights and tables, not cards, that come with a built-in codec: files named `name-...` or `name.suffix`."""
     spec = find_spec("semlink.codecs")
     folders = (
         [Path(place) / kind for place in spec.submodule_search_locations or () for kind in ("weights", "tables")]
         if spec
         else []
     )
-    return sorted(path for folder in folders for mark in "-." for path in folder.glob(f"{name}{mark}*"))
+    found = (path for folder in folders for mark in "-." for path in folder.glob(f"{name}{mark}*"))
+    return sorted(path for path in found if path.parent.name == "tables" or path.suffix == ".safetensors")
 
 
 def _empty(sweep: Sweep, block: Block, condition: Condition, identity: Identity) -> Record:
