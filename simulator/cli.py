@@ -23,12 +23,12 @@ import tyro
 from semlink.channels._registry import UnknownName
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.plan import Sweep
+from semlink.simulator.values import SNR_LIMITS_DB
 from semlink.simulator.words import parse
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-SNR_RANGE_DB = (-30.0, 60.0)
 _ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true", "GLOG_minloglevel": "3"}
 _NOISE = re.compile(
     rb"^(WARNING: All log messages before absl::InitializeLog|[IWE]0000 00:00:|\d{4}-\d\d-\d\d [^ ]+ [IWE] )"
@@ -127,7 +127,7 @@ def check(flags: Flags) -> None:
 
     check_words("codec", flags.codecs, codecs.names())
     check_words("channel", flags.channels, channels.names())
-    low, high = SNR_RANGE_DB
+    low, high = SNR_LIMITS_DB
     for snr in flags.snr:
         if not low <= snr <= high:
             raise SemlinkError(f"--snr {snr:g}: give values in dB between {low:g} and {high:g}")

@@ -22,10 +22,9 @@ from semlink.simulator.receiving import receive
 from semlink.simulator.report import make_report
 from semlink.simulator.rng import public_seed
 from semlink.simulator.sending import coded, counts, symbols
-from semlink.simulator.values import LinkResult, LinkStatistics, Reception, Transmission, TxInfo
+from semlink.simulator.values import SNR_LIMITS_DB, LinkResult, LinkStatistics, Reception, Transmission, TxInfo
 
 POWER = ("uniform",)
-SNR_LIMITS = (-30.0, 60.0)  # dB
 
 
 @dataclass(frozen=True)
@@ -179,8 +178,10 @@ def batch_size(transmission: Transmission) -> int:
 def check_snr(snr_db: float | Sequence[float], images: int) -> np.ndarray:
     """SNR in dB as float64 `[images]`; SemlinkError unless finite and within -30 to 60 dB."""
     snr = np.broadcast_to(np.asarray(snr_db, np.float64), (images,))
-    if not np.all(np.isfinite(snr)) or snr.min() < SNR_LIMITS[0] or snr.max() > SNR_LIMITS[1]:
-        raise SemlinkError(f"snr_db must be finite and within {SNR_LIMITS[0]:g} to {SNR_LIMITS[1]:g} dB, got {snr_db}")
+    if not np.all(np.isfinite(snr)) or snr.min() < SNR_LIMITS_DB[0] or snr.max() > SNR_LIMITS_DB[1]:
+        raise SemlinkError(
+            f"snr_db must be finite and within {SNR_LIMITS_DB[0]:g} to {SNR_LIMITS_DB[1]:g} dB, got {snr_db}"
+        )
     return snr
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:  # importing the values must not import torch
     from torch import Tensor
 
+SNR_LIMITS_DB = (-30.0, 60.0)  # what is taken for an SNR and not for a mistake
 Kind = Literal["analog", "bits"]
 Protection = Literal["robust", "normal", "payload"]
 
