@@ -1,10 +1,10 @@
-"""Channel models, one a file. `names()` lists them, `create(name, **settings)` makes one."""
+"""Channel models, one a file. `names()` lists them, `create(name, **settings)` makes one, `impair` adds to it."""
 
 from typing import Any
 
 from semlink.channels._registry import Registry
 
-registry = Registry("semlink.channels", "channel")
+registry = Registry("semlink.channels", "channel", skip=("impairments",))
 
 
 def names() -> tuple[str, ...]:
@@ -18,3 +18,15 @@ def create(name: str, /, **settings: Any) -> Any:
     Raises UnknownName (lists the known ones) or TypeError (unknown setting).
     """
     return registry.create(name, **settings)
+
+
+def impair(channel: Any, name: str, /, **settings: Any) -> Any:
+    """`channel` with one more impairment, e.g. `impair(create("tdl"), "clipping", ratio_db=3.0)`.
+
+    Raises UnknownName (lists the known ones), TypeError (unknown setting) or ValueError (nonsense, or one too many).
+    """
+    from semlink.channels import impairments
+    from semlink.channels._impaired import Impaired
+
+    bare, before = (channel.channel, channel.impairments) if isinstance(channel, Impaired) else (channel, ())
+    return Impaired(bare, (*before, impairments.create(name, **settings)))

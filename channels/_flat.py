@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from semlink.channels._arrays import correlated
 from semlink.channels._fade import Fade, complex_normal
 from semlink.channels._grid import Grid
 
@@ -14,30 +15,34 @@ COHERENCE = ("image", "slot", "symbol")
 
 @dataclass(frozen=True)
 class FlatFade(Fade):
-    """specular: complex64 `[images]`; scatter: amplitude of the CN(0, 1) part; seed: Philox key of its draws."""
+    """mean: complex64 `[images, *antennas]`, the specular part; scatter: amplitude of the CN(0, 1) part.
 
-    specular: np.ndarray
+    seed: Philox key of its draws. neighbours: correlation of neighbouring antennas, (receive, transmit).
+    """
+
+    mean: np.ndarray
     scatter: float
     seed: int
     coherence: str
+    neighbours: tuple[float, float] = (0.0, 0.0)
 
     @property
     def images(self) -> int:  # type: ignore[override]
-        return len(self.specular)
+        return len(self.mean)
 
     def at(self, images: np.ndarray, slots: np.ndarray, grid: Grid) -> np.ndarray:
-        response = np.empty((len(images), grid.symbols, grid.subcarriers), np.complex64)
+        response = np.empty((len(images), *self.mean.shape[1:], grid.symbols, grid.subcarriers), np.complex64)
         periods = np.zeros_like(slots) if self.coherence == "image" else slots
         for period in np.unique(periods):
             chosen = periods == period
-            gains = self.specular[:, None, None] + np.float32(self.scatter) * self._scattered(int(period), grid)
+            gains = self.mean[..., None, None] + np.float32(self.scatter) * self._scattered(int(period), grid)
             response[chosen] = gains[images[chosen]]
         return response
 
     def _scattered(self, period: int, grid: Grid) -> np.ndarray:
-        rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, period]))
+        rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, period % 2**63]))
         shape = (grid.symbols, grid.subcarriers) if self.coherence == "symbol" else (1, 1)
-        return complex_normal(rng, (self.images, *shape))
+        return correlated(complex_normal(rng, (*self.mean.shape, *shape)), *self.neighbours)
 
 
 def flat_correlation(coherence: str, specular_power: float, seconds: np.ndarray, hertz: np.ndarray) -> np.ndarray:

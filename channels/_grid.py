@@ -37,6 +37,11 @@ class Grid:
         return self.subcarriers * (self.symbols - len(self.pilot_symbols))
 
     @property
+    def prefix_time(self) -> float:
+        """Seconds of the cyclic prefix."""
+        return self.cyclic_prefix / (self.subcarriers * self.subcarrier_spacing)
+
+    @property
     def symbol_time(self) -> float:
         """Seconds of one OFDM symbol, prefix included."""
         return (1 + self.cyclic_prefix / self.subcarriers) / self.subcarrier_spacing

@@ -18,10 +18,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Registry:
-    """The plug-ins of one kind. package: import name that holds the built-ins, also the entry point group."""
+    """The plug-ins of one kind. package: import name that holds the built-ins, also the entry point group.
+
+    skip: modules of the package that are no plug-in though their names have no underscore.
+    """
 
     package: str
     kind: str
+    skip: tuple[str, ...] = ()
 
     def names(self) -> tuple[str, ...]:
         """All known names, sorted; imports no plug-in."""
@@ -46,7 +50,8 @@ class Registry:
 
     def _builtin(self) -> tuple[str, ...]:
         path = importlib.import_module(self.package).__path__
-        return tuple(m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_"))
+        found = (m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_"))
+        return tuple(name for name in found if name not in self.skip)
 
     def _external(self) -> dict[str, EntryPoint]:
         found: dict[str, EntryPoint] = {}

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import j0
 
+from semlink.channels._arrays import check_antennas, correlated, shape
 from semlink.channels._fade import RayFade, unit_phasor
 
 MODELS = ("A", "B", "C", "D", "E", "A30", "B100", "C300")
@@ -27,13 +28,19 @@ LOS_ANGLE = np.pi / 4  # between the specular path and the motion, as in Sionna
 class Tdl:
     """model: "A" to "E", or "A30", "B100", "C300" whose delays are fixed. delay_spread: rms, in seconds.
 
-    speed: of the receiver in m/s. carrier_frequency in Hz. Raises ValueError for an unknown model or negative values.
+    speed: of the receiver in m/s. carrier_frequency in Hz. rx_antennas x tx_antennas responses, of which the scattered
+    part is correlated as rho^|i - j| at each end; a line of sight is the same at all antennas (broadside).
+    Raises ValueError for an unknown model or negative values.
     """
 
     model: str = "A"
     delay_spread: float = 100e-9
     speed: float = 3.0
     carrier_frequency: float = 3.5e9
+    rx_antennas: int = 1
+    tx_antennas: int = 1
+    rx_correlation: float = 0.0
+    tx_correlation: float = 0.0
     csi = "ls"
 
     def __post_init__(self) -> None:
@@ -41,6 +48,7 @@ class Tdl:
             raise ValueError(f"TDL model {self.model!r} is none of {', '.join(MODELS)}")
         if self.delay_spread < 0 or self.speed < 0 or self.carrier_frequency <= 0:
             raise ValueError(f"delay spread and speed must not be negative, the carrier must be positive: {self}")
+        check_antennas(self.rx_antennas, self.tx_antennas, self.rx_correlation, self.tx_correlation)
 
     @property
     def max_doppler(self) -> float:
@@ -62,14 +70,17 @@ class Tdl:
 
     def draw(self, rng: np.random.Generator, images: int) -> RayFade:
         """Independent fades: random phases of all rays, random offset of the angles of each path."""
-        profile = self.profile()
-        shape = (images, len(profile.delays), RAYS)
-        angles = 2 * np.pi * (np.arange(RAYS) + rng.random(shape[:2])[..., None]) / RAYS
-        gains = unit_phasor(rng.random(shape)) * np.sqrt(profile.powers / RAYS).astype(np.float32)[:, None]
+        profile, antennas = self.profile(), shape(self.rx_antennas, self.tx_antennas)
+        rays = (images, len(profile.delays), RAYS)
+        angles = 2 * np.pi * (np.arange(RAYS) + rng.random(rays[:2])[..., None]) / RAYS
+        phases = unit_phasor(rng.random((images, *antennas, *rays[1:])))
+        line_of_sight = phases[(slice(None), *(slice(0, 1) for _ in antennas), 0, 0)].copy()
+        gains = correlated(phases, self.rx_correlation, self.tx_correlation)
+        gains *= np.sqrt(profile.powers / RAYS).astype(np.float32)[:, None]
         if profile.specular:
             angles[:, 0] = LOS_ANGLE
-            gains[:, 0, 0] *= np.float32(np.sqrt(RAYS))
-            gains[:, 0, 1:] = 0
+            gains[..., 0, :] = 0
+            gains[..., 0, 0] = line_of_sight * np.float32(np.sqrt(profile.powers[0]))
         return RayFade(profile.delays, gains, self.max_doppler * np.cos(angles))
 
     def correlation(self, seconds: np.ndarray, hertz: np.ndarray) -> np.ndarray:

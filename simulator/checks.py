@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from torch import Tensor
 from semlink.channels._fade import Channel
 from semlink.channels._grid import Grid
 from semlink.simulator.values import ReceivedStream, Reception, Stream, Transmission, TxInfo
+
+if TYPE_CHECKING:
+    from semlink.simulator.link import Link
 
 CONTRACT = 0.04  # relative tolerance of gain and noise variance in each bin of `a`
 
@@ -159,23 +162,35 @@ def check_draws(channel: Channel, images: int = 2000) -> None:
         )
 
 
-def check_contract(channel: Channel, csi: str, snr_db: float, images: int = 768) -> None:
-    """Regress x_hat on x in quarters of `a`: gain a, noise variance a (1 - a), each within 4 %."""
+def check_contract(channel: Channel, csi: str, snr_db: float, images: int = 768, tolerance: float = CONTRACT) -> None:
+    """`check_link` over the channel with that CSI mode."""
     from semlink.simulator.link import Link
 
+    check_link(Link(channel, csi=csi), snr_db, images, tolerance)
+
+
+def check_link(link: Link, snr_db: float, images: int = 768, tolerance: float = CONTRACT) -> None:
+    """Regress x_hat on x in quarters of `a`: gain a, noise variance a (1 - a), each within the relative tolerance.
+
+    One slot an image of Gaussian symbols, without importance.
+    """
     rng = np.random.default_rng(3)
-    grid = Grid()
-    x = rng.standard_normal((images, grid.data_symbols, 2), dtype=np.float32).view(np.complex64)[..., 0]
+    x = rng.standard_normal((images, link.places, 2), dtype=np.float32).view(np.complex64)[..., 0]
     x /= np.sqrt((np.abs(x) ** 2).mean(1, keepdims=True))
-    sent = Transmission((Stream("x", "analog", torch.from_numpy(x)),))
-    stream = Link(channel, csi=csi, grid=grid)(sent, snr_db, seed=11).streams[0]
-    x_hat, a = stream.x_hat.numpy().ravel(), stream.a.numpy().ravel()
+    stream = link(Transmission((Stream("x", "analog", torch.from_numpy(x)),)), snr_db, seed=11).streams[0]
+    check_reception(x, cast(Tensor, stream.x_hat).numpy(), cast(Tensor, stream.a).numpy(), tolerance, f"{link!r}")
+
+
+def check_reception(x: np.ndarray, x_hat: np.ndarray, a: np.ndarray, tolerance: float, what: str) -> None:
+    """The regression of `check_link` on arrays of one shape; symbols with a = 0 must be 0."""
+    assert not x_hat[a == 0].any(), f"{what}: symbols with a = 0 are not 0"
+    x, x_hat, a = x[a > 0], x_hat[a > 0], a[a > 0]
     edges = np.quantile(a, [0, 0.25, 0.5, 0.75, 1])
     for low, high in zip(edges[:-1], edges[1:], strict=True):
         chosen = (a >= low) & (a <= high)
-        part, sent_part, told = x_hat[chosen], x.ravel()[chosen], a[chosen]
+        part, sent_part, told = x_hat[chosen], x[chosen], a[chosen]
         gain = (part * sent_part.conj()).real.mean() / (np.abs(sent_part) ** 2).mean() / told.mean()
         noise = (np.abs(part - told * sent_part) ** 2).mean() / (told * (1 - told)).mean()
-        where = f"{channel!r}, csi {csi}, a {low:.3f}..{high:.3f}"
-        assert abs(gain - 1) < CONTRACT, f"{where}: gain is {gain:.3f} times a"
-        assert abs(noise - 1) < CONTRACT, f"{where}: noise variance is {noise:.3f} times a (1 - a)"
+        where = f"{what}, a {low:.3f}..{high:.3f}"
+        assert abs(gain - 1) < tolerance, f"{where}: gain is {gain:.3f} times a"
+        assert abs(noise - 1) < tolerance, f"{where}: noise variance is {noise:.3f} times a (1 - a)"

@@ -72,8 +72,9 @@ class Flags:
     codecs: tuple[str, ...] = ("adjscc",)
     """Codecs, each a name or name:setting=value,... such as adjscc:weights=mine.safetensors."""
     channels: tuple[str, ...] = ("awgn",)
-    """Channels, each a name or name:setting=value,... such as tdl:model=C,speed=30. The settings csi, equalizer and
-    power are the link's: tdl:csi=perfect."""
+    """Channels, each a name or name:setting=value,... such as tdl:model=C,speed=30. The settings csi, equalizer, power,
+    layers, precoding, csit, csit_delay, csit_bits and placement are the link's: tdl:csi=perfect. Impairments follow
+    behind a plus sign: tdl+clipping:ratio_db=3+cfo:hertz=100."""
     snr: tuple[float, ...] = (-5.0, 0.0, 5.0, 10.0, 15.0)
     """Es/N0 in dB per complex symbol at the receiver, averaged over fading."""
     rho: tuple[Rate, ...] = (1 / 12,)
@@ -124,9 +125,10 @@ def read(default: AnyFlags, arguments: Sequence[str]) -> AnyFlags:
 def check(flags: Flags) -> None:
     """SemlinkError for what can be seen to be wrong before anything heavy is loaded."""
     from semlink import channels, codecs
+    from semlink.channels import impairments
 
     check_words("codec", flags.codecs, codecs.names())
-    check_words("channel", flags.channels, channels.names())
+    check_words("channel", flags.channels, channels.names(), impairments.names())
     low, high = SNR_LIMITS_DB
     for snr in flags.snr:
         if not low <= snr <= high:
@@ -143,11 +145,18 @@ def check(flags: Flags) -> None:
             raise SemlinkError(f"--{name} needs at least one value")
 
 
-def check_words(kind: str, words: Sequence[str], known: Sequence[str]) -> None:
-    """SemlinkError when a word is misspelt or names an unknown plug-in; lists the known ones."""
-    for word in words:
-        if parse(word).name not in known:
-            raise SemlinkError(f"unknown {kind} {parse(word).name!r}; known: {', '.join(known)}")
+def check_words(kind: str, words: Sequence[str], known: Sequence[str], added: Sequence[str] = ()) -> None:
+    """SemlinkError when a word is misspelt or names an unknown plug-in; lists the known ones.
+
+    added: plug-ins that may follow behind a plus sign.
+    """
+    for word in map(parse, words):
+        if word.name not in known:
+            raise SemlinkError(f"unknown {kind} {word.name!r}; known: {', '.join(known)}")
+        for other in word.added:
+            if other.name not in added:
+                expected = f"known: {', '.join(added)}" if added else f"a {kind} takes none"
+                raise SemlinkError(f"unknown impairment {other.name!r} in {word}; {expected}")
 
 
 def sweep_of(flags: Flags, metrics: Sequence[str]) -> Sweep:
@@ -205,11 +214,13 @@ def _restore(real: int, reader: threading.Thread) -> None:
 
 def _help(kind: type) -> str:
     from semlink import channels, codecs
+    from semlink.channels import impairments
 
     text = inspect.cleandoc(kind.__doc__ or "")
     if not issubclass(kind, Flags):
         return text
-    return f"{text}\n\nKnown codecs: {', '.join(codecs.names())}.\nKnown channels: {', '.join(channels.names())}."
+    known = {"codecs": codecs, "channels": channels, "impairments": impairments}
+    return "\n".join([text, "", *(f"Known {kind}: {', '.join(home.names())}." for kind, home in known.items())])
 
 
 def _one_line(error: Exception) -> str:

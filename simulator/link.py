@@ -10,21 +10,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semlink.channels._fade import Channel, Fade
+from semlink.channels._fade import Channel, Fade, antennas
 from semlink.channels._grid import Grid
 from semlink.simulator import layout
+from semlink.simulator import power as rules
+from semlink.simulator.accompany import accompanied, without_lost
 from semlink.simulator.adaptation import link_statistics
-from semlink.simulator.bridge import differentiable, to_tensorflow
-from semlink.simulator.engine.ofdm import CSI, EQUALIZERS, SLOTS, Csi, compiled_link, receiver_statistics, unit_power
+from semlink.simulator.air import Air, Slots
+from semlink.simulator.allocation import PLACEMENT, Allocation, allocate, check_importance
+from semlink.simulator.engine.setup import CSI, EQUALIZERS, Csi, Setup
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.fades import Fades, Noise
+from semlink.simulator.receiver import Receiver
 from semlink.simulator.receiving import receive
 from semlink.simulator.report import make_report
 from semlink.simulator.rng import public_seed
 from semlink.simulator.sending import coded, counts, symbols
+from semlink.simulator.transmitter import CSIT, PRECODING
 from semlink.simulator.values import SNR_LIMITS_DB, LinkResult, LinkStatistics, Reception, Transmission, TxInfo
 
-POWER = ("uniform",)
+BITS = 3  # of a quantised report's magnitudes and phases
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,14 @@ class Link:
     """An OFDM link over `channel`.
 
     csi: "perfect", "ls" (linear interpolation), "ls-nearest", "lmmse", or None for the channel's default (perfect on
-    awgn, ls on fading). equalizer: "lmmse", "zf" or "mf". power: "uniform". grid: numerology and pilots.
-    SemlinkError for an unknown name.
+    awgn, ls on fading). equalizer: "lmmse", "zf" or "mf". grid: numerology and pilots.
+    layers: streams per resource element. precoding: "none" (a layer an antenna) or "svd" (needs csit).
+    csit: what the transmitter knows of what the receiver knows, which feeds it back: "none", "perfect" (fresh and
+    exact), "delayed" by `csit_delay` slots, or "quantised" to `csit_bits` for magnitude and phase of every subband and
+    slot. Both ends hold the same report, so the receiver knows what is made of it; csi is then "lmmse" or "perfect".
+    power: name of an allocation rule (`semlink.simulator.power.names()`), for analog streams.
+    placement: "order", or "importance": the more important a symbol, the stronger its place (needs csit).
+    SemlinkError for an unknown name or a combination that cannot work.
     """
 
     channel: Channel
@@ -41,15 +51,24 @@ class Link:
     equalizer: str = "lmmse"
     power: str = "uniform"
     grid: Grid = Grid()
+    layers: int = 1
+    precoding: str = "none"
+    csit: str = "none"
+    csit_delay: int | None = None
+    csit_bits: int = BITS
+    placement: str = "order"
     _known: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "csi", self.csi or self.channel.csi)
-        for value, known in ((self.csi, CSI), (self.equalizer, EQUALIZERS), (self.power, POWER)):
+        names = ((self.csi, CSI), (self.equalizer, EQUALIZERS), (self.power, rules.names()), (self.csit, CSIT))
+        for value, known in (*names, (self.precoding, PRECODING), (self.placement, PLACEMENT)):
             if value not in known:
                 raise SemlinkError(f"{value!r} is none of {', '.join(known)}")
         if getattr(self.channel, "coherence", "") == "symbol" and self.csi != "perfect":
             raise SemlinkError('gains that change with every symbol cannot be estimated from pilots: use csi="perfect"')
+        check_antennas(self)
+        check_knowledge(self)
 
     def __call__(
         self, transmission: Transmission, snr_db: float | Sequence[float], seed: int = 0, first_image: int = 0
@@ -74,8 +93,8 @@ class Link:
         flow through analog streams. SemlinkError for payloads that are not finite or not of unit power, and for
         an absurd SNR.
         """
-        reception, measured = self._send(transmission, snr_db, seed, first_image, fade, start_slot)
-        return LinkResult(reception, make_report(transmission, reception, *measured, self.grid))
+        reception, report = self._send(transmission, snr_db, seed, first_image, fade, start_slot)
+        return LinkResult(reception, make_report(reception, *report, self.layers, self.grid))
 
     def _send(
         self,
@@ -85,16 +104,34 @@ class Link:
         first_image: int,
         fade: Fade | None = None,
         start_slot: int = 0,
-    ) -> tuple[Reception, tuple[layout.Layout, Tensor, np.ndarray]]:
-        """The reception, and what a report is made of: the layout, the symbols on the slots, mean powers per image."""
+    ) -> tuple[Reception, tuple[Transmission, layout.Layout, Tensor, np.ndarray]]:
+        """The reception, and what a report is made of: what was sent, its layout, its symbols, powers per image."""
         snr = check_snr(snr_db, batch_size(transmission))
-        bits = coded(transmission)
-        plan = layout.Layout(counts(transmission, bits), self.grid.data_symbols)
-        buffer = layout.place([symbols(s, i, bits, plan) for i, s in enumerate(transmission.streams)], plan)
-        fades, noise = Fades(self.channel, seed, fade), Noise(self.channel, seed, noise_key(snr_db), self.grid)
-        x_hat, a, powers = self._over_the_air(buffer, plan.slots, snr, fades, noise, first_image, start_slot)
-        received = receive(transmission, bits, plan, x_hat, a)
-        return Reception(received, transmission.session, public_seed(seed)), (plan, buffer, powers)
+        sent = self._told(transmission)
+        bits = coded(sent)
+        plan = layout.Layout(counts(sent, bits), self.places)
+        buffer = layout.place([symbols(s, i, bits, plan) for i, s in enumerate(sent.streams)], plan)
+        slots = Slots.of(plan.slots, first_image, start_slot)
+        air = Air(self.receiver, slots, snr, seed, noise_key(snr_db), fade)
+        allocation, precoder = self._allocation(sent, plan, air)
+        x_hat, a, powers = air.carry(allocation.placed(buffer), allocation.power, precoder)
+        received = receive(sent, bits, plan, allocation.taken(x_hat), allocation.taken(a))
+        reception = Reception(without_lost(received), sent.session, public_seed(seed))
+        return reception, (sent, plan, buffer, powers)
+
+    def _told(self, transmission: Transmission) -> Transmission:
+        """The transmission, with importance that the receiver needs as streams of their own."""
+        check_importance(transmission)
+        needed = rules.create(self.power).needs_importance
+        if needed and all(s.importance is None for s in transmission.streams):
+            raise SemlinkError(f"power={self.power!r} needs a stream with importance; this codec gives none")
+        return accompanied(transmission) if needed or self.placement == "importance" else transmission
+
+    def _allocation(self, sent: Transmission, plan: layout.Layout, air: Air) -> tuple[Allocation, np.ndarray | None]:
+        """Places and power of all symbols, and the precoder of each slot."""
+        gains, precoder = (None, None) if self.csit == "none" else air.report()
+        rule = rules.create(self.power)
+        return allocate(sent, plan, rule, self.placement, gains, torch.from_numpy(air.n0)), precoder
 
     def tx_info(self, snr_db: float, uses: int | None = None, seed: int = 0, statistics: bool = False) -> TxInfo:
         """What the transmitter knows before it encodes; `statistics` (needs `uses`) adds long-term link statistics."""
@@ -108,61 +145,70 @@ class Link:
         return self._known[snr_db, uses]
 
     def reliability(self, snr_db: float, uses: int, images: int, seed: int) -> np.ndarray:
-        """`a` of every symbol of `images` images of `uses` symbols: float32 `[images, uses]`."""
-        slots = self.grid.slots(uses)
-        buffer = layout.filler(slots * self.grid.data_symbols).repeat(images, 1)
-        fades, noise = Fades(self.channel, seed), Noise(self.channel, seed, noise_key(snr_db), self.grid)
-        snr = check_snr(snr_db, images)
-        _, a, _ = self._over_the_air(buffer, np.full(images, slots), snr, fades, noise, 0, 0)
+        """`a` of every symbol of `images` images of `uses` symbols at uniform power: float32 `[images, uses]`."""
+        count, snr = max(1, -(-uses // self.places)), check_snr(snr_db, images)
+        buffer = layout.filler(count * self.places).repeat(images, 1)
+        air = Air(self.receiver, Slots.of(np.full(images, count), 0, 0), snr, seed, noise_key(snr_db))
+        _, a, _ = air.carry(buffer, None, air.report()[1] if self.precoding == "svd" else None)
         return a[:, :uses].numpy()
 
     @property
-    def estimation(self) -> Csi:
-        """`csi`, which is one of the known modes."""
-        return cast(Csi, self.csi)
+    def places(self) -> int:
+        """Symbols of a slot: data resource elements times layers."""
+        return self.grid.data_symbols * self.layers
 
-    def _over_the_air(
-        self,
-        buffer: Tensor,
-        slots: np.ndarray,
-        snr: np.ndarray,
-        fades: Fades,
-        noise: Noise,
-        first_image: int,
-        start_slot: int,
-    ) -> tuple[Tensor, Tensor, np.ndarray]:
-        """x_hat and a `[images, total]` (0 beyond an image's slots), mean powers sent / faded / noise `[images, 3]`."""
-        shape = (len(slots), buffer.shape[1] // self.grid.data_symbols)
-        on_air = np.arange(shape[1]) < slots[:, None]
-        image, slot = np.nonzero(on_air)
-        flat = buffer.reshape(*shape, -1)
-        flat = flat.flatten(0, 1) if on_air.all() else flat[torch.from_numpy(on_air)]
-        n0 = (10 ** (-snr / 10)).astype(np.float32)
-        parts = []
-        for start in range(0, len(flat), SLOTS):
-            i, t = image[start : start + SLOTS], slot[start : start + SLOTS]
-            h = fades.at(first_image + i, start_slot + t, self.grid)
-            parts.append(self._one_call(flat[start : start + SLOTS], h, noise.take(first_image + i), n0[i]))
-        x_hat, a, *powers = (p[0] if len(p) == 1 else torch.cat(p) for p in zip(*parts, strict=True))
-        measured = np.stack([np.bincount(image, p.detach().double().numpy()) for p in powers], -1) / slots[:, None]
-        return _spread(x_hat, on_air), _spread(a, on_air), measured
-
-    def _one_call(self, x: Tensor, h: np.ndarray, noise: np.ndarray, n0: np.ndarray) -> tuple[Tensor, ...]:
-        """One call of the compiled graph, padded to its fixed number of slots."""
-        specular = self.csi != "perfect" and self.channel.specular_power > 0
-        gradients = torch.is_grad_enabled() and x.requires_grad
-        graph = compiled_link(self.grid, self.estimation, self.equalizer, specular, gradients)
-        count = len(x)
-        drawn = [to_tensorflow(torch.from_numpy(_padded(v))) for v in (h, noise, n0)]
-        if count < SLOTS:
-            x = torch.cat([x, x.new_zeros(SLOTS - count, x.shape[1])])
-        through = differentiable(lambda sent: graph(sent, unit_power(self.grid), *drawn, *self._receiver_statistics()))
-        return tuple(y[:count] for y in through(x.contiguous()))
-
-    def _receiver_statistics(self) -> tuple[Any, ...]:
+    @property
+    def receiver(self) -> Receiver:
+        """The receiver's side, whose long-term statistics are worked out once."""
         if "receiver" not in self._known:
-            self._known["receiver"] = receiver_statistics(self.channel, self.grid, self.estimation)
+            self._known["receiver"] = Receiver(self)
         return self._known["receiver"]
+
+    @property
+    def setup(self) -> Setup:
+        """What the compiled graph is made for."""
+        rx, tx = antennas(self.channel)
+        specular = self.csi != "perfect" and self.channel.specular_power > 0
+        return Setup(
+            self.grid, cast(Csi, self.csi), self.equalizer, rx, tx, self.layers, self.precoding == "svd", specular
+        )
+
+
+def check_antennas(link: Link) -> None:
+    """SemlinkError for more layers than antennas, or antennas that nothing feeds."""
+    rx, tx = antennas(link.channel)
+    if link.layers < 1 or link.layers > min(rx, tx):
+        raise SemlinkError(
+            f"layers={link.layers} over {rx} receive and {tx} transmit antennas: give 1 to {min(rx, tx)} layers, "
+            "or the channel more antennas (rx_antennas, tx_antennas)"
+        )
+    if link.precoding == "none" and link.layers != tx:
+        raise SemlinkError(
+            f"{tx} transmit antennas without precoding carry {tx} layers, not {link.layers}: "
+            f'use layers={tx} or precoding="svd"'
+        )
+    if link.grid.subcarriers % tx:
+        raise SemlinkError(f"{link.grid.subcarriers} subcarriers cannot be shared by the pilots of {tx} antennas")
+
+
+def check_knowledge(link: Link) -> None:
+    """SemlinkError when transmitter or receiver would have to know what they cannot."""
+    rule = rules.create(link.power)
+    needs = [f"power={link.power!r}"] if rule.needs_channel else []
+    needs += ['precoding="svd"'] if link.precoding == "svd" else []
+    needs += ['placement="importance"'] if link.placement == "importance" else []
+    if needs and link.csit == "none":
+        raise SemlinkError(f'{needs[0]} needs channel knowledge at the transmitter: give csit="perfect" or "delayed"')
+    if needs and link.csi in ("ls", "ls-nearest"):
+        raise SemlinkError(
+            f"{needs[0]} with csi={link.csi!r}: a report holds more than the LS estimate of one resource element, "
+            'so the receiver could not tell the SINR; use csi="lmmse" or "perfect"'
+        )
+    if rule.needs_channel and link.precoding == "none" and link.layers > 1:
+        raise SemlinkError(f'power={link.power!r} over {link.layers} layers needs precoding="svd"')
+    delay = link.csit_delay
+    if delay is not None and delay < (link.csit == "delayed") or not 1 <= link.csit_bits <= 16:
+        raise SemlinkError(f"csit_delay must be 1 slot or more and csit_bits 1 to 16, got {delay}, {link.csit_bits}")
 
 
 def batch_size(transmission: Transmission) -> int:
@@ -188,17 +234,3 @@ def check_snr(snr_db: float | Sequence[float], images: int) -> np.ndarray:
 def noise_key(snr_db: float | Sequence[float]) -> str:
     """Noise depends on a common SNR; with one SNR per image it does not, so that a batch can be split."""
     return f"{float(np.asarray(snr_db)):.6g}" if np.ndim(snr_db) == 0 else "per image"
-
-
-def _spread(flat: Tensor, on_air: np.ndarray) -> Tensor:
-    """Slots on the air `[n, data]` to `[images, total]`, zeros where an image has fewer slots."""
-    if on_air.all():
-        return flat.reshape(len(on_air), -1)
-    whole = flat.new_zeros(*on_air.shape, flat.shape[1])
-    return whole.index_put((torch.from_numpy(on_air),), flat).flatten(1)
-
-
-def _padded(values: np.ndarray) -> np.ndarray:
-    if len(values) == SLOTS:
-        return values
-    return np.concatenate([values, np.ones((SLOTS - len(values), *values.shape[1:]), values.dtype)])

@@ -14,13 +14,21 @@ OVERSAMPLING = 4  # of the time signal in which the peak is looked for
 
 
 def make_report(
-    transmission: Transmission, reception: Reception, plan: Layout, buffer: Tensor, powers: np.ndarray, grid: Grid
+    reception: Reception,
+    transmission: Transmission,
+    plan: Layout,
+    buffer: Tensor,
+    powers: np.ndarray,
+    layers: int,
+    grid: Grid,
 ) -> LinkReport:
-    """powers: per image the mean power sent, behind the fade, and of the noise, over all resource elements."""
+    """transmission: as sent, the link's own streams included. powers: per image the mean power sent, behind the fade
+    per receive antenna, and of the noise, over all resource elements. layers share a channel use.
+    """
     slots = plan.slots.tolist()
     verdicts = [[v for s in reception.streams if s.blocks_ok for v in s.blocks_ok[i]] for i in range(len(powers))]
     return LinkReport(
-        uses={s.name: tuple(int(c) for c in plan.counts[i]) for i, s in enumerate(transmission.streams)},
+        uses={s.name: tuple(-(-int(c) // layers) for c in plan.counts[i]) for i, s in enumerate(transmission.streams)},
         uses_on_air=tuple(n * grid.symbols * grid.subcarriers for n in slots),
         air_time_s=tuple(n * grid.slot_time for n in slots),
         snr_measured_db=tuple(decibels(powers[:, 0] / powers[:, 2])),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from semlink.simulator.errors import SemlinkError
 from semlink.simulator.plan import BLOCK, Sweep, Task
 from semlink.simulator.store import Condition, Record
 from semlink.simulator.words import Word, parse
@@ -15,11 +16,14 @@ from semlink.simulator.words import Word, parse
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from semlink.channels._fade import Channel
     from semlink.simulator.link import Link
     from semlink.simulator.rows import Variable
     from semlink.simulator.values import LinkReport, LinkResult, Reception, Transmission, TxInfo
 
-LINK_SETTINGS = ("csi", "equalizer", "power")  # settings of a channel word that are the link's
+LINK_SETTINGS = (  # settings of a channel word that are the link's
+    "csi", "equalizer", "power", "layers", "precoding", "csit", "csit_delay", "csit_bits", "placement",
+)  # fmt: skip
 PIXELS_AT_ONCE = 1 << 20  # bounds the memory of metrics
 
 
@@ -66,13 +70,28 @@ def make_codec(word: Word, rho: float) -> Codec:
 
 
 def make_link(word: Word) -> Link:
-    """The link over the channel of a word; its settings `csi`, `equalizer` and `power` are the link's."""
-    from semlink import channels
+    """The link over the channel of a word and the impairments behind its plus signs.
+
+    Settings named as in LINK_SETTINGS are the link's. SemlinkError for settings that a channel refuses.
+    """
     from semlink.simulator.link import Link
 
     channel, own = word.split(LINK_SETTINGS)
     settings: dict[str, Any] = own
-    return Link(channels.create(channel.name, **dict(channel.settings)), **settings)
+    return Link(make_channel(channel), **settings)
+
+
+def make_channel(word: Word) -> Channel:
+    """The channel of a word with its impairments. SemlinkError for settings that it refuses."""
+    from semlink import channels
+
+    try:
+        made = channels.create(word.name, **dict(word.settings))
+        for impairment in word.added:
+            made = channels.impair(made, impairment.name, **dict(impairment.settings))
+    except (TypeError, ValueError) as error:
+        raise SemlinkError(f"channel {word}: {error}") from error
+    return made
 
 
 def measure_metrics(names: Sequence[str], original: Tensor, received: Tensor) -> Mapping[str, Tensor]:

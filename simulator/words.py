@@ -10,32 +10,40 @@ from semlink.simulator.errors import SemlinkError
 
 Setting = bool | int | float | str | None
 
+_PLUS = re.compile(r"\+(?=[A-Za-z_]\w*(?::|\+|$))")  # before a name: not the plus of 1e+3 or of most paths
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "none": None}
 
 
 @dataclass(frozen=True)
 class Word:
-    """A plug-in's name and its settings, sorted by key; `str(word)` is the canonical spelling."""
+    """A plug-in's name and its settings, sorted by key, and what is added to it; `str(word)` is the canonical spelling."""
 
     name: str
     settings: tuple[tuple[str, Setting], ...] = ()
+    added: tuple[Word, ...] = ()
 
     def __str__(self) -> str:
-        if not self.settings:
-            return self.name
-        return f"{self.name}:" + ",".join(f"{key}={_spell(value)}" for key, value in self.settings)
+        own = ",".join(f"{key}={_spell(value)}" for key, value in self.settings)
+        return "+".join([f"{self.name}:{own}" if own else self.name, *map(str, self.added)])
 
     def split(self, keys: tuple[str, ...]) -> tuple[Word, dict[str, Setting]]:
         """This word without the settings named in `keys`, and those settings."""
         kept = tuple((key, value) for key, value in self.settings if key not in keys)
-        return Word(self.name, kept), {key: value for key, value in self.settings if key in keys}
+        return Word(self.name, kept, self.added), {key: value for key, value in self.settings if key in keys}
 
 
 def parse(text: str) -> Word:
     """`name` or `name:key=value,key=value`; finite numbers, true, false and none are read as such, all else as text.
 
+    More words may follow behind a plus sign, as in `tdl:speed=3+clipping:ratio_db=3`.
     Raises SemlinkError when the text has another form or names a key twice.
     """
+    first, *others = _PLUS.split(text)
+    word = _parse_one(first)
+    return Word(word.name, word.settings, tuple(_parse_one(other) for other in others))
+
+
+def _parse_one(text: str) -> Word:
     name, colon, rest = text.partition(":")
     pairs = [part.partition("=") for part in rest.split(",")] if colon else []
     keys = [key for key, _, _ in pairs]

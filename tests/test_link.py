@@ -10,6 +10,7 @@ from semlink import channels
 from semlink.simulator import Grid, Link, SemlinkError, Stream, Transmission
 from semlink.simulator.checks import in_fresh_process
 from semlink.simulator.engine import ofdm
+from semlink.simulator.engine.setup import Setup
 from semlink.simulator.link import noise_key
 
 AWGN = channels.create("awgn")
@@ -134,13 +135,10 @@ def test_neither_snr_nor_channel_nor_codec_recompiles() -> None:
     for name in ("rayleigh", "tdl"):
         for snr, k in ((0.0, 100), (7.0, 3000)):
             Link(channels.create(name), csi="ls")(Transmission((Stream("x", "analog", symbols(2, k)),)), snr)
-    graph = ofdm.compiled_link(Grid(), "ls", "lmmse", False, False)
+    graph = ofdm.compiled_link(Setup(), False)
     before = ofdm.compiled_link.cache_info().misses
     Link(channels.create("tdl", model="C"), csi="ls")(Transmission((Stream("x", "analog", symbols(70, 900)),)), 3.0)
-    assert (
-        ofdm.compiled_link.cache_info().misses == before
-        and ofdm.compiled_link(Grid(), "ls", "lmmse", False, False) is graph
-    )
+    assert ofdm.compiled_link.cache_info().misses == before and ofdm.compiled_link(Setup(), False) is graph
 
 
 def test_reception_decodes_in_a_process_that_never_saw_the_image() -> None:

@@ -10,9 +10,13 @@ from scipy.special import erfc
 from semlink import channels
 from semlink.channels._grid import Grid
 from semlink.simulator import Link, Stream, Transmission
-from semlink.simulator.engine import coding, ofdm
+from semlink.simulator.engine import coding
 from semlink.simulator.engine.backend import tensorflow
-from semlink.simulator.engine.statistics import moments, wiener
+from semlink.simulator.engine.estimation import compiled_estimate, estimator_arguments
+from semlink.simulator.engine.knowledge import receiver_statistics
+from semlink.simulator.engine.pilots import interpolation_matrix, sionna_grid
+from semlink.simulator.engine.setup import SLOTS, Setup
+from semlink.simulator.engine.statistics import Prior, moments, wiener
 from semlink.simulator.mcs import get
 
 GRID = Grid()
@@ -102,28 +106,22 @@ def test_estimation_error_is_what_theory_says(csi: str) -> None:
     """Mean squared error per resource element against the error variance that the estimator tells."""
     tf = tensorflow()
     channel, n0 = channels.create("tdl", delay_spread=400e-9, speed=40.0), 0.2
-    estimate = tf.function(ofdm.make_estimator(GRID, csi, specular=False))
-    statistics = ofdm.receiver_statistics(channel, GRID, csi)
+    setup = Setup(GRID, csi)
+    told = receiver_statistics(setup, Prior(channel.correlation))
+    told |= {"n0": tf.fill([SLOTS], n0), "local": tf.ones([SLOTS]), "specular": tf.zeros([SLOTS])}
     rng = np.random.default_rng(0)
-    squared, told = [], None
+    squared = []
     for _ in range(12):
-        h = channel.draw(rng, ofdm.SLOTS).response(0, 1, GRID)[:, 0]
-        noise = rng.standard_normal((*h.shape, 2)).view(np.complex128)[..., 0] * math.sqrt(n0 / 2)
-        pilots = np.zeros(h.shape, np.complex64)
-        pilots[:, list(GRID.pilot_symbols)] = pilot_values()
-        y = tf.constant((h * pilots + noise).astype(np.complex64))
-        h_hat, error = estimate(y, y, tf.fill([ofdm.SLOTS], np.float32(n0)), *statistics)
-        squared.append(np.abs(h_hat.numpy() - h) ** 2)
-        told = np.broadcast_to(error.numpy(), h.shape)[0]
+        h = channel.draw(rng, SLOTS).response(0, 1, GRID)
+        noise = rng.standard_normal((*h.shape, 2)).view(np.complex128)[..., 0] * math.sqrt(0.5)
+        drawn = {"h": tf.constant(h[:, None]), "noise": tf.constant(noise.astype(np.complex64))}
+        answers = compiled_estimate(setup)(*((told | drawn)[name] for name in estimator_arguments(setup)))
+        h_hat, error = (v.numpy()[:, 0, 0] for v in answers)
+        squared.append(np.abs(h_hat - h[:, 0]) ** 2)
     measured = np.concatenate(squared)
     # neighbouring subcarriers are correlated, so average whole OFDM symbols: 768 slots, about 5 % each
-    assert np.allclose(measured.mean((0, 2)) / told.mean(1), 1, atol=0.12)
-    assert abs(measured.mean() / told.mean() - 1) < 0.05
-
-
-def pilot_values() -> np.ndarray:
-    """Sionna's pilots `[pilot symbols, subcarriers]`."""
-    return ofdm.sionna_grid(GRID).pilot_pattern.pilots[0, 0].numpy().reshape(len(GRID.pilot_symbols), -1)
+    assert np.allclose(measured.mean((0, 2)) / error.mean((0, 2)), 1, atol=0.12)
+    assert abs(measured.mean() / error.mean() - 1) < 0.05
 
 
 def test_ls_noise_is_sionnas() -> None:
@@ -133,8 +131,8 @@ def test_ls_noise_is_sionnas() -> None:
 
     n0 = 0.3
     y = tf.ones([2, 1, 1, GRID.symbols, GRID.subcarriers], tf.complex64)
-    _, told = LSChannelEstimator(ofdm.sionna_grid(GRID), interpolation_type="lin")(y, tf.constant(n0))
-    flat = moments(channels.create("rayleigh").correlation, GRID, ofdm.interpolation_matrix(GRID, "ls"))
+    _, told = LSChannelEstimator(sionna_grid(GRID), interpolation_type="lin")(y, tf.constant(n0))
+    flat = moments(Prior(channels.create("rayleigh").correlation), GRID, interpolation_matrix(GRID, "ls")[0])
     at_pilots = list(GRID.pilot_symbols)
     assert np.allclose(told.numpy()[0, 0, 0, 0, 0][at_pilots], n0 * flat.noise[at_pilots], rtol=1e-4)
     assert np.allclose(flat.signal, 1, atol=1e-4) and np.allclose(flat.cross, 1, atol=1e-4)
@@ -153,13 +151,13 @@ def test_wiener_filter_against_sionnas_lmmse_interpolator() -> None:
     shift = np.subtract.outer(grid.frequencies(), grid.frequencies())
     frequency = tf.constant(channel.correlation(np.zeros_like(shift), shift), tf.complex64)
     time = tf.ones([grid.symbols, grid.symbols], tf.complex64)
-    interpolate = LMMSEInterpolator(ofdm.sionna_grid(grid).pilot_pattern, time, frequency, order="f-t")
+    interpolate = LMMSEInterpolator(sionna_grid(grid).pilot_pattern, time, frequency, order="f-t")
     rng = np.random.default_rng(1)
     ls = rng.standard_normal((4, grid.subcarriers, 2)).view(np.complex128)[..., 0].astype(np.complex64)
     told, _ = interpolate(
         tf.constant(ls[:, None, None, None, None]), tf.fill([4, 1, 1, 1, 1, grid.subcarriers], np.float32(n0))
     )
-    w = wiener(channel.correlation, grid)
+    w = wiener(Prior(channel.correlation), grid)
     ours = (ls @ w.basis.T / (w.eigenvalues + n0)) @ w.spread
     ours = ours.reshape(4, grid.symbols, grid.subcarriers)
     assert np.abs(ours[:, 2] - told.numpy()[:, 0, 0, 0, 0][:, 2]).max() < 2e-3

@@ -9,7 +9,7 @@ import numpy as np
 
 from semlink.channels._grid import Grid
 from semlink.simulator.engine.backend import tensorflow
-from semlink.simulator.engine.ofdm import sionna_grid
+from semlink.simulator.engine.pilots import sionna_grid
 
 
 def plain_sionna(jit: bool | None) -> Callable[[Any, Any], Any]:

@@ -19,6 +19,22 @@ Correlation = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
+class Prior:
+    """What a receiver knows of its channel: correlation of the fade and of its mixer's phase; age of pilots in seconds.
+
+    The phase of an old estimate is tracked, its fade is not.
+    """
+
+    correlation: Correlation
+    phase: Callable[[np.ndarray], np.ndarray] = np.ones_like
+    age: float = 0.0
+
+    def between(self, seconds: np.ndarray, hertz: np.ndarray, age: float = 0.0) -> np.ndarray:
+        """E[h h*] of two gains that far apart, the second `age` older."""
+        return self.correlation(seconds + age, hertz) * self.phase(seconds)
+
+
+@dataclass(frozen=True)
 class Moments:
     """Per element, `[symbols, subcarriers]`: cross = W r (complex64), signal = W R W^H, noise = W W^H (float32)."""
 
@@ -36,9 +52,9 @@ class Wiener:
     eigenvalues: np.ndarray
 
 
-def moments(correlation: Correlation, grid: Grid, weights: np.ndarray) -> Moments:
-    """weights: real interpolation matrix W `[symbols * subcarriers, pilots]`."""
-    among, across = pilot_correlations(correlation, grid)
+def moments(prior: Prior, grid: Grid, weights: np.ndarray, comb: np.ndarray | None = None) -> Moments:
+    """weights: real interpolation matrix W `[symbols * subcarriers, pilots]`. comb: as in `pilot_correlations`."""
+    among, across = pilot_correlations(prior, grid, comb)
     shape = (grid.symbols, grid.subcarriers)
     cross = (weights * across.conj()).sum(1).reshape(shape)
     signal = ((weights @ among) * weights).sum(1).real.reshape(shape)
@@ -46,9 +62,11 @@ def moments(correlation: Correlation, grid: Grid, weights: np.ndarray) -> Moment
     return Moments(cross.astype(np.complex64), signal.astype(np.float32), noise.astype(np.float32))
 
 
-def wiener(correlation: Correlation, grid: Grid) -> Wiener:
-    """The Wiener filter's factors."""
-    among, across = pilot_correlations(correlation, grid)
+def wiener(prior: Prior, grid: Grid, comb: np.ndarray | None = None, whitening: np.ndarray | None = None) -> Wiener:
+    """The Wiener filter's factors; whitening: factors that the pilots are multiplied by before it, float `[pilots]`."""
+    among, across = pilot_correlations(prior, grid, comb)
+    if whitening is not None:
+        among, across = among * whitening * whitening[:, None], across * whitening
     eigenvalues, vectors = np.linalg.eigh(among)
     spread = (across @ vectors).T
     return Wiener(
@@ -56,11 +74,15 @@ def wiener(correlation: Correlation, grid: Grid) -> Wiener:
     )
 
 
-def pilot_correlations(correlation: Correlation, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """R_pp `[pilots, pilots]` and R_gp `[symbols * subcarriers, pilots]`, pilots in raster order, complex128."""
+def pilot_correlations(prior: Prior, grid: Grid, comb: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """R_pp `[pilots, pilots]` and R_gp `[symbols * subcarriers, pilots]`, pilots in raster order, complex128.
+
+    comb: which of the pilot raster's elements, all by default.
+    """
     times = np.arange(grid.symbols) * grid.symbol_time
     frequencies = grid.frequencies()
     time, frequency = (m.ravel() for m in np.meshgrid(times, frequencies, indexing="ij"))
-    pilot = np.isin(np.arange(grid.symbols), grid.pilot_symbols).repeat(grid.subcarriers)
-    across = correlation(time[:, None] - time[pilot], frequency[:, None] - frequency[pilot])
-    return across[pilot], across
+    pilot = np.flatnonzero(np.isin(np.arange(grid.symbols), grid.pilot_symbols).repeat(grid.subcarriers))
+    pilot = pilot if comb is None else pilot[comb]
+    apart = time[:, None] - time[pilot], frequency[:, None] - frequency[pilot]
+    return prior.between(*(v[pilot] for v in apart)), prior.between(*apart, prior.age)

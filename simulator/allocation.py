@@ -1,0 +1,102 @@
+"""Which place each symbol takes and how much power it gets; computed alike at both ends.
+
+Bits streams and filler keep the places of their order and unit power: their schemes were chosen for that, and the
+importance of the others may be among them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.layout import Layout
+from semlink.simulator.power import Rule
+from semlink.simulator.values import Transmission
+
+PLACEMENT = ("order", "importance")
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """power: float32 `[images, total]` by place, mean 1 per image, or None for uniform. order: int64 `[images, total]`,
+    the place of every symbol, or None for the order of the streams.
+    """
+
+    power: Tensor | None = None
+    order: Tensor | None = None
+
+    def placed(self, symbols: Tensor) -> Tensor:
+        """Symbols `[images, total]` at their places."""
+        return symbols if self.order is None else torch.zeros_like(symbols).scatter(1, self.order, symbols)
+
+    def taken(self, places: Tensor) -> Tensor:
+        """Values at places `[images, total]` back in the order of the symbols."""
+        return places if self.order is None else places.gather(1, self.order)
+
+
+def allocate(
+    transmission: Transmission, plan: Layout, rule: Rule, placement: str, gains: Tensor | None, n0: Tensor
+) -> Allocation:
+    """gains: float32 `[images, total]` as the transmitter knows them by place, or None; n0: float32 `[images]`.
+
+    SemlinkError when the rule or the placement needs knowledge that is not there.
+    """
+    if not (rule.needs_channel or rule.needs_importance or placement == "importance"):
+        return Allocation()
+    analog, importance = importance_of(transmission, plan)
+    order = None
+    if placement == "importance":
+        order = strongest_first(importance, analog, cast(Tensor, gains))
+        importance = torch.zeros_like(importance).scatter(1, order, importance)
+    power = rule.allocate(gains, importance, n0, analog) if rule.needs_channel or rule.needs_importance else None
+    return Allocation(None if power is None else torch.where(analog, power, 1.0), order)
+
+
+def importance_of(transmission: Transmission, plan: Layout) -> tuple[Tensor, Tensor]:
+    """Which symbols are analog, and their importance: mean 1 in each image of each stream, 1 where none is given."""
+    images = plan.counts.shape[1]
+    analog, importance = torch.zeros(images, plan.total, dtype=torch.bool), torch.ones(images, plan.total)
+    for index, stream in enumerate(transmission.streams):
+        if stream.kind != "analog":
+            continue
+        at = plan.places(index)
+        analog[at] = True
+        if stream.importance is not None:
+            importance[at] = normalised(stream.importance).flatten()
+    return analog, importance
+
+
+def normalised(importance: Tensor) -> Tensor:
+    """Importance `[batch, k]` of mean 1 per image; all ones where an image has none."""
+    mean = importance.float().mean(1, keepdim=True)
+    return torch.where(mean > 0, importance / mean.clamp_min(1e-30), torch.ones_like(importance))
+
+
+def strongest_first(importance: Tensor, analog: Tensor, gains: Tensor) -> Tensor:
+    """Places of analog symbols, among themselves: the more important, the stronger; ties keep their order."""
+    outside = torch.where(analog, 0.0, float("inf"))
+    symbols = (outside - importance).argsort(1, stable=True)
+    places = (outside - gains).argsort(1, stable=True)
+    order = torch.empty_like(symbols).scatter(1, symbols, places)
+    return torch.where(analog, order, torch.arange(order.shape[1]))
+
+
+def check_importance(transmission: Transmission) -> None:
+    """SemlinkError unless every importance fits its stream, is finite, not negative, and the same where it is known."""
+    for stream in transmission.streams:
+        w = stream.importance
+        if w is None:
+            continue
+        if stream.kind != "analog" or w.shape != cast(Tensor, stream.payload).shape:
+            raise SemlinkError(f"stream {stream.name!r}: importance must have the shape of an analog payload")
+        if not bool(torch.isfinite(w).all()) or bool((w < 0).any()):
+            raise SemlinkError(f"stream {stream.name!r}: importance must be finite and not negative")
+        if stream.importance_known and not torch.allclose(w, w[:1].expand_as(w)):
+            raise SemlinkError(
+                f"stream {stream.name!r}: importance that both ends know must be the same for all images; "
+                "leave importance_known out and the link sends it along"
+            )
