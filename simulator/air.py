@@ -113,15 +113,22 @@ class Air:
     def _report(self, part: slice, noise: Noise) -> Report:
         link = self.link
         bits = link.csit_bits if link.csit == "quantised" else None
-        h, _ = self._fed_back(part, noise)
-        return make_report(h, link.grid, cast(Precoding, link.precoding), link.layers, bits)
+        told, left = self._predicted(part, noise)
+        return make_report(told, left, link.grid, cast(Precoding, link.precoding), link.layers, bits)
+
+    def _predicted(self, part: slice, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
+        """The channel of the data's slots as predicted from what the receiver fed back, and the power left unknown."""
+        told, error = self._fed_back(part, noise)
+        memory, local = self.receiver.memory, self._local(self.slots.image[part])["local"]
+        left = local - abs(memory) ** 2 * (local - error.mean((1, 2, 3, 4)))
+        return np.complex64(memory) * told, np.maximum(left, 0).astype(np.float32)
 
     def _fed_back(self, part: slice, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
         """What the receiver knew of the channel when it reported, and the error variance of that, shaped like h."""
         image, slot = self.slots.image[part], self.slots.slot[part] - self.receiver.delay
         h = self.fades.at(image, slot, self.link.grid)
         if self.link.csi == "perfect":
-            return h, np.zeros(1, np.float32)
+            return h, np.zeros_like(h, np.float32)
         drawn = {"h": h, "noise": noise.take(image), "n0": self._n0(image), **self._local(image)}
         setup = replace(self.receiver.setup(None), recalled=False, specular=self.link.setup.specular)
         return estimated(setup, drawn, self.receiver.statistics(setup, float(self.n0.mean())))
@@ -150,7 +157,8 @@ class Air:
         if setup.recalled and setup.csi == "perfect":
             drawn["known"] = self.fades.known(image, slot - age, grid)
         elif setup.recalled:
-            drawn |= self._predicted(part, drawn["local"])
+            known, left = self._predicted(part, self.feedback)
+            drawn |= {"known": known, "local": np.maximum(left, 1e-6)}
         return drawn | (self._hardware(image, slot) if setup.hardware else {})
 
     def _local(self, image: np.ndarray) -> dict[str, np.ndarray]:
@@ -158,13 +166,6 @@ class Air:
         power, specular = self.fades.local(image)
         gain = 1.0 if self.receiver.distortion is None else self.receiver.distortion.power
         return {"local": np.float32(gain) * power, "specular": specular / np.maximum(power, 1e-12)}
-
-    def _predicted(self, part: slice, local: np.ndarray) -> dict[str, np.ndarray]:
-        """The channel as predicted from the estimate that was fed back, and the power of what is new since."""
-        told, error = self._fed_back(part, self.feedback)
-        memory = self.receiver.memory
-        left = local - abs(memory) ** 2 * (local - error.mean((1, 2, 3, 4)))
-        return {"known": np.complex64(memory) * told, "local": np.maximum(left, 1e-6).astype(np.float32)}
 
     def _hardware(self, image: np.ndarray, slot: np.ndarray) -> dict[str, np.ndarray]:
         grid, rx = self.link.grid, self.link.setup.rx

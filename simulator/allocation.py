@@ -79,8 +79,8 @@ def normalised(importance: Tensor) -> Tensor:
 def strongest_first(importance: Tensor, analog: Tensor, gains: Tensor) -> Tensor:
     """Places of analog symbols, among themselves: the more important, the stronger; ties keep their order."""
     outside = torch.where(analog, 0.0, float("inf"))
-    symbols = (outside - importance).argsort(1, stable=True)
-    places = (outside - gains).argsort(1, stable=True)
+    symbols = (outside - importance).argsort(dim=1, stable=True)
+    places = (outside - gains).argsort(dim=1, stable=True)
     order = torch.empty_like(symbols).scatter(1, symbols, places)
     return torch.where(analog, order, torch.arange(order.shape[1]))
 

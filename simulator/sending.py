@@ -40,7 +40,7 @@ def checked_analog(stream: Stream) -> Tensor:
     x = stream.payload
     if not isinstance(x, Tensor) or x.dtype != torch.complex64 or x.ndim != 2:
         raise SemlinkError(f"stream {stream.name!r}: analog payload must be a complex64 tensor [batch, k]")
-    power = x.detach().abs().square().mean(1)
+    power = torch.view_as_real(x.detach().resolve_conj()).square().mean((1, 2)) * 2
     if not bool(torch.isfinite(power).all()):
         raise SemlinkError(
             f"stream {stream.name!r}: NaN or infinite symbols in image {int((~torch.isfinite(power)).nonzero()[0])}"

@@ -21,18 +21,21 @@ RANGE_DB = (-20.0, 10.0)  # of reported magnitudes
 
 @dataclass(frozen=True)
 class Report:
-    """gains: float32 `[slots, layers, data]`, power gain of every place at unit power per layer, divided by the layers
-    that share the power. precoder: complex64 `[slots, tx, layers, subcarriers]` with orthonormal columns, or None.
+    """gains: float32 `[slots, layers, data]`, expected power gain of every place at unit power per layer, divided by the
+    layers, which share the power. precoder: complex64 `[slots, tx, layers, subcarriers]`, orthonormal columns, or None.
     """
 
     gains: np.ndarray
     precoder: np.ndarray | None
 
 
-def make_report(h: np.ndarray, grid: Grid, precoding: Precoding, layers: int, bits: int | None) -> Report:
-    """From the channel as fed back, h complex64 `[slots, rx, tx, symbols, subcarriers]`.
+def make_report(
+    h: np.ndarray, unknown: np.ndarray, grid: Grid, precoding: Precoding, layers: int, bits: int | None
+) -> Report:
+    """From the channel as the report tells it, h complex64 `[slots, rx, tx, symbols, subcarriers]`.
 
-    bits: of the magnitude and of the phase of each subband's gain; None: exact.
+    unknown: float32 `[slots]`, mean power of what the channel differs by when the data are sent; gains are expected
+    ones. bits: of the magnitude and of the phase of each subband's gain; None: exact.
     """
     told = h if bits is None else quantised(h, bits)
     if precoding == "none":
@@ -42,8 +45,8 @@ def make_report(h: np.ndarray, grid: Grid, precoding: Precoding, layers: int, bi
         heard = np.einsum("srtab,stlb->srlab", told, precoder)
         gains = np.sum(np.abs(heard) ** 2, axis=1)
     data = [s for s in range(grid.symbols) if s not in grid.pilot_symbols]
-    gains = gains[:, :, data].reshape(*gains.shape[:2], -1) / layers
-    return Report(gains.astype(np.float32), precoder)
+    gains = gains[:, :, data].reshape(*gains.shape[:2], -1) + h.shape[1] * unknown[:, None, None]
+    return Report((gains / layers).astype(np.float32), precoder)
 
 
 def svd_precoder(h: np.ndarray, layers: int) -> np.ndarray:

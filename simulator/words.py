@@ -16,7 +16,7 @@ _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "none": None
 
 @dataclass(frozen=True)
 class Word:
-    """A plug-in's name and its settings, sorted by key, and what is added to it; `str(word)` is the canonical spelling."""
+    """A plug-in's name, its settings sorted by key, and what is added to it; `str(word)` is the canonical spelling."""
 
     name: str
     settings: tuple[tuple[str, Setting], ...] = ()

@@ -9,6 +9,7 @@ import numpy as np
 from semlink.channels._fade import unit_phasor
 from semlink.channels._grid import Grid
 from semlink.channels._impaired import Impaired
+from semlink.channels._impairment import RX_OVERSAMPLING
 from semlink.simulator.engine.backend import tensorflow
 from semlink.simulator.engine.hardware import receive, transmit
 from semlink.simulator.engine.knowledge import Distortion
@@ -33,7 +34,7 @@ def measure(impaired: Impaired, grid: Grid, rng: np.random.Generator) -> Distort
         common = phasor.mean(-1)[:, None, :, None]
         heard = receive(amplified, phasor, told["rx_mu"], told["rx_nu"])
     elif impaired.rx_iq != (1, 0):
-        unit = np.ones((SLOTS, grid.symbols, 2 * grid.subcarriers), np.complex64)
+        unit = np.ones((SLOTS, grid.symbols, RX_OVERSAMPLING * grid.subcarriers), np.complex64)
         heard = receive(amplified, unit, told["rx_mu"], told["rx_nu"])
     return _decomposed(np.asarray(heard), common * sent, _profile(disturbance, grid), np.mean(np.abs(common) ** 2))
 
