@@ -64,7 +64,7 @@ class Receiver:
         bare = Impaired(self.link.channel, ()) if self.impaired is None else self.impaired
         found = measure(bare, self.link.grid, generator("calibration", repr(bare.impairments)))
         share = self.within_prefix
-        return replace(found, power=found.power * share, ratio=found.ratio + (1 - share) / share)
+        return replace(found, power=found.power * share, overrun=(1 - share) / share)
 
     @cached_property
     def _in_time(self) -> bool:

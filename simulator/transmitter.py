@@ -21,8 +21,8 @@ RANGE_DB = (-20.0, 10.0)  # of reported magnitudes
 
 @dataclass(frozen=True)
 class Report:
-    """gains: float32 `[slots, layers, data]`, expected power gain of every place at unit power per layer, divided by the
-    layers, which share the power. precoder: complex64 `[slots, tx, layers, subcarriers]`, orthonormal columns, or None.
+    """gains: float32 `[slots, layers, data]`, expected gain of every place at unit power per layer, over the layers,
+    which share the power. precoder: complex64 `[slots, tx, layers, subcarriers]`, orthonormal columns, or None.
     """
 
     gains: np.ndarray

@@ -73,6 +73,7 @@ def hardware_arguments(distortion: Distortion | None, impaired: Impaired | None)
         raise AssertionError("the time-domain path needs its distortion")
     tf = tensorflow()
     told = {"gain": np.complex64(distortion.gain), "distortion": np.float32(distortion.ratio)}
+    told["overrun"] = np.float32(distortion.overrun)
     return hardware_constants(impaired) | {
         **{name: tf.constant(value) for name, value in told.items()},
         "profile": tf.constant(distortion.profile),

@@ -134,9 +134,9 @@ def _wiener(setup: Setup) -> Estimator:
 
 
 def pilot_noise(setup: Setup, told: dict[str, Any]) -> Any:
-    """White noise on the pilots over the local power of the channel, `[SLOTS]`; distortion counts as noise."""
+    """White noise on the pilots over the local power of the channel, `[SLOTS]`; distortion and overrun count in."""
     level = told["n0"] / told["local"]
-    return level + told["distortion"] if setup.hardware else level
+    return level + told["distortion"] + told["overrun"] if setup.hardware else level
 
 
 def conditional_mean(h_hat: Any, cross: Any, power: Any, los: Any | None) -> tuple[Any, Any]:

@@ -19,14 +19,15 @@ class Distortion:
     """What hardware and overrun make of a link, measured by sending known symbols without noise.
 
     gain: of the wanted signal, common phase excluded. power: E|gain * common phase|^2 times the share of the channel's
-    power that arrives within the prefix. ratio: distortion over wanted power. profile: interference power per resource
-    element, float32 `[symbols, subcarriers]`.
+    power that arrives within the prefix. ratio: distortion over wanted power. overrun: intersymbol and intercarrier
+    interference over wanted power. profile: interference power per resource element, float32 `[symbols, subcarriers]`.
     """
 
     gain: complex
     power: float
     ratio: float
     profile: np.ndarray
+    overrun: float = 0.0
 
 
 def receiver_statistics(

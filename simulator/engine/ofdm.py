@@ -91,8 +91,10 @@ def distortion(setup: Setup, told: Tensors, h_hat: Any, error: Any) -> Any:
     tf = tensorflow()
     if not setup.hardware:
         return 0.0
-    received = tf.reduce_mean(tf.abs(h_hat) ** 2 + error, 2, keepdims=True)
-    return (told["distortion"] * received + told["profile"]) / setup.layers
+    unknown = told["distortion"] * tf.reduce_mean(tf.abs(h_hat) ** 2 + error, 2, keepdims=True) + told["profile"]
+    if "local" in told:  # intersymbol interference comes from late paths alone, so it does not follow |h|
+        unknown += (told["overrun"] * told["local"])[:, None, None, None, None]
+    return unknown / setup.layers
 
 
 def on_grid(setup: Setup, values: Any, at_pilots: float) -> Any:

@@ -95,7 +95,7 @@ def _estimator(setup: Setup) -> dict[str, tuple[tuple[int, ...], str]]:
 
 def _hardware(setup: Setup) -> dict[str, tuple[tuple[int, ...], str]]:
     slot = (setup.grid.symbols, setup.grid.subcarriers)
-    scalars = {"saturation": "float32", "smoothness": "float32", "distortion": "float32"}
+    scalars = {"saturation": "float32", "smoothness": "float32", "distortion": "float32", "overrun": "float32"}
     scalars |= dict.fromkeys(("tx_mu", "tx_nu", "rx_mu", "rx_nu", "gain"), "complex64")
     return {name: ((), dtype) for name, dtype in scalars.items()} | {
         "phasor": ((SLOTS, slot[0], RX_OVERSAMPLING * slot[1]), "complex64"),
