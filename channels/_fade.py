@@ -19,7 +19,8 @@ OVERSAMPLING = 4  # of the taps of `tail`, relative to one sample per subcarrier
 class Channel(Protocol):
     """One channel model; its fields are its configuration, E|h|^2 = 1 over draws, antennas, time and frequency.
 
-    A channel with several antennas also has `rx_antennas` and `tx_antennas`.
+    A channel with several antennas also has `rx_antennas` and `tx_antennas`, one with a line of sight that moves
+    `specular_correlation(seconds, hertz)`, the correlation of that part alone, 1 at (0, 0).
     """
 
     csi: str

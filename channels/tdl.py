@@ -87,12 +87,17 @@ class Tdl:
         """Sum over paths of power times Doppler correlation (Bessel J0, or the specular tone) times delay phase."""
         profile, nu = self.profile(), self.max_doppler
         scattered = j0(2 * np.pi * nu * seconds).astype(np.complex128)
-        specular = np.exp(2j * np.pi * nu * np.cos(LOS_ANGLE) * seconds)
+        specular = self.specular_correlation(seconds, np.array(0.0))
         total = np.zeros(np.broadcast(seconds, hertz).shape, np.complex128)
         for path, (delay, power) in enumerate(zip(profile.delays, profile.powers, strict=True)):
             in_time = specular if profile.specular and path == 0 else scattered
             total += power * in_time * np.exp(-2j * np.pi * np.asarray(hertz) * delay)
         return total
+
+    def specular_correlation(self, seconds: np.ndarray, hertz: np.ndarray) -> np.ndarray:
+        """Of the line of sight alone: its Doppler tone, at delay 0."""
+        tone = np.exp(2j * np.pi * self.max_doppler * np.cos(LOS_ANGLE) * np.asarray(seconds))
+        return np.broadcast_to(tone, np.broadcast(seconds, hertz).shape)
 
 
 @dataclass(frozen=True)

@@ -164,8 +164,10 @@ class Air:
     def _local(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """What the receiver tracks of each image: local power as received, line-of-sight share."""
         power, specular = self.fades.local(image)
-        gain = 1.0 if self.receiver.distortion is None else self.receiver.distortion.power
-        return {"local": np.float32(gain) * power, "specular": specular / np.maximum(power, 1e-12)}
+        return {
+            "local": np.float32(self.receiver.distortion.power) * power,
+            "specular": specular / np.maximum(power, 1e-12),
+        }
 
     def _hardware(self, image: np.ndarray, slot: np.ndarray) -> dict[str, np.ndarray]:
         grid, rx = self.link.grid, self.link.setup.rx

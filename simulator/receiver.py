@@ -11,7 +11,7 @@ import numpy as np
 
 from semlink.channels._impaired import Impaired
 from semlink.simulator.engine.calibration import hardware_arguments, measure
-from semlink.simulator.engine.knowledge import Distortion, receiver_statistics
+from semlink.simulator.engine.knowledge import Distortion, none, receiver_statistics
 from semlink.simulator.engine.setup import Setup
 from semlink.simulator.engine.statistics import Prior
 from semlink.simulator.fades import identity
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from semlink.simulator.link import Link
 
 DELAY = 4  # slots, of a delayed report unless the link says otherwise
+WORTH_A_WARNING = 40.0  # dB of signal over intersymbol interference
 SAMPLE = 64  # images of a draw from which long-term shares are taken
 TAPS = (72, 289)  # lengths of tails: few, so that few graphs are compiled
 
@@ -48,19 +49,21 @@ class Receiver:
             return 1.0
         whole, known = (np.mean(np.abs(f(images, 0 * images, self.link.grid)) ** 2) for f in (fade.at, fade.known))
         share = float(known / whole)
-        warnings.warn(
-            f"{identity(self.link.channel)}: paths outlast the cyclic prefix of "
-            f"{1e6 * self.link.grid.prefix_time:.1f} us; intersymbol interference caps the SINR at "
-            f"{10 * np.log10(share / (1 - share)):.1f} dB on average",
-            stacklevel=2,
-        )
+        cap = 10 * np.log10(share / max(1 - share, 1e-9))
+        if cap < WORTH_A_WARNING:
+            warnings.warn(
+                f"{identity(self.link.channel)}: paths outlast the cyclic prefix of "
+                f"{1e6 * self.link.grid.prefix_time:.1f} us; intersymbol interference caps the SINR at {cap:.1f} dB "
+                "on average",
+                stacklevel=2,
+            )
         return share
 
     @cached_property
-    def distortion(self) -> Distortion | None:
-        """What hardware and overrun do to the signal on average, or None on the frequency-domain path."""
+    def distortion(self) -> Distortion:
+        """What hardware and overrun do to the signal on average."""
         if self.within_prefix == 1 and not self._in_time:
-            return None
+            return none(self.link.grid)
         bare = Impaired(self.link.channel, ()) if self.impaired is None else self.impaired
         found = measure(bare, self.link.grid, generator("calibration", repr(bare.impairments)))
         share = self.within_prefix
@@ -77,9 +80,9 @@ class Receiver:
 
     def setup(self, tail: np.ndarray | None) -> Setup:
         """The graph for slots whose paths have that tail."""
-        hardware, late = self.distortion is not None, self.within_prefix < 1 or tail is not None
+        late = self.within_prefix < 1 or tail is not None
         taps = 0 if tail is None else min(t for t in TAPS if t >= tail.shape[-1])
-        setup = replace(self.link.setup, hardware=hardware or late, taps=taps)
+        setup = replace(self.link.setup, hardware=self._in_time or late, taps=taps)
         if setup.csi == "perfect":
             return replace(setup, recalled=late or self.age > 0)
         return replace(setup, recalled=True, specular=False) if self.delay else setup
@@ -99,7 +102,7 @@ class Receiver:
 
     def statistics(self, setup: Setup, n0: float) -> dict[str, Any]:
         """Constant arguments of the graph by name; n0: noise level at which coloured interference is whitened."""
-        coloured = self.distortion is not None and bool(self.distortion.profile.any()) and setup.csi == "lmmse"
+        coloured = bool(self.distortion.profile.any()) and setup.csi == "lmmse"
         key = (replace(setup, taps=0), float(f"{n0:.6g}") if coloured else 1.0)
         if key not in self._statistics:
             found = receiver_statistics(setup, self._prior(), self.distortion, key[1])
@@ -109,6 +112,6 @@ class Receiver:
 
     def _prior(self) -> Prior:
         channel, age = self.link.channel, self.age * self.link.grid.slot_time
-        if self.impaired is None:
-            return Prior(channel.correlation, age=age)
-        return Prior(channel.correlation, self.impaired.phase_correlation, age)
+        phase = self.impaired.phase_correlation if self.impaired else np.ones_like
+        bare = self.impaired.channel if self.impaired else channel
+        return Prior(channel.correlation, phase, getattr(bare, "specular_correlation", None), age)

@@ -67,10 +67,8 @@ def hardware_constants(impaired: Impaired | None) -> dict[str, Any]:
     return {name: tf.constant(value) for name, value in told.items()}
 
 
-def hardware_arguments(distortion: Distortion | None, impaired: Impaired | None) -> dict[str, Any]:
+def hardware_arguments(distortion: Distortion, impaired: Impaired | None) -> dict[str, Any]:
     """All arguments of the graph that describe hardware and stay the same."""
-    if distortion is None:
-        raise AssertionError("the time-domain path needs its distortion")
     tf = tensorflow()
     told = {"gain": np.complex64(distortion.gain), "distortion": np.float32(distortion.ratio)}
     told["overrun"] = np.float32(distortion.overrun)

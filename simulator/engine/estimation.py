@@ -103,7 +103,7 @@ def _ls(setup: Setup) -> Estimator:
             level += told["added_noise"] / root**2
         unit = scale * h_hat[:, 0, :, 0] / tf.cast(root, tf.complex64)
         cross, power = tf.math.conj(told["cross"]), told["signal"] + level
-        return _scaled(conditional_mean(unit, cross, power, _line_of_sight(setup, told)), root)
+        return _scaled(conditional_mean(unit, cross, power, _line_of_sight(setup, told), told["line"]), root)
 
     return estimate
 
@@ -139,25 +139,31 @@ def pilot_noise(setup: Setup, told: dict[str, Any]) -> Any:
     return level + told["distortion"] + told["overrun"] if setup.hardware else level
 
 
-def conditional_mean(h_hat: Any, cross: Any, power: Any, los: Any | None) -> tuple[Any, Any]:
+def conditional_mean(h_hat: Any, cross: Any, power: Any, los: Any | None, line: Any | None = None) -> tuple[Any, Any]:
     """E[h | h_hat] and the error variance left, from cross = E[h h_hat*] and power = E|h_hat|^2.
 
     h is Gaussian but for a specular part of power `los` and uniform phase, whose phase has a von Mises law given
-    h_hat; the linear shrinkage alone would leave estimates of a strong line of sight biased.
+    h_hat; the linear shrinkage alone would leave estimates of a strong line of sight biased. line: the gain with which
+    the specular part of h is in h_hat, 1 by default.
     """
     tf = tensorflow()
     if los is None:
         shrink = cross / tf.cast(power, tf.complex64)
         error = tf.maximum(1 - tf.abs(cross) ** 2 / power, 0.0)
         return shrink * h_hat, error + tf.zeros(h_hat.shape)
-    scattered, spread = cross - tf.cast(los, tf.complex64), tf.maximum(power - los, 1e-9)
+    line = tf.ones([1] * 5, tf.complex64) if line is None else line
+    through = tf.maximum(tf.abs(line), 1e-6)
+    scattered = cross - tf.cast(los, tf.complex64) * tf.math.conj(line)
+    spread = tf.maximum(power - los * through**2, 1e-9)
     shrink = scattered / tf.cast(spread, tf.complex64)
     size = tf.maximum(tf.abs(h_hat), 1e-9)
-    concentration = 2 * tf.sqrt(los) * size / spread
+    concentration = 2 * tf.sqrt(los) * through * size / spread
     certainty = tf.math.bessel_i1e(concentration) / tf.math.bessel_i0e(concentration)
-    specular = tf.cast(tf.sqrt(los) * certainty / size, tf.complex64) * h_hat
-    error = 1 - los - tf.abs(scattered) ** 2 / spread + tf.abs(1 - shrink) ** 2 * los * (1 - certainty**2)
-    return shrink * h_hat + (1 - shrink) * specular, tf.maximum(error, 0.0)
+    direction = h_hat * tf.math.conj(line) / tf.cast(size * through, tf.complex64)
+    specular = tf.cast(tf.sqrt(los) * certainty, tf.complex64) * direction
+    rest = 1 - shrink * line
+    error = 1 - los - tf.abs(scattered) ** 2 / spread + tf.abs(rest) ** 2 * los * (1 - certainty**2)
+    return shrink * h_hat + rest * specular, tf.maximum(error, 0.0)
 
 
 def _line_of_sight(setup: Setup, told: dict[str, Any]) -> Any | None:

@@ -30,6 +30,11 @@ class Distortion:
     overrun: float = 0.0
 
 
+def none(grid: Grid) -> Distortion:
+    """Of a perfect chain."""
+    return Distortion(1.0, 1.0, 0.0, np.zeros((grid.symbols, grid.subcarriers), np.float32))
+
+
 def receiver_statistics(
     setup: Setup, prior: Prior, distortion: Distortion | None = None, n0: float = 1.0
 ) -> dict[str, Any]:
@@ -55,7 +60,7 @@ def _port(setup: Setup, prior: Prior, distortion: Distortion | None, n0: float, 
         return named | {"whitening": whitening.astype(np.float32)}
     weights = interpolation_matrix(grid, setup.csi, setup.tx)[port]
     m = moments(prior, grid, weights, comb)
-    named = {"cross": m.cross, "signal": m.signal, "noise_gain": m.noise}
+    named = {"cross": m.cross, "line": m.line, "signal": m.signal, "noise_gain": m.noise}
     added = (weights**2 @ interference).reshape(m.noise.shape).astype(np.float32)
     return named | ({"added_noise": added} if setup.hardware else {})
 

@@ -86,11 +86,9 @@ def _estimator(setup: Setup) -> dict[str, tuple[tuple[int, ...], str]]:
             "eigenvalues": ((setup.tx, pilots), "float32"),
             "whitening": ((setup.tx, pilots), "float32"),
         }
-    return (
-        prior
-        | {"cross": (ports, "complex64"), "signal": (ports, "float32"), "noise_gain": (ports, "float32")}
-        | ({"added_noise": (ports, "float32")} if setup.hardware else {})
-    )
+    told = dict.fromkeys(("cross", "line"), (ports, "complex64"))
+    told |= dict.fromkeys(("signal", "noise_gain", *(["added_noise"] if setup.hardware else [])), (ports, "float32"))
+    return prior | told
 
 
 def _hardware(setup: Setup) -> dict[str, tuple[tuple[int, ...], str]]:

@@ -9,7 +9,7 @@ LMMSE: h = R_gp U (L + N0)^-1 U^H (h_p + n), R_pp = U L U^H (Kay, Estimation The
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,13 +20,14 @@ Correlation = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Prior:
-    """What a receiver knows of its channel: correlation of the fade and of its mixer's phase; age of pilots in seconds.
+    """What a receiver knows: correlation of the fade, of its mixer's phase, and of a line of sight alone.
 
-    The phase of an old estimate is tracked, its fade is not.
+    age: of the pilots in seconds; the phase of an old estimate is tracked, its fade is not.
     """
 
     correlation: Correlation
     phase: Callable[[np.ndarray], np.ndarray] = np.ones_like
+    specular: Correlation | None = None
     age: float = 0.0
 
     def between(self, seconds: np.ndarray, hertz: np.ndarray, age: float = 0.0) -> np.ndarray:
@@ -36,9 +37,13 @@ class Prior:
 
 @dataclass(frozen=True)
 class Moments:
-    """Per element, `[symbols, subcarriers]`: cross = W r (complex64), signal = W R W^H, noise = W W^H (float32)."""
+    """Per element, `[symbols, subcarriers]`: cross = W r (complex64), signal = W R W^H, noise = W W^H (float32).
+
+    line: W r of a line of sight alone, the gain at which it comes through interpolation (complex64).
+    """
 
     cross: np.ndarray
+    line: np.ndarray
     signal: np.ndarray
     noise: np.ndarray
 
@@ -59,7 +64,13 @@ def moments(prior: Prior, grid: Grid, weights: np.ndarray, comb: np.ndarray | No
     cross = (weights * across.conj()).sum(1).reshape(shape)
     signal = ((weights @ among) * weights).sum(1).real.reshape(shape)
     noise = (weights**2).sum(1).reshape(shape)
-    return Moments(cross.astype(np.complex64), signal.astype(np.float32), noise.astype(np.float32))
+    line = weights.sum(1).reshape(shape)
+    if prior.specular is not None:
+        alone = pilot_correlations(replace(prior, correlation=prior.specular), grid, comb)[1]
+        line = (weights * alone.conj()).sum(1).reshape(shape)
+    return Moments(
+        cross.astype(np.complex64), line.astype(np.complex64), signal.astype(np.float32), noise.astype(np.float32)
+    )
 
 
 def wiener(prior: Prior, grid: Grid, comb: np.ndarray | None = None, whitening: np.ndarray | None = None) -> Wiener:
