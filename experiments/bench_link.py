@@ -7,6 +7,7 @@ Rounds are paired: every variant runs once a round, and ratios are medians over 
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,8 +28,14 @@ class BenchFlags:
     """Folder for bench.json."""
     rounds: int = 30
     """Paired rounds."""
-    channels: tuple[str, ...] = ("awgn", "rayleigh", "rician", "tdl")
-    """Channels whose throughput is measured."""
+    channels: tuple[str, ...] = (
+        "awgn", "rayleigh", "rician", "tdl", "cdl", "umi", "uma", "rma", "ray_traced", "recorded",
+        "tdl+clipping:ratio_db=3", "tdl+phase_noise:linewidth_hz=50", "tdl+cochannel:sir_db=10",
+        "tdl:delay_spread=1e-6", "rayleigh:rx_antennas=2", "rayleigh:rx_antennas=2,tx_antennas=2,layers=2",
+        "rayleigh:rx_antennas=2,tx_antennas=2,layers=2,precoding=svd,csit=perfect,csi=perfect",
+        "tdl:csi=lmmse,csit=delayed,power=mmse",
+    )  # fmt: skip
+    """Channels whose throughput is measured; a bare `recorded` plays a file made of tdl."""
 
 
 def median_s(function: Callable[[], Any], rounds: int) -> float:
@@ -98,29 +105,57 @@ def bench_link(rounds: int) -> dict[str, dict[str, float]]:
 
 
 def bench_channels(words: tuple[str, ...], rounds: int) -> dict[str, dict[str, float]]:
-    """Symbols per second of each channel through the same compiled graph, drawing included."""
+    """Symbols per second of each channel through the same compiled graph, and the share of time that its fades take."""
     import torch
 
-    from semlink.simulator import Grid, Stream, Transmission
+    from semlink.simulator import Stream, Transmission
     from semlink.simulator.trial import make_link
     from semlink.simulator.words import parse
 
-    x = torch.ones(256, Grid().data_symbols, dtype=torch.complex64)
-    sent = Transmission((Stream("x", "analog", x),))
-    table = {}
-    for word in words:
-        seconds = median_s(partial(make_link(parse(word)), sent, 10.0), max(3, rounds // 5))
-        table[word] = {"million symbols per second": x.numel() / seconds / 1e6}
+    table, few = {}, max(3, rounds // 5)
+    with tempfile.TemporaryDirectory() as folder:
+        for word in words:
+            link = make_link(parse(f"recorded:path={played(Path(folder))}" if word == "recorded" else word))
+            sent = Transmission((Stream("x", "analog", torch.ones(256, link.places, dtype=torch.complex64)),))
+            seconds, fades = (median_s(f, few) for f in (partial(link, sent, 10.0), partial(draw_fades, link)))
+            table[word] = {
+                "million symbols per second": 256 * link.places / seconds / 1e6,
+                "share of fades": fades / seconds,
+            }
     return table
+
+
+def draw_fades(link: Any) -> None:
+    """The fades of 256 images of one slot."""
+    from semlink.simulator.fades import Fades
+
+    images = np.arange(256)
+    fades = Fades(link.channel, 0)
+    for part in np.split(images, 4):
+        fades.at(part, 0 * part, link.grid)
+
+
+def played(folder: Path) -> Path:
+    """A file of impulse responses: 8 routes of 200 snapshots over tdl."""
+    from semlink import channels
+    from semlink.channels._grid import Grid
+    from semlink.channels.recorded import write_cir_file
+
+    grid, tdl = Grid(), channels.create("tdl")
+    fade = tdl.draw(np.random.default_rng(0), 8)
+    gains = np.stack([fade._paths(np.arange(8), np.full(8, t), grid)[:, 0] for t in range(200)], 1)
+    write_cir_file(folder / "tdl.h5", gains[:, :, None, None], fade.delays, grid.slot_time, tdl.carrier_frequency)
+    return folder / "tdl.h5"
 
 
 def show(title: str, table: dict[str, dict[str, float]]) -> None:
     """Print one table."""
     columns = list(next(iter(table.values())))
     print(f"\n{title}")
-    print(" " * 16 + "".join(f"{c:>28}" for c in columns))
+    width = 2 + max(map(len, table))
+    print(" " * width + "".join(f"{c:>28}" for c in columns))
     for name, row in table.items():
-        print(f"{name:16}" + "".join(f"{row[c]:28.3g}" for c in columns))
+        print(f"{name:{width}}" + "".join(f"{row[c]:28.3g}" for c in columns))
 
 
 def main(flags: BenchFlags) -> int:

@@ -16,6 +16,13 @@ CHANNELS = [
     ("rician", {"k_db": 3.0}),
     ("tdl", {"delay_spread": 300e-9, "speed": 30.0}),
     ("tdl", {"model": "D"}),
+    ("tdl", {"rx_antennas": 2, "tx_antennas": 2, "speed": 10.0}),
+    ("cdl", {}),
+    ("cdl", {"model": "D", "speed": 30.0}),
+    ("umi", {}),
+    pytest.param("uma", {"los": "nlos"}, marks=pytest.mark.slow),
+    pytest.param("rma", {"los": "los"}, marks=pytest.mark.slow),
+    ("ray_traced", {}),
 ]
 
 
@@ -69,7 +76,7 @@ def test_a_channel_normalised_per_realisation_is_caught() -> None:
 def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(LookupError, match="adjscc, deepjscc, digital"):
         codecs.create("jpeg9000")
-    with pytest.raises(LookupError, match="awgn, rayleigh, rician, tdl"):
+    with pytest.raises(LookupError, match="awgn, cdl, ray_traced, rayleigh"):
         channels.create("marsh")
     with pytest.raises(TypeError, match="tdl.*colour"):
         channels.create("tdl", colour="red")

@@ -28,6 +28,25 @@ def test_every_experiment_and_target_that_it_names_exists() -> None:
 
 def test_every_plugin_is_in_its_tables() -> None:
     from semlink import channels, codecs
+    from semlink.channels import impairments
 
-    for name in (*codecs.names(), *channels.names()):
+    for name in (*codecs.names(), *channels.names(), *impairments.names()):
         assert f"`{name}`" in README, name
+
+
+def test_every_power_rule_is_named() -> None:
+    from semlink.simulator import power
+
+    for name in power.names():
+        assert name in README, name
+
+
+def test_every_channel_word_that_it_shows_makes_a_link() -> None:
+    from semlink.simulator.trial import make_link
+    from semlink.simulator.words import parse
+
+    lines = re.findall(r"--channels ((?:[a-z_]+\S*[^\S\n]?)+)", README)
+    shown = {word.strip("`\\") for line in lines for word in line.split() if set(word) & set(":+")}
+    assert len(shown) >= 6
+    for word in shown:
+        make_link(parse(word))

@@ -1,0 +1,158 @@
+"""Channel impulse responses in HDF5: the schema, its writer, and readers that never load a whole file.
+
+Schema "semlink-cir-1", in the root of the file:
+    dataset gains    complex64 `[routes, snapshots, rx, tx, paths]`, contiguous (neither chunked nor compressed)
+    dataset delays   float64 `[paths]`, seconds after the receiver's timing, 0 or more
+    attribute snapshot_interval   seconds between the snapshots of a route
+    attribute carrier_frequency   Hz
+    attribute schema              "semlink-cir-1"
+A route is one continuous measurement. gains is mapped into memory, so the size of a file costs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SCHEMA = "semlink-cir-1"
+ATTRIBUTES = ("snapshot_interval", "carrier_frequency", "schema")
+
+
+@dataclass(frozen=True)
+class CirFile:
+    """A checked file. size, modified: what `os.stat` said of it; offset: of its gains in bytes."""
+
+    path: str
+    size: int
+    modified: int
+    offset: int
+    shape: tuple[int, int, int, int, int]
+    delays: tuple[float, ...]
+    snapshot_interval: float
+    carrier_frequency: float
+
+    def gains(self) -> np.ndarray:
+        """The gains of the schema, mapped read-only; ValueError when the file has changed since it was checked."""
+        if stamp(self.path) != (self.size, self.modified):
+            raise ValueError(f"{self.path} has changed since it was opened: make the channel again")
+        return _mapped(self)
+
+
+def write_cir_file(
+    path: str | Path, gains: Any, delays: Any, snapshot_interval: float, carrier_frequency: float
+) -> None:
+    """Write measured responses in the schema above.
+
+    gains: array or h5py dataset `[routes, snapshots, rx, tx, paths]`, read route by route. delays: `[paths]` seconds.
+    snapshot_interval in seconds, carrier_frequency in Hz. The file is written aside and renamed. ValueError for wrong
+    shapes, NaN or infinite taps, negative delays, or an interval or a carrier that is not positive.
+    """
+    import h5py
+
+    path = Path(path)
+    delays = np.asarray(delays, np.float64)
+    check(path, tuple(gains.shape), delays, snapshot_interval, carrier_frequency)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=path.name) as folder:
+        part = Path(folder) / "part.h5"
+        with h5py.File(part, "w") as file:
+            stored = file.create_dataset("gains", gains.shape, np.complex64)
+            for route in range(len(gains)):
+                taps = np.asarray(gains[route], np.complex64)
+                if not np.isfinite(taps).all():
+                    raise ValueError(
+                        f"{path}: gains of route {route} hold NaN or infinite taps: leave them out or repair them"
+                    )
+                stored[route] = taps
+            file["delays"] = delays
+            file.attrs.update(
+                snapshot_interval=float(snapshot_interval), carrier_frequency=float(carrier_frequency), schema=SCHEMA
+            )
+        os.replace(part, path)
+
+
+def open_cir_file(path: str) -> CirFile:
+    """Check a file's header against the schema; ValueError, one line with the remedy, for anything wrong."""
+    place = str(Path(path).resolve())
+    try:
+        return _opened(place, *stamp(place))
+    except FileNotFoundError:
+        raise ValueError(f"no CIR file {path}: write one with semlink.channels.recorded.write_cir_file") from None
+
+
+def stamp(path: str) -> tuple[int, int]:
+    """Size in bytes and time of change in ns."""
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=64)
+def _opened(path: str, size: int, modified: int) -> CirFile:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            lost = [n for n in ("gains", "delays") if not isinstance(file.get(n), h5py.Dataset)]
+            lost += [n for n in ATTRIBUTES if n not in file.attrs]
+            if lost:
+                raise ValueError(
+                    f"{path} lacks {', '.join(lost)}: write it with semlink.channels.recorded.write_cir_file"
+                )
+            schema, interval, carrier = (file.attrs[n] for n in ("schema", "snapshot_interval", "carrier_frequency"))
+            shape, delays, offset = file["gains"].shape, file["delays"][()], _offset(file["gains"])
+    except OSError as error:
+        raise ValueError(f"{path} is no sound HDF5 file ({error}): copy or write it again") from error
+    if schema not in (SCHEMA, SCHEMA.encode()):
+        raise ValueError(f"{path} has schema {schema!r}, not {SCHEMA!r}: write it with write_cir_file")
+    check(path, shape, delays, interval, carrier)
+    if offset is None:
+        raise ValueError(
+            f"{path}: gains must be contiguous, uncompressed complex64 to be mapped into memory; rewrite it with "
+            "write_cir_file(new, h5py.File(old)['gains'], ...)"
+        )
+    return CirFile(path, size, modified, offset, shape, tuple(map(float, delays)), float(interval), float(carrier))
+
+
+def _offset(gains: Any) -> int | None:
+    """Where the taps begin in the file, or None where they do not lie there as they are in memory."""
+    plain = gains.dtype == np.dtype("<c8") and gains.chunks is None and not gains.external and not gains.is_virtual
+    return gains.id.get_offset() if plain else None
+
+
+def check(path: str | Path, shape: tuple[int, ...], delays: Any, interval: Any, carrier: Any) -> None:
+    """ValueError unless shapes agree and delays, interval and carrier are possible."""
+    if len(shape) != 5 or 0 in shape:
+        raise ValueError(f"{path}: gains are {list(shape)}, must be [routes, snapshots, rx, tx, paths], none of them 0")
+    if np.shape(delays) != shape[4:]:
+        raise ValueError(f"{path}: delays are {list(np.shape(delays))}, must be one per path: [{shape[4]}]")
+    if delays.dtype.kind not in "fiu" or not np.isfinite(delays).all() or (delays < 0).any():
+        raise ValueError(
+            f"{path}: delays must be finite and not negative: count them in seconds from the first path on"
+        )
+    for name, value in (("snapshot_interval", interval), ("carrier_frequency", carrier)):
+        if not isinstance(value, int | float | np.number) or not np.isfinite(value) or value <= 0:
+            raise ValueError(
+                f"{path}: {name} is {value!r}, must be a positive number of {'s' if name[0] == 's' else 'Hz'}"
+            )
+
+
+@lru_cache(maxsize=16)
+def _mapped(file: CirFile) -> np.ndarray:
+    return np.memmap(file.path, np.complex64, "r", file.offset, file.shape)
+
+
+def taps(file: CirFile, route: np.ndarray, snapshot: np.ndarray) -> np.ndarray:
+    """Gains of some snapshots: complex64 `[..., rx, tx, paths]` for indices `[...]`."""
+    return np.asarray(file.gains()[route, snapshot])
+
+
+def reflected(position: np.ndarray, snapshots: int) -> np.ndarray:
+    """Positions along a route that turns around at its ends, in units of snapshots: into 0 to snapshots - 1."""
+    period = max(2 * (snapshots - 1), 1)
+    inside = np.mod(position, period)
+    return np.minimum(inside, period - inside) if snapshots > 1 else np.zeros_like(inside)
