@@ -74,10 +74,10 @@ class Tdl:
         rays = (images, len(profile.delays), RAYS)
         angles = 2 * np.pi * (np.arange(RAYS) + rng.random(rays[:2])[..., None]) / RAYS
         phases = unit_phasor(rng.random((images, *antennas, *rays[1:])))
-        line_of_sight = phases[(slice(None), *(slice(0, 1) for _ in antennas), 0, 0)].copy()
+        line_of_sight = unit_phasor(rng.random((images, *(1 for _ in antennas)))) if profile.specular else None
         gains = correlated(phases, self.rx_correlation, self.tx_correlation)
         gains *= np.sqrt(profile.powers / RAYS).astype(np.float32)[:, None]
-        if profile.specular:
+        if line_of_sight is not None:
             angles[:, 0] = LOS_ANGLE
             gains[..., 0, :] = 0
             gains[..., 0, 0] = line_of_sight * np.float32(np.sqrt(profile.powers[0]))

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
@@ -181,7 +182,13 @@ def silence() -> None:
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    warnings.formatwarning = _plain_warning
     _filter_stderr()
+
+
+def _plain_warning(message: Warning | str, *where: object) -> str:
+    """A warning without the place in our code that it comes from."""
+    return f"warning: {message}\n"
 
 
 def _filter_stderr() -> None:

@@ -72,7 +72,7 @@ class Fades:
     """Fades of a channel under a seed; `given` is a fade drawn elsewhere that is used instead, image for image."""
 
     def __init__(self, channel: Channel, seed: int, given: Fade | None = None) -> None:
-        text, self._line_of_sight = identity(channel), np.float32(channel.specular_power)
+        text, self._line_of_sight = identity(channel), float(channel.specular_power)
         self._antennas = antennas(channel)
         self._blocks = Blocks(lambda b: channel.draw(generator("fade", seed, text, b), FADE_BLOCK), given)
 

@@ -137,13 +137,10 @@ def _is_file(value: object) -> TypeGuard[str]:
 
 
 def _shipped(name: str) -> list[Path]:
-    """Weights and tables, not cards, that come with a built-in codec: files named `name-...` or `name.suffix`."""
-    spec = find_spec("semlink.codecs")
-    folders = (
-        [Path(place) / kind for place in spec.submodule_search_locations or () for kind in ("weights", "tables")]
-        if spec
-        else []
-    )
+    """Weights and tables, not cards, that come with a built-in plug-in: files named `name-...` or `name.suffix`."""
+    homes = [spec for package in ("semlink.codecs", "semlink.channels") if (spec := find_spec(package))]
+    places = [Path(place) for spec in homes for place in spec.submodule_search_locations or ()]
+    folders = [place / kind for place in places for kind in ("weights", "tables")]
     found = (path for folder in folders for mark in "-." for path in folder.glob(f"{name}{mark}*"))
     return sorted(path for path in found if path.parent.name == "tables" or path.suffix == ".safetensors")
 
