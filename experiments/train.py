@@ -62,19 +62,15 @@ class TrainFlags:
 def main(flags: TrainFlags) -> int:
     import torch
 
-    from semlink import codecs
+    from semlink.simulator import training_parts as parts
     from semlink.simulator.training import LOSSES, Recipe, Trainer
-    from semlink.simulator.words import parse
 
     if flags.loss not in LOSSES:
         raise SemlinkError(f"unknown loss {flags.loss!r}; known: {', '.join(LOSSES)}")
     if flags.threads:
         torch.set_num_threads(flags.threads)
     torch.manual_seed(flags.seed)
-    word = parse(flags.codec)
-    codec = codecs.create(word.name, rho=flags.rho, **dict(word.settings))
-    if not hasattr(codec, "new_network"):
-        raise SemlinkError(f"codec {word.name!r} has no network to train")
+    codec = parts.make_codec(flags.codec, flags.rho)
     network = codec.new_network()
     if flags.init:
         transplant(network, flags.init)
@@ -88,9 +84,9 @@ def main(flags: TrainFlags) -> int:
         loss=flags.loss,
         seed=flags.seed,
     )
-    device = flags.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = flags.device or parts.default_device()
     trainer = Trainer(codec, network, make_channel(flags.channels), recipe, flags.out, device)
-    pictures, validation = training_pictures(flags.data, flags.crop)
+    pictures, validation = parts.load_pictures(flags.data, flags.crop)
     levels = trainer.run(pictures, validation)
     write_card(flags, trainer.step, levels)
     said = ", ".join(f"{level:.2f} dB at {snr:g} dB" for snr, level in levels.items())
@@ -110,25 +106,6 @@ def make_channel(words: tuple[str, ...]) -> Any:
     from semlink.simulator.words import parse
 
     return ThroughLink(tuple(make_link(parse(word)) for word in words))
-
-
-def training_pictures(names: tuple[str, ...], crop: int) -> tuple[list[Any], Any]:
-    """uint8 pictures `[3, H, W]` to train on, and central crops `[n, 3, crop, crop]` in [0, 1] held out."""
-    import torch
-
-    from semlink.simulator import data
-
-    held_out = {"kodak", "cifar10", "cifar10-mosaic", "imagenet-256", "tiny-imagenet-64"}
-    if "test" in " ".join(names) or held_out & set(names):
-        raise SemlinkError(f"{' '.join(names)}: a test set is not for training; known training sets end in -train")
-    sets = [data.load(name) for name in names]
-    pictures = [(picture * 255).round().to(torch.uint8) for chosen in sets for picture in chosen]
-    pictures = [p for p in pictures if min(p.shape[1:]) >= crop]
-    step = max(50, len(pictures) // 500)
-    held = [p[:, (p.shape[1] - crop) // 2 :, (p.shape[2] - crop) // 2 :][:, :crop, :crop] for p in pictures[::step]]
-    if not held:
-        raise SemlinkError(f"{' '.join(names)}: no picture of at least {crop} px")
-    return [p for i, p in enumerate(pictures) if i % step], torch.stack(held).float() / 255
 
 
 def transplant(network: Any, path: Path) -> None:

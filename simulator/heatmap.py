@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap, Normalize
     from matplotlib.figure import Figure
 
-CELL = (0.92, 0.5)  # inches
-LABEL_LINE = 0.16  # height of a line of a label, in inches
+CELL = (1.0, 0.46)  # inches
+LINE = 0.16  # height of a line of small text, in inches
+CHARACTER = 0.066  # width of a character of the title, in inches
 NOTHING = "0.93"  # the grey of a cell without a number
 
 
@@ -27,11 +28,11 @@ NOTHING = "0.93"  # the grey of a cell without a number
 class Panel:
     """One map. values: float `[rows, columns]`, NaN where nothing was measured; halves: of their 95 % intervals.
 
-    label: what the colours mean. better: "higher" or "lower". digits: behind the point. difference: values are
+    title: what is shown. better: "higher" or "lower". digits: behind the point. difference: values are
     differences, so the colours are centred on 0, signs are shown and numbers are bold unless their interval holds 0.
     """
 
-    label: str
+    title: str
     values: np.ndarray
     halves: np.ndarray
     better: str = "higher"
@@ -46,6 +47,7 @@ def draw(
     across: str = "",
     down: str = "",
     marked: Collection[tuple[int, int]] = (),
+    title: str = "",
 ) -> Figure:
     """The panels one below the other with common columns, labelled below the last; cells of `marked` have a frame.
 
@@ -55,15 +57,17 @@ def draw(
 
     tallest = max(label.count("\n") + 1 for label in columns)
     longest = max(len(line) for label in rows for line in label.splitlines())
-    width = 1.6 + 0.075 * longest + CELL[0] * len(columns)
-    height = 0.45 + LABEL_LINE * tallest + len(panels) * (0.12 + CELL[1] * len(rows))
+    width = max(1.6 + 0.075 * longest + CELL[0] * len(columns), CHARACTER * max(map(len, (title, across))))
+    height = 0.45 + LINE * bool(title) + LINE * tallest + len(panels) * (0.3 + CELL[1] * len(rows))
     figure = Figure(figsize=(width, height), layout="constrained")
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, panel in zip(grid, panels, strict=True):
         _panel(axes, panel, marked)
         axes.set_yticks(range(len(rows)), rows, fontsize=8)
         axes.set_ylabel(down, fontsize=9)
-    grid[-1].set_xticks(range(len(columns)), columns, fontsize=7.5)
+    if title:
+        figure.suptitle(title, fontsize=9)
+    grid[-1].set_xticks(range(len(columns)), columns, fontsize=7)
     grid[-1].set_xlabel(across, fontsize=9)
     return figure
 
@@ -74,16 +78,18 @@ def _panel(axes: Axes, panel: Panel, marked: Collection[tuple[int, int]]) -> Non
     colours, norm = _colours(panel)
     image = axes.imshow(np.ma.masked_invalid(panel.values), cmap=colours, norm=norm, aspect="auto")
     for row, column in np.ndindex(*panel.values.shape):
-        _write(axes, panel, row, column, colours, norm)
+        _write(axes, panel, (row, column), colours(norm(panel.values[row, column])))
     for row, column in marked:
         axes.add_patch(Rectangle((column - 0.47, row - 0.46), 0.94, 0.92, fill=False, edgecolor="black", linewidth=1.6))
     axes.set_facecolor(NOTHING)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+    axes.set_title(panel.title, fontsize=9, loc="left")
     bar = axes.figure.colorbar(image, ax=axes, pad=0.01, fraction=0.03)
-    bar.set_label(panel.label, fontsize=8)
     bar.ax.tick_params(labelsize=7)
-    bar.outline.set_visible(False)  # type: ignore[operator]  # matplotlib's stub has the outline wrong
+    if panel.better == "lower":  # what is better stays on top
+        bar.ax.invert_yaxis()
+    bar.outline.set_visible(False)
 
 
 def _colours(panel: Panel) -> tuple[Colormap, Normalize]:
@@ -100,21 +106,23 @@ def _colours(panel: Panel) -> tuple[Colormap, Normalize]:
     return colours, Normalize(low, high if high > low else low + 1)
 
 
-def _write(axes: Axes, panel: Panel, row: int, column: int, colours: Colormap, norm: Normalize) -> None:
-    value, half = float(panel.values[row, column]), float(panel.halves[row, column])
+def _write(axes: Axes, panel: Panel, place: tuple[int, int], background: tuple[float, ...]) -> None:
+    (row, column), value, half = place, float(panel.values[place]), float(panel.halves[place])
     if not math.isfinite(value):
         axes.text(column, row, "–", ha="center", va="center", color="0.4", fontsize=9)
         return
-    ink = _ink(colours(norm(value)))
-    sure = panel.difference and abs(value) > half
-    number = f"{value:{'+' if panel.difference and value else ''}.{panel.digits}f}"
-    weight = "bold" if sure else "normal"
-    axes.text(column, row - 0.13, number, ha="center", va="center", color=ink, fontsize=9, fontweight=weight)
-    if math.isfinite(half):
+    ink = _ink(background)
+    weight = "bold" if panel.difference and abs(value) > half else "normal"
+    same = panel.difference and value == half == 0  # with itself
+    number = "0" if same else f"{value:{'+' if panel.difference else ''}.{panel.digits}f}".replace("-", "−")
+    show = math.isfinite(half) and not same
+    up = 0.13 if show else 0
+    axes.text(column, row - up, number, ha="center", va="center", color=ink, fontsize=9, fontweight=weight)
+    if show:
         axes.text(column, row + 0.25, f"±{half:.{panel.digits}f}", ha="center", va="center", color=ink, fontsize=6.5)
 
 
-def _ink(colour: tuple[float, float, float, float]) -> str:
+def _ink(colour: tuple[float, ...]) -> str:
     """Black or white, whichever has the higher contrast on that colour (WCAG 2 relative luminance)."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
     luminance = float(np.dot((0.2126, 0.7152, 0.0722), linear))

@@ -137,10 +137,11 @@ def tables(cells: Sequence[Cell], rows: Rows) -> Iterator[str]:
         images = " to ".join(str(n) for n in dict.fromkeys((*counts[:1], *counts[-1:]))) or "no"
         units = f" ({rows.variable(metric).units})" if rows.variable(metric).units not in ("", "1") else ""
         head = f"{metric}{units} at {own[0].snr_db:g} dB SNR: mean +- 95 % over {images} images"
-        yield "\n".join([head, *_lines(own, "value", digits(rows.variable(metric)))])
+        yield "\n".join([head, *_lines(own, "value", digits(rows.variable(metric), "value"))])
         if any(cell.minus_matched.n for cell in own):
             head = f"{metric}{units} minus that of the network trained on the channel, paired, +- 95 %"
-            yield "\n".join([head, *_lines(own, "minus_matched", digits(rows.variable(metric)))])
+            paired = [cell for cell in own if any(c.minus_matched.n for c in own if c.channel == cell.channel)]
+            yield "\n".join([head, *_lines(paired, "minus_matched", digits(rows.variable(metric), "minus_matched"))])
 
 
 def _lines(cells: Sequence[Cell], what: str, places: int) -> list[str]:
@@ -162,9 +163,9 @@ def _spell(cell: Cell, what: str, places: int) -> str:
     return f"{interval.mean:{sign}.{places}f} +-{half:.{places}f}" + ("*" if cell.matched else " ")
 
 
-def digits(variable: Variable) -> int:
-    """Decimals worth showing."""
-    return 2 if variable.units == "dB" else 3
+def digits(variable: Variable, what: str) -> int:
+    """Decimals worth showing of one of KINDS."""
+    return 2 if variable.units == "dB" else 3 + (what != "value")
 
 
 def write_csv(cells: Iterable[Cell], path: Path) -> None:
