@@ -47,7 +47,7 @@ def test_contract(word: str, tolerance: float) -> None:
     check_link(make_link(parse(word)), 5.0, images=1536, tolerance=tolerance)
 
 
-@pytest.mark.parametrize("spread", ["8e-7", "1.5e-6"])
+@pytest.mark.parametrize("spread", ["1.2e-6", "1.5e-6"])
 @pytest.mark.parametrize("csi", ["perfect", "ls"])
 def test_contract_behind_a_short_prefix(csi: str, spread: str) -> None:
     with pytest.warns(UserWarning, match="outlast the cyclic prefix of 5.6 us; intersymbol interference caps the SINR"):
