@@ -12,7 +12,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint figures reference bench clean
+.PHONY: help setup demo test test-slow lint figures reference studies bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,15 @@ figures: $(VENV)/.setup-done ## redraw the figures of every rows file under resu
 
 reference: $(VENV)/.setup-done ## measure the reference results and write them into README.md (real data, 40 minutes)
 	@$(BIN)/python experiments/reference.py
+
+# Steps, not minutes, are the training budget, so that a busy machine gives the same networks.
+studies: $(VENV)/.setup-done ## measure power rules, antennas and robustness anew (real data, an hour)
+	@$(BIN)/python experiments/power.py --out results/reference/power
+	@$(BIN)/python experiments/mimo.py --data cifar10 --limit 128 --workers 2 --out results/reference/mimo
+	@$(BIN)/python experiments/robustness.py --rho 1/6 --snr 10 3 --data cifar10 --limit 500 --steps 500 --workers 2 \
+		--train-channels awgn rayleigh tdl tdl:delay_spread=300e-9,speed=30 --channels awgn rayleigh tdl \
+		tdl:delay_spread=300e-9,speed=30 rician cdl umi tdl+clipping:ratio_db=3 tdl:speed=10+aging:slots=1 \
+		--out results/reference/robustness
 
 bench: $(VENV)/.setup-done ## time the bridge and the link against plain Sionna
 	@$(BIN)/python experiments/bench_link.py
