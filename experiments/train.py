@@ -113,6 +113,9 @@ def transplant(network: Any, path: Path) -> None:
     from semlink.codecs._neural import read_weights
 
     state, _ = read_weights(path)
+    if hasattr(network, "adopt"):  # it knows how to start from a smaller network
+        network.adopt(state)
+        return
     own = network.state_dict()
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     network.load_state_dict({**own, **fitting})

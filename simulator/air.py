@@ -106,7 +106,7 @@ class Air:
         """Gains `[images, total]` of all places as the transmitter knows them, and the precoder of each slot."""
         noise = self._feedback_noise()
         reports = [self._report(part, noise) for part in self.slots.calls()]
-        gains = torch.from_numpy(np.concatenate([r.gains.reshape(len(r.gains), -1) for r in reports]))
+        gains = torch.cat([by_element(torch.from_numpy(r.gains)) for r in reports])
         precoders = [r.precoder for r in reports if r.precoder is not None]
         return self.slots.spread(gains), np.concatenate(precoders) if precoders else None
 
@@ -194,7 +194,7 @@ class Air:
         erased = self.disturbances.gather(lambda d, i, t: d.erased(i, t, self.link.grid), image, slot)
         if erased is None:
             return called
-        kept = torch.from_numpy(~erased).repeat(1, self.link.layers)
+        kept = torch.from_numpy(~erased).repeat_interleave(self.link.layers, 1)
         return called[0] * kept, called[1] * kept, *called[2:]
 
 
@@ -207,22 +207,35 @@ def one_call(
 ) -> tuple[Tensor, ...]:
     """One call of the compiled graph, padded to its fixed number of slots.
 
-    x complex64 `[slots, layers * data]`; power alike or None; drawn, known: arrays and tensors by argument name.
-    -> x_hat, a `[slots, layers * data]`, and three mean powers `[slots]`.
+    x complex64 `[slots, data * layers]`; power alike or None; drawn, known: arrays and tensors by argument name.
+    -> x_hat, a `[slots, data * layers]`, and three mean powers `[slots]`.
     """
     gradients = torch.is_grad_enabled() and x.requires_grad
     graph, names = compiled_link(setup, gradients), list(arguments(setup))
-    count, shape = len(x), (SLOTS, setup.layers, setup.grid.data_symbols)
+    count = len(x)
     asked = {name: v for name, v in drawn.items() if name in names}
     told = dict(known) | {name: to_tensorflow(torch.from_numpy(_padded(v))) for name, v in asked.items()}
     if power is None:
         told["power"] = unit_power(setup)
     else:
-        told["power"] = to_tensorflow(_filled(power, 1.0).reshape(shape).contiguous())
+        told["power"] = to_tensorflow(by_layer(_filled(power, 1.0), setup.layers))
     rest = [told[name] for name in names[1:]]
     through = differentiable(lambda sent: graph(sent, *rest))
-    x_hat, a, *powers = through(_filled(x, 0.0).reshape(shape).contiguous())
-    return x_hat.flatten(1)[:count], a.flatten(1)[:count], *(p[:count] for p in powers)
+    x_hat, a, *powers = through(by_layer(_filled(x, 0.0), setup.layers))
+    return by_element(x_hat)[:count], by_element(a)[:count], *(p[:count] for p in powers)
+
+
+def by_layer(places: Tensor, layers: int) -> Tensor:
+    """Places `[slots, data * layers]`, whose layers alternate (TS 38.211, 7.3.1.3), as `[slots, layers, data]`.
+
+    So a payload of k symbols takes k / layers resource elements, however few they are.
+    """
+    return places.reshape(len(places), -1, layers).transpose(1, 2).contiguous()
+
+
+def by_element(values: Tensor) -> Tensor:
+    """`by_layer` undone."""
+    return values.transpose(1, 2).flatten(1)
 
 
 def estimated(setup: Setup, drawn: Mapping[str, np.ndarray], known: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:

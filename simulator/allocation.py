@@ -29,6 +29,11 @@ class Allocation:
     power: Tensor | None = None
     order: Tensor | None = None
 
+    @property
+    def joint(self) -> bool:
+        """Whether it takes all streams of an image to know it."""
+        return self.power is not None or self.order is not None
+
     def placed(self, symbols: Tensor) -> Tensor:
         """Symbols `[images, total]` at their places."""
         return symbols if self.order is None else torch.zeros_like(symbols).scatter(1, self.order, symbols)
@@ -57,7 +62,7 @@ def allocate(
 
 
 def importance_of(transmission: Transmission, plan: Layout) -> tuple[Tensor, Tensor]:
-    """Which symbols are analog, and their importance: mean 1 in each image of each stream, 1 where none is given."""
+    """Which symbols are analog, and their importance: 1 where a stream or an image of it has none."""
     images = plan.counts.shape[1]
     analog, importance = torch.zeros(images, plan.total, dtype=torch.bool), torch.ones(images, plan.total)
     for index, stream in enumerate(transmission.streams):
@@ -66,14 +71,13 @@ def importance_of(transmission: Transmission, plan: Layout) -> tuple[Tensor, Ten
         at = plan.places(index)
         analog[at] = True
         if stream.importance is not None:
-            importance[at] = normalised(stream.importance).flatten()
+            importance[at] = some(stream.importance).flatten()
     return analog, importance
 
 
-def normalised(importance: Tensor) -> Tensor:
-    """Importance `[batch, k]` of mean 1 per image; all ones where an image has none."""
-    mean = importance.float().mean(1, keepdim=True)
-    return torch.where(mean > 0, importance / mean.clamp_min(1e-30), torch.ones_like(importance))
+def some(importance: Tensor) -> Tensor:
+    """Importance `[batch, k]`; all ones where an image has none."""
+    return torch.where((importance > 0).any(1, keepdim=True), importance, torch.ones_like(importance)).float()
 
 
 def strongest_first(importance: Tensor, analog: Tensor, gains: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ A name goes before a path of the same spelling; write `./kodak` for a folder.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,11 @@ FOLDERS = {
     "tiny-imagenet-64": "tiny-imagenet-64/val",
     "tiny-imagenet-64-train": "tiny-imagenet-64/train",
     "bsds500-train": "bsds500/train",
+    "camvid": "camvid/test",
+    "camvid-train": "camvid/train",
+    "camvid-val": "camvid/val",
 }
+LABELLED = ("camvid", "camvid-train", "camvid-val")
 NAMES = ("samples", "cifar10", "cifar10-train", "cifar10-mosaic", *FOLDERS)
 
 
@@ -134,6 +139,49 @@ def load(name_or_path: str | os.PathLike[str], limit: int | None = None, size: i
     items = _named(name) if name in NAMES else _at(Path(name).expanduser())
     crop = SAMPLE_SIZE if name == "samples" and size is None else size
     return Dataset(name, items, min(len(items), limit or len(items)), crop)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Class maps of a labelled set in the order of its pictures; `labels[i]` is a uint8 torch tensor `[H, W]`.
+
+    classes: names by class number, in small letters; ignore: the number of pixels that belong to none of them.
+    Reading raises SemlinkError that names a file which is damaged or has other numbers.
+    """
+
+    classes: tuple[str, ...]
+    ignore: int
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Tensor:
+        import torch
+
+        path = self.paths[index]
+        found = pictures.indices(path)
+        if ((found >= len(self.classes)) & (found != self.ignore)).any():
+            raise SemlinkError(f"{path}: class {found.max()} is not among {len(self.classes)} classes; unpack it again")
+        return torch.from_numpy(found)
+
+
+def labels(name: str, limit: int | None = None) -> Labels:
+    """The class maps of `camvid`, `camvid-train` or `camvid-val`, one for each picture of that set.
+
+    Raises SemlinkError: a set without labels, or a file that is missing.
+    """
+    if name not in LABELLED:
+        raise SemlinkError(f"{name}: no labels; sets that have some: {', '.join(LABELLED)}")
+    found, folder = load(name, limit), root() / f"{FOLDERS[name]}annot"
+    paths = tuple(folder / name for name in found.ids)
+    described = folder.parent / "classes.json"
+    missing = [path for path in (described, *paths) if not path.is_file()]
+    if missing:
+        raise SemlinkError(f"{missing[0]}: no such file; unpack {name} again")
+    classes = json.loads(described.read_text(encoding="utf-8"))
+    ignore = classes["ignore_index"]
+    return Labels(tuple(c.lower() for i, c in enumerate(classes["classes"]) if i != ignore), ignore, paths)
 
 
 def root() -> Path:

@@ -116,7 +116,9 @@ class Link:
         allocation, precoder = self._allocation(sent, plan, air)
         x_hat, a, powers = air.carry(allocation.placed(buffer), allocation.power, precoder)
         received = receive(sent, bits, plan, allocation.taken(x_hat), allocation.taken(a))
-        reception = Reception(without_lost(received), sent.session, public_seed(seed))
+        if allocation.joint:
+            received = without_lost(sent, received)
+        reception = Reception(received, sent.session, public_seed(seed))
         return reception, (sent, plan, buffer, powers)
 
     def _told(self, transmission: Transmission) -> Transmission:
@@ -177,7 +179,7 @@ class Link:
 def check_antennas(link: Link) -> None:
     """SemlinkError for more layers than antennas, or antennas that nothing feeds."""
     rx, tx = antennas(link.channel)
-    if link.layers < 1 or link.layers > min(rx, tx):
+    if not isinstance(link.layers, int) or not 1 <= link.layers <= min(rx, tx):
         raise SemlinkError(
             f"layers={link.layers} over {rx} receive and {tx} transmit antennas: give 1 to {min(rx, tx)} layers, "
             "or the channel more antennas (rx_antennas, tx_antennas)"
@@ -206,9 +208,22 @@ def check_knowledge(link: Link) -> None:
         )
     if rule.needs_channel and link.precoding == "none" and link.layers > 1:
         raise SemlinkError(f'power={link.power!r} over {link.layers} layers needs precoding="svd"')
-    delay = link.csit_delay
-    if delay is not None and delay < (link.csit == "delayed") or not 1 <= link.csit_bits <= 16:
-        raise SemlinkError(f"csit_delay must be 1 slot or more and csit_bits 1 to 16, got {delay}, {link.csit_bits}")
+    check_feedback(link)
+
+
+def check_feedback(link: Link) -> None:
+    """SemlinkError for a delay or a number of bits that cannot be, and for what the channel's gains do not last for."""
+    delay, bits = link.csit_delay, link.csit_bits
+    if not (isinstance(delay, int | None) and isinstance(bits, int) and (delay is None or delay > 0) and 0 < bits < 17):
+        raise SemlinkError(f"csit_delay must be whole slots, 1 or more, and csit_bits 1 to 16, got {delay}, {bits}")
+    if delay is not None and link.csit in ("none", "perfect"):
+        raise SemlinkError(f'csit_delay is for csit="delayed" or "quantised", not {link.csit!r}')
+    late = link.csit == "delayed" or delay is not None or getattr(link.channel, "age", 0.0) > 0
+    if late and getattr(link.channel, "coherence", "") == "slot":
+        raise SemlinkError(
+            "gains that are drawn anew in every slot leave nothing of what was known before: "
+            'use coherence="image", or a channel with motion such as tdl'
+        )
 
 
 def batch_size(transmission: Transmission) -> int:

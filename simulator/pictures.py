@@ -36,6 +36,17 @@ def read(path: Path) -> np.ndarray:
     return np.ascontiguousarray(upright.transpose(2, 0, 1), dtype=np.float32)
 
 
+def indices(path: Path) -> np.ndarray:
+    """Class numbers, uint8 `[H, W]`, of a picture of one channel (a palette's indices, grey values as they are).
+
+    SemlinkError that names the file when it is none, has colours or is damaged.
+    """
+    with _opened(path) as image:
+        if image.mode not in ("P", "L", "1"):
+            raise ValueError(f"mode {image.mode}; class numbers need one channel of 8 bits")
+        return np.array(image).astype(np.uint8)
+
+
 def size(path: Path) -> tuple[int, int]:
     """(H, W) as `read` gives them, from the header (Pillow decodes a whole PNG to find its EXIF).
 

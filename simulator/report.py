@@ -33,7 +33,7 @@ def make_report(
         air_time_s=tuple(n * grid.slot_time for n in slots),
         snr_measured_db=tuple(decibels(powers[:, 0] / powers[:, 2])),
         snr_realised_db=tuple(decibels(powers[:, 1] / powers[:, 2])),
-        papr_db=tuple(papr(buffer.detach().numpy(), grid)),
+        papr_db=tuple(papr(buffer.detach().numpy()[:, ::layers], grid)),
         mcs={s.name: scheme(s).name for s in transmission.streams if s.kind == "bits" and not s.ideal},
         blocks=tuple(len(v) for v in verdicts),
         block_errors=tuple(v.count(False) for v in verdicts),

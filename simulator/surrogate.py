@@ -17,23 +17,35 @@ from semlink.simulator.values import ReceivedStream, Reception, Stream, Transmis
 
 @dataclass(frozen=True)
 class Surrogate:
-    """Shares of images that meet one Rayleigh gain per image and one per symbol; the rest meets AWGN."""
+    """Shares of images that meet one Rayleigh gain per image and one per symbol; the rest meets AWGN.
+
+    lost: share of images whose bits streams are lost, so that a network learns to do without them.
+    """
 
     per_image: float = 0.15
     per_symbol: float = 0.15
+    lost: float = 0.05
 
     def __call__(self, transmission: Transmission, snr_db: Tensor, generator: Generator) -> Reception:
-        """Analog streams only; snr_db float32 `[batch]`."""
+        """snr_db float32 `[batch]`; it touches analog streams alone."""
         streams = tuple(self._receive(s, snr_db, generator) for s in transmission.streams)
         return Reception(streams, transmission.session)
 
     def _receive(self, stream: Stream, snr_db: Tensor, generator: Generator) -> ReceivedStream:
+        if stream.kind == "bits":
+            return self._receive_bits(stream, generator)
         x = cast(Tensor, stream.payload)
         snr = self._gains(x, generator) * 10 ** (snr_db[:, None].to(x.device) / 10)
         a = snr / (1 + snr)
         noise = torch.randn(*x.shape, 2, generator=generator, device=x.device)
         x_hat = a * x + (a * (1 - a) / 2).sqrt() * torch.view_as_complex(noise)
         return ReceivedStream(stream.name, "analog", x_hat=x_hat, a=a)
+
+    def _receive_bits(self, stream: Stream, generator: Generator) -> ReceivedStream:
+        draws = torch.rand(len(stream.payload), generator=generator, device=generator.device).tolist()
+        ok = tuple(draw >= self.lost for draw in draws)
+        payload = tuple(bytes(p) if good else None for p, good in zip(stream.payload, ok, strict=True))
+        return ReceivedStream(stream.name, "bits", payload=payload, ok=ok, blocks_ok=tuple((good,) for good in ok))
 
     def _gains(self, x: Tensor, generator: Generator) -> Tensor:
         batch = len(x)

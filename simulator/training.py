@@ -36,7 +36,8 @@ class Recipe:
     the budget instead and makes a run reproducible.
 
     crop: side of the random training crops in px; snr_db: range of the uniform SNR; lr: Muon's, Adam gets a third
-    for vectors. loss: "log_mse" follows the mean PSNR over images, "mse" the PSNR of the mean error.
+    for vectors. loss: "log_mse" follows the mean PSNR over images, "mse" the PSNR of the mean error; a codec that has a
+    `loss(received, images)` of its own uses that.
     """
 
     minutes: float = 60.0
@@ -100,7 +101,7 @@ class Trainer:
             received = self.codec.decode(
                 self.channel(self.codec.encode(images, TxInfo(snr_db=snr_db)), snr_db, generator)
             )
-        loss = LOSSES[recipe.loss](received.float(), images)
+        loss = self.loss(received.float(), images)
         self.network.zero_grad(set_to_none=True)
         loss.backward()
         rate = schedule((self.step + 1) / recipe.warm_up, self.progress)
@@ -112,6 +113,11 @@ class Trainer:
         self._update_average()
         return loss.item()
 
+    def loss(self, received: Tensor, images: Tensor) -> Tensor:
+        """The codec's own loss where it has one, else the recipe's."""
+        own: Callable[[Tensor, Tensor], Tensor] | None = getattr(self.codec, "loss", None)
+        return (own or LOSSES[self.recipe.loss])(received, images)
+
     @torch.no_grad()
     def _update_average(self) -> None:
         keep = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
@@ -120,7 +126,7 @@ class Trainer:
 
     def validate(self, images: Tensor) -> dict[float, float]:
         """Mean per-image PSNR of the averaged network over AWGN at 1, 4, 7 and 10 dB, whatever it is trained on."""
-        awgn = Surrogate(per_image=0.0, per_symbol=0.0)
+        awgn = Surrogate(per_image=0.0, per_symbol=0.0, lost=0.0)
         self.codec.use(self.average)
         levels = {}
         for snr in (1.0, 4.0, 7.0, 10.0):

@@ -46,12 +46,14 @@ METRICS: Mapping[str, Metric] = {
     "lpips_vgg": Metric(f"{__name__}.lpips:lpips_vgg", "1", "lower", "LPIPS (VGG-16)"),
 }
 
-# In rows, but not from a pair of pictures alone.
+# In rows, but not from a pair of pictures alone: of masks, or of class maps.
 _DERIVED: Mapping[str, Metric] = {
     "psnr_of_mean_mse": Metric(f"{__name__}.psnr:psnr_of_mean_mse", "dB", "higher", "PSNR of the mean MSE"),
     "theta_psnr": Metric(f"{__name__}.psnr:theta_psnr", "dB", "higher", "theta-PSNR"),
     "psnr_roi": Metric(f"{__name__}.psnr:psnr_roi", "dB", "higher", "PSNR in the region of interest"),
     "psnr_roni": Metric(f"{__name__}.psnr:psnr_roni", "dB", "higher", "PSNR outside the region of interest"),
+    "miou_truth": Metric(f"{__name__}.segmentation:miou", "1", "higher", "mIoU against the ground truth"),
+    "miou_sent": Metric(f"{__name__}.segmentation:miou", "1", "higher", "mIoU against the transmitted map"),
 }
 
 
