@@ -44,7 +44,7 @@ reference: $(VENV)/.setup-done ## measure the reference results and write them i
 # Steps, not minutes, are the training budget, so that a busy machine gives the same networks.
 studies: $(VENV)/.setup-done ## measure power rules, antennas and robustness anew (real data, an hour)
 	@$(BIN)/python experiments/power.py --out results/reference/power
-	@$(BIN)/python experiments/mimo.py --data cifar10 --limit 128 --workers 2 --out results/reference/mimo
+	@$(BIN)/python experiments/mimo.py --data cifar10 --limit 300 --workers 2 --out results/reference/mimo
 	@$(BIN)/python experiments/robustness.py --rho 1/6 --snr 10 3 --data cifar10 --limit 500 --steps 500 --workers 2 \
 		--train-channels awgn rayleigh tdl tdl:delay_spread=300e-9,speed=30 --channels awgn rayleigh tdl \
 		tdl:delay_spread=300e-9,speed=30 rician cdl umi tdl+clipping:ratio_db=3 tdl:speed=10+aging:slots=1 \
