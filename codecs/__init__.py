@@ -4,7 +4,7 @@ from typing import Any
 
 from semlink.channels._registry import Registry
 
-registry = Registry("semlink.codecs", "codec")
+registry = Registry("semlink.codecs", "codec", skip=("importance",))
 
 
 def names() -> tuple[str, ...]:
