@@ -13,7 +13,7 @@ from semlink.simulator import data
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.words import parse
 
-HELD_OUT = {"kodak", "cifar10", "cifar10-mosaic", "imagenet-256", "tiny-imagenet-64"}
+HELD_OUT = {"kodak", "cifar10", "cifar10-mosaic", "imagenet-256", "tiny-imagenet-64", "camvid", "camvid-val"}
 
 
 def make_codec(word: str, rho: float) -> Any:

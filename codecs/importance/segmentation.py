@@ -1,0 +1,80 @@
+"""What things are: the pixels of chosen classes, as a segmentation network sees them, are the region of interest.
+
+The network is the U-Net that this project trained on CamVid (street scenes), or one of the zoo (`_segmenters`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from semlink.codecs.importance._maps import one_by_one
+from semlink.codecs.importance._segmenters import find
+from semlink.simulator.errors import SemlinkError
+
+TRAFFIC = "car/pedestrian/bicyclist/sign"
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """classes: names or numbers between slashes or plus signs, `car/pedestrian`; the beginning of a name will do when
+    no other name begins so. model: a folder or hub id for transformers, or a torchvision name; none: our U-Net.
+    weights: a file of your own for the U-Net. side: pictures are shown to the network with their longer side shrunk to
+    so many px (its training frames have 256); 0 never shrinks them.
+
+    SemlinkError for an unknown class (lists the known ones), a model that is missing, a negative side.
+    """
+
+    classes: str | int = TRAFFIC
+    model: str | None = None
+    weights: str | None = None
+    side: int = 256
+
+    def __post_init__(self) -> None:
+        if self.side < 0:
+            raise SemlinkError(f"side is {self.side}; give px, or 0 for pictures as they are")
+
+    def maps(self, images: Tensor) -> Tensor:
+        """Hard maps `[batch, H, W]`: 1 where the network sees one of the classes."""
+        names = find(self.model, self.weights).names
+        wanted = torch.zeros(len(names))
+        wanted[list(class_numbers(self.classes, names))] = 1
+        return one_by_one(lambda picture: wanted[self._label(picture)], images)
+
+    def labels(self, images: Tensor) -> Tensor:
+        """The network's whole opinion: class of each pixel, int64 `[batch, H, W]`."""
+        return one_by_one(self._label, images).long()
+
+    def _label(self, picture: Tensor) -> Tensor:
+        label, size = find(self.model, self.weights).label, picture.shape[1:]
+        scale = self.side / max(size)
+        if self.side == 0 or scale >= 1:
+            return label(picture)
+        small = [max(1, round(scale * length)) for length in size]
+        shrunk = F.interpolate(picture[None], size=small, mode="bilinear", antialias=True, align_corners=False)[0]
+        return F.interpolate(label(shrunk)[None, None].float(), size=size, mode="nearest")[0, 0].long()
+
+
+def class_numbers(chosen: str | int, names: tuple[str, ...]) -> tuple[int, ...]:
+    """Numbers of classes by name, beginning of a name, or number, in the order given; errors as in `Segmentation`."""
+    return tuple(_class_number(word.strip(), names) for word in re.split(r"[+/]", str(chosen)))
+
+
+def _class_number(word: str, names: tuple[str, ...]) -> int:
+    if word.isdecimal() and int(word) < len(names):
+        return int(word)
+    plain = word.lower()
+    found = [i for i, name in enumerate(names) if name == plain] or [
+        i for i, name in enumerate(names) if plain and name.startswith(plain)
+    ]
+    if len(found) == 1:
+        return found[0]
+    what = f"may be {' or '.join(names[i] for i in found)}" if found else "is no class of this network"
+    raise SemlinkError(f"class {word!r} {what}; known: {', '.join(names)}")
+
+
+PLUGIN = Segmentation

@@ -1,0 +1,240 @@
+"""The U-Net: shapes, files, the shipped weights and their card; labels; the training script on streets of one car."""
+
+import csv
+import importlib.util
+import json
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from semlink.codecs import _unet
+from semlink.codecs._unet import CLASSES, UNet, load, segment
+from semlink.simulator import data
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.training import save_weights
+
+SCRIPT = Path(__file__).parents[1] / "experiments" / "train_segmenter.py"
+CARD = json.loads(_unet.CAMVID.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def experiment() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("train_segmenter", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+@pytest.fixture
+def camvid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data root with three sets of four frames: road (class 3) below, sky (0) above, a car (8), a line ignored."""
+    random = np.random.default_rng(0)
+    for part in ("train", "val", "test"):
+        for folder in (part, f"{part}annot"):
+            (tmp_path / "camvid" / folder).mkdir(parents=True)
+        for k in range(4):
+            classes = np.zeros((48, 64), np.uint8)
+            classes[24 - k :], classes[30:40, 10 * k : 10 * k + 20], classes[47] = 3, 8, 11
+            colours = np.array([[90, 160, 250]] * 3 + [[90, 90, 90]] * 5 + [[200, 30, 30]] * 4)[classes]
+            noisy = (colours + random.normal(0, 10, colours.shape)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(noisy).save(tmp_path / "camvid" / part / f"f{k}.png")
+            Image.fromarray(classes).save(tmp_path / "camvid" / f"{part}annot" / f"f{k}.png")
+    described = {"classes": [*(c.title() for c in CLASSES), "Unlabelled"], "ignore_index": 11}
+    (tmp_path / "camvid" / "classes.json").write_text(json.dumps(described))
+    monkeypatch.setenv("SEMLINK_DATA", str(tmp_path))
+    return tmp_path / "camvid"
+
+
+# The network
+
+
+@pytest.mark.parametrize("height, width", [(1, 1), (5, 17), (16, 16), (47, 33), (192, 256)])
+def test_logits_have_the_pictures_size(height, width) -> None:
+    network = UNet(classes=3, widths=(4, 8, 8, 8)).eval()
+    with torch.no_grad():
+        assert network(torch.rand(2, 3, height, width)).shape == (2, 3, height, width)
+
+
+def test_a_picture_is_segmented_alike_in_any_company() -> None:
+    torch.manual_seed(0)
+    network = UNet().eval()
+    images = torch.rand(3, 3, 48, 40)
+    labels = segment(network, images)
+    assert labels.shape == (3, 48, 40) and labels.dtype == torch.int64
+    assert torch.equal(labels, segment(network, images.flip(0)).flip(0))
+    assert torch.equal(labels[:1], segment(network, images[:1]))
+
+
+def test_files_rebuild_the_network_and_wrong_ones_are_named(tmp_path) -> None:
+    torch.manual_seed(0)
+    network = UNet(classes=2, widths=(4, 8, 8, 8)).eval()
+    path = tmp_path / "two.safetensors"
+    save_weights(network, path, {})
+    images = torch.rand(1, 3, 32, 32)
+    assert torch.allclose(load(path)(images), network(images), atol=1e-6)
+    assert load(path) is load(path) and not any(p.requires_grad for p in load(path).parameters())
+    (tmp_path / "bad.safetensors").write_bytes(b"no tensors")
+    for name, message in (("bad", "not a safetensors file"), ("gone", "no such weights")):
+        with pytest.raises(SemlinkError, match=message):
+            load(tmp_path / f"{name}.safetensors")
+    network.settings["classes"] = 3
+    save_weights(network, tmp_path / "other.safetensors", {})
+    with pytest.raises(SemlinkError, match="do not fit this network"):
+        load(tmp_path / "other.safetensors")
+
+
+# The shipped weights
+
+
+def test_the_shipped_file_is_small() -> None:
+    network = load()
+    assert _unet.CAMVID.stat().st_size <= 4 << 20
+    assert 5e5 <= sum(p.numel() for p in network.parameters()) <= 1e6 and not network.training
+    assert network.settings["classes"] == len(CLASSES)
+
+
+def test_the_card_tells_the_measured_test_figures(data_root, experiment) -> None:
+    if not (data_root / "camvid" / "testannot").is_dir():
+        pytest.skip("camvid is not among the real data")
+    found = experiment.measure(load(), *experiment.frames("camvid"))
+    assert found["frames"] == CARD["test"]["frames"] == 62
+    assert found["miou"] == pytest.approx(CARD["test"]["miou"], abs=0.002)
+    assert found["iou"] == pytest.approx(CARD["test"]["iou"], abs=0.01)
+    assert np.mean(list(found["iou"].values())) == pytest.approx(found["miou"], abs=1e-3)
+
+
+def test_a_frame_takes_well_under_a_second() -> None:
+    frame = torch.rand(1, 3, 192, 256)
+    segment(load(), frame)
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        segment(load(), frame)
+        times.append(time.perf_counter() - started)
+    assert min(times) < 0.5
+
+
+# Labels
+
+
+def test_labels_go_with_their_pictures(camvid) -> None:
+    labels, pictures = data.labels("camvid-train"), data.load("camvid-train")
+    assert labels.classes == CLASSES and labels.ignore == 11 and len(labels) == len(pictures) == 4
+    for i in range(4):
+        assert labels[i].shape == pictures[i].shape[1:] and labels[i].dtype == torch.uint8
+        car = pictures[i][:, labels[i] == 8].mean(1)
+        assert torch.allclose(car, torch.tensor([200, 30, 30]) / 255, atol=0.02)
+    assert len(data.labels("camvid", limit=2)) == 2
+
+
+def test_labels_that_are_missing_or_wrong_are_named(camvid) -> None:
+    with pytest.raises(SemlinkError, match="kodak: no labels; sets that have some: camvid"):
+        data.labels("kodak")
+    Image.fromarray(np.full((4, 4), 12, np.uint8)).save(camvid / "testannot" / "f1.png")
+    with pytest.raises(SemlinkError, match="f1.png: class 12 is not among 11 classes"):
+        data.labels("camvid")[1]
+    Image.new("RGB", (4, 4)).save(camvid / "testannot" / "f2.png")
+    with pytest.raises(SemlinkError, match="f2.png.*one channel"):
+        data.labels("camvid")[2]
+    (camvid / "testannot" / "f3.png").unlink()
+    with pytest.raises(SemlinkError, match="f3.png: no such file; unpack camvid again"):
+        data.labels("camvid")
+
+
+def test_labels_of_the_real_set(data_root) -> None:
+    if not (data_root / "camvid").is_dir():
+        pytest.skip("camvid is not among the real data")
+    assert [len(data.labels(name)) for name in data.LABELLED] == [62, 367, 101]
+    labels = data.labels("camvid-val")
+    assert labels.classes == CLASSES and labels[0].shape == (192, 256)
+
+
+# The training script
+
+
+def test_class_weights_are_the_formula(experiment) -> None:
+    labels = torch.tensor([[[0, 0, 0, 1], [11, 11, 11, 11]]], dtype=torch.uint8)
+    raw = np.array([1 / np.log(1.1 + share) for share in (0.75, 0.25, 0.0)])
+    np.testing.assert_allclose(experiment.class_weights(labels, 3), raw / raw.mean(), rtol=1e-5)
+
+
+def test_loss_of_known_decisions(experiment) -> None:
+    labels = torch.tensor([[[0, 1], [1, 2]]])
+    equal = torch.ones(2)
+    even = experiment.segmentation_loss(torch.zeros(1, 2, 2, 2), labels, equal, 0.0)
+    assert even.item() == pytest.approx(np.log(2))
+    sure = 50 * torch.nn.functional.one_hot(labels.clamp_max(1), 2).permute(0, 3, 1, 2).float()
+    # certain and right: entropy 0; soft IoU of n pixels is n / (n + 1), here 1/2 and 2/3
+    right = experiment.segmentation_loss(sure, labels, equal, 1.0)
+    assert right.item() == pytest.approx(1 - (1 / 2 + 2 / 3) / 2, abs=1e-5)
+    sure[..., 1, 1] = -sure[..., 1, 1]
+    assert experiment.segmentation_loss(sure, labels, equal, 1.0).item() == pytest.approx(right.item(), abs=1e-5)
+
+
+def test_views_move_pictures_and_labels_together(experiment, monkeypatch) -> None:
+    monkeypatch.setattr(experiment, "random_colours", lambda x, generator: x)
+    labels = torch.zeros(2, 48, 64, dtype=torch.uint8)
+    labels[:, 20:], labels[:, 30:40, 20:50] = 3, 8
+    pictures = (20 * labels)[:, None].expand(-1, 3, -1, -1)
+    x, y = experiment.augmented_batch(pictures, labels, 16, torch.Generator().manual_seed(0))
+    assert x.shape == (16, 3, 48, 64) and y.dtype == torch.int64 and set(y.unique().tolist()) == {0, 3, 8, 11}
+    seen, known = (x[:, 0] * 255 / 20).round(), y != 11
+    assert (seen[known] == y[known]).float().mean() > 0.94  # edges are blurred
+    assert len({tuple(view.flatten().tolist()) for view in y}) == 16
+    again = experiment.augmented_batch(pictures, labels, 16, torch.Generator().manual_seed(0))
+    assert torch.equal(x, again[0]) and torch.equal(y, again[1])
+
+
+def test_colours_stay_in_range_and_differ_by_picture(experiment) -> None:
+    x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)).expand(6, -1, -1, -1)
+    other = experiment.random_colours(x, torch.Generator().manual_seed(1))
+    assert other.min() >= 0 and other.max() <= 1
+    assert min((other[i] - other[j]).abs().max() for i in range(6) for j in range(i)) > 0.02
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that a test can train."""
+    monkeypatch.setattr(_unet, "UNet", partial(UNet, widths=(8, 16, 16, 16)))
+
+
+def test_a_resumed_run_is_the_uninterrupted_one(camvid, tmp_path, experiment, tiny) -> None:
+    def training(folder: str) -> Any:
+        torch.manual_seed(0)
+        (tmp_path / folder).mkdir(exist_ok=True)
+        flags = experiment.SegmenterFlags(out=tmp_path / folder, steps=6, batch=2)
+        return experiment.Training(flags, *experiment.frames("camvid-train"), *experiment.frames("camvid-val"))
+
+    whole = training("whole")
+    losses = [whole.advance() for _ in range(6)]
+    first = training("parts")
+    assert [first.advance() for _ in range(3)] == losses[:3]
+    first.save()
+    second = training("parts")
+    assert second.step == 3 and [second.advance() for _ in range(3)] == losses[3:]
+    for mean, expected in zip(second.average.state_dict().values(), whole.average.state_dict().values(), strict=True):
+        assert torch.equal(mean, expected)
+
+
+def test_script_learns_and_evaluates(camvid, tmp_path, experiment, tiny, capsys) -> None:
+    out = tmp_path / "out"
+    assert experiment.main(experiment.SegmenterFlags(out=out, steps=100, batch=4, lr=6e-2, ema=0.8)) == 0
+    rows = list(csv.DictReader((out / "curve.csv").open()))
+    card = json.loads((out / "card.json").read_text())
+    assert rows[-1]["step"] == "100" and card["steps"] == 100 and card["recipe"]["lr"] == 6e-2
+    assert card["validation"]["miou"] > 0.8 and card["validation"]["iou"]["car"] > 0.7
+    assert load(out / "weights.safetensors").settings == {"classes": 11, "widths": [8, 16, 16, 16]}
+    assert experiment.main(experiment.SegmenterFlags(out=out, evaluate=out / "weights.safetensors")) == 0
+    found = json.loads((out / "evaluation.json").read_text())
+    assert found["frames"] == 4 and found["miou"] > 0.8 and found["iou"]["tree"] is None
+    assert "mIoU over the 4 test frames" in capsys.readouterr().out
