@@ -19,7 +19,7 @@ CHANNELS = [
     ("tdl", {"rx_antennas": 2, "tx_antennas": 2, "speed": 10.0}),
     ("cdl", {}),
     ("cdl", {"model": "D", "speed": 30.0}),
-    ("umi", {}),
+    pytest.param("umi", {}, marks=pytest.mark.slow),
     pytest.param("uma", {"los": "nlos"}, marks=pytest.mark.slow),
     pytest.param("rma", {"los": "los"}, marks=pytest.mark.slow),
     ("ray_traced", {}),

@@ -19,17 +19,17 @@ GRID = Grid()
 # a receiver that knows its mean can tell, so its contract holds on average only
 CONTRACTS = [
     ("tdl:csi=ls+clipping:ratio_db=1", 0.05),
-    ("tdl:csi=lmmse+rapp:ratio_db=2", 0.05),
+    pytest.param("tdl:csi=lmmse+rapp:ratio_db=2", 0.05, marks=pytest.mark.slow),
     ("tdl:csi=perfect+cfo:hertz=300+phase_noise:linewidth_hz=100", 0.05),
     ("tdl:csi=ls+cfo:hertz=100", 0.06),
-    ("awgn:csi=ls+cfo:hertz=100", 0.06),
+    pytest.param("awgn:csi=ls+cfo:hertz=100", 0.06, marks=pytest.mark.slow),
     ("tdl:csi=lmmse+phase_noise:linewidth_hz=10", 0.05),
-    ("tdl:csi=ls+iq_imbalance:amplitude_db=1,phase_deg=5,side=both", 0.05),
+    pytest.param("tdl:csi=ls+iq_imbalance:amplitude_db=1,phase_deg=5,side=both", 0.05, marks=pytest.mark.slow),
     ("tdl:csi=ls+narrowband:sir_db=0", 0.05),
-    ("tdl:csi=lmmse+narrowband:sir_db=0", 0.05),
+    pytest.param("tdl:csi=lmmse+narrowband:sir_db=0", 0.05, marks=pytest.mark.slow),
     ("tdl:csi=perfect+cochannel:sir_db=5", 0.08),
     ("tdl:csi=ls,speed=5+aging:slots=2+erasure:rate=0.2,packet=50", 0.06),
-    ("tdl:csi=perfect,speed=5+aging:slots=2", 0.06),
+    pytest.param("tdl:csi=perfect,speed=5+aging:slots=2", 0.06, marks=pytest.mark.slow),
     ("tdl:csi=ls,rx_antennas=2+clipping:ratio_db=3", 0.05),
 ]
 
