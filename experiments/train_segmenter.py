@@ -130,14 +130,14 @@ class Training:
     def __init__(self, flags: SegmenterFlags, pictures: Tensor, labels: Tensor, *validation: Tensor) -> None:
         import copy
 
-        from semlink.codecs._unet import UNet
+        from semlink.codecs._unet import CLASSES, UNet
         from semlink.simulator.training import make_optimizers
 
         self.flags, self.pictures, self.labels, self.validation = flags, pictures, labels, validation
         self.network = UNet().train()
         self.average = copy.deepcopy(self.network).eval()
         self.optimizers = make_optimizers(self.network, flags.lr)
-        self.weights = class_weights(labels, self.network.settings["classes"])
+        self.weights = class_weights(labels, len(CLASSES))
         self.step, self.seconds = 0, 0.0
         if (flags.out / "checkpoint.pt").exists():
             self.resume()

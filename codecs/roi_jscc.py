@@ -1,0 +1,257 @@
+"""One network that spends symbols and power where an importance map says: more planes inside the region, fewer outside.
+
+After ROI-JSCC (Choi et al., arXiv 2506.01269): importance map as input at both ends, three-level channel mask, loss
+MSE(all) + 2 MSE(ROI) + 0.25 MSE(ROP). The network is `adjscc`'s, steered by the map as well as by the SNR. Ours: the
+mask travels as a protected stream inside the budget, and every place keeps a base that is of use without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from semlink.codecs import _mask_code as mask_code
+from semlink.codecs._neural import LatentCodec, _in_parts, pad_to_cells, snr_per_image
+from semlink.codecs._roi import (
+    CELL,
+    PLACE,
+    Budget,
+    Importance,
+    cell_grid,
+    cells_of,
+    find_importance,
+    gather,
+    levels_of,
+    place_grid,
+    scatter,
+    spread,
+)
+from semlink.codecs._shapes import Shapes
+from semlink.codecs.adjscc import CONDITION, PIXELS
+from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
+
+WEIGHTS = (1.0, 2.0, 0.25)  # of the mean squared error of all, of the ROI, of the ROP (1, 1, 0.5 in ROI-JSCC)
+
+
+class RoiJscc(LatentCodec):
+    """ROI coding in exactly rho n uses per picture, mask included; rho = m / 48 (shipped: 1/12).
+
+    importance: a word such as "box:x0=0.25" (`semlink.codecs.importance`), an object with `maps`, or "none": uniform,
+    without a mask. share: a 16x16 px cell is of interest when more than this share of its pixels is (0: any pixel).
+    Streams: `latent`, with the importance of each symbol, and `mask`, of the same number of uses in every picture.
+    A mask that is too ragged for its uses grows by closing until it fits. Where it is lost, the base planes are decoded
+    as if there were no region. While the network trains, regions are random shapes.
+    """
+
+    name = "roi_jscc"
+    encodes_on = "snr"
+    cell = PLACE
+
+    def __init__(
+        self,
+        rho: float = 1 / 12,
+        importance: str | Importance = "box",
+        weights: str | Path | None = None,
+        share: float = 0.0,
+    ) -> None:
+        super().__init__(rho, weights, RoiNetwork, variant="")
+        self.importance = find_importance(importance)
+        self.share = share
+
+    def shipped(self, domain: str) -> Path:
+        """One file for all picture sizes."""
+        return super().shipped("natural")
+
+    def uses(self, height: int, width: int) -> int:
+        """Symbols of the latent; with `mask_uses` they are rho n."""
+        return super().uses(height, width) - self.mask_uses(height, width)
+
+    def mask_uses(self, height: int, width: int) -> int:
+        """Channel uses of the mask, the same in every picture; 0 without importance."""
+        return 0 if self.importance is None else mask_code.reserved(super().uses(height, width))
+
+    def budget(self, height: int, width: int) -> Budget:
+        """How the latent's symbols are shared between places."""
+        symbols, places = self.uses(height, width), super().uses(height, width) // self.planes
+        return Budget(symbols, min(base_planes(self.planes), symbols // places), 2 * self.planes)
+
+    def cells(self, images: Tensor) -> Tensor:
+        """The mask that is sent, bool `[batch, rows, columns]` of cells; nothing is of interest without importance."""
+        height, width = images.shape[-2:]
+        if self.importance is None:
+            return torch.zeros(len(images), *cell_grid(height, width), dtype=torch.bool)
+        importance = Shapes() if self.network(height, width).training else self.importance
+        room = mask_code.room(self.mask_uses(height, width))
+        cells = cells_of(importance.maps(images), self.share).cpu()
+        return torch.stack([mask_code.fitted(mask, room) for mask in cells])
+
+    def encode(self, images: Tensor, tx: TxInfo | None = None) -> Transmission:
+        """Pictures `[batch, 3, H, W]` in [0, 1] to `latent`, mean power 1 per image, and `mask`."""
+        height, width = images.shape[-2:]
+        network, budget = self.network(height, width), self.budget(height, width)
+        padded = pad_to_cells(images, self.cell)
+        cells = self.cells(images)
+        levels = spread(levels_of(cells), *place_grid(height, width), CELL // PLACE).to(images.device)
+        counts = budget.counts(levels)
+        order = budget.order(counts)
+        snr_db = snr_per_image(tx, len(images)).to(images.device)
+        inputs = padded, snr_db, map_planes(levels, counts, budget.most)
+        latent = _in_parts(network.training, network.encode, *inputs, pixels=padded[0, 0].numel())
+        symbols = Stream("latent", "analog", gather(latent, order))
+        if self.importance is None:
+            return Transmission((symbols,), Session(height, width))
+        symbols = replace(symbols, importance=symbol_importance(levels, order))
+        payload = [mask_code.pack(mask) for mask in cells]
+        mask = Stream("mask", "bits", payload, protection="robust", uses=self.mask_uses(height, width))
+        return Transmission((symbols, mask), Session(height, width))
+
+    def decode(self, reception: Reception) -> Tensor:
+        """Pictures `[batch, 3, H, W]`; clipped to [0, 1] unless the network is in training."""
+        height, width = reception.session.height, reception.session.width
+        network, budget = self.network(height, width), self.budget(height, width)
+        rows, columns = place_grid(height, width)
+        stream = reception.stream("latent")
+        x_hat, a = cast(Tensor, stream.x_hat), cast(Tensor, stream.a)
+        cells, known = (part.to(a.device) for part in self.received_cells(reception))
+        levels = spread(levels_of(cells), rows, columns, CELL // PLACE)
+        counts = budget.counts(levels)
+        order = budget.order(counts)
+        used = known[:, None] | (torch.arange(budget.symbols, device=a.device) < budget.base * rows * columns)
+        counts = torch.where(known[:, None, None], counts, budget.base)
+        parts = [scatter(part * used, order, budget.most, rows, columns) for part in (x_hat.real, x_hat.imag, a)]
+        quality = (a * used).sum(1) / used.sum(1).clamp_min(1)
+        inputs = torch.cat(parts, 1), quality, map_planes(levels, counts, budget.most)
+        pictures = _in_parts(network.training, network.decode, *inputs, pixels=rows * columns * PLACE**2)
+        pictures = pictures[..., :height, :width]
+        return pictures if network.training else pictures.clamp(0, 1)
+
+    def received_cells(self, reception: Reception) -> tuple[Tensor, Tensor]:
+        """The masks that arrived, bool `[batch, rows, columns]` (none of interest where lost), and which did."""
+        rows, columns = cell_grid(reception.session.height, reception.session.width)
+        empty = torch.zeros(rows, columns, dtype=torch.bool)
+        if self.importance is None:
+            batch = len(cast(Tensor, reception.stream("latent").a))
+            return empty.expand(batch, -1, -1), torch.ones(batch, dtype=torch.bool)
+        masks = [mask_code.unpack(p, rows, columns) for p in cast(Any, reception.stream("mask").payload)]
+        known = torch.tensor([mask is not None for mask in masks])
+        return torch.stack([empty if mask is None else mask for mask in masks]), known
+
+    def loss(self, received: Tensor, images: Tensor) -> Tensor:
+        """Mean over images of log(MSE(all) + 2 MSE(ROI) + 0.25 MSE(ROP) + 1e-4), each MSE over its own region."""
+        levels = spread(levels_of(self.cells(images)), images.shape[-2], images.shape[-1], CELL).to(images.device)
+        error = (received - images).square().mean(1)
+        regions = [torch.ones_like(levels), (levels == 1).float(), (levels == 0.5).float()]
+        means = [(error * r).sum((1, 2)) / r.sum((1, 2)).clamp_min(1) for r in regions]
+        return (sum(weight * mean for weight, mean in zip(WEIGHTS, means, strict=True)) + 1e-4).log().mean()
+
+
+def base_planes(planes: int) -> int:
+    """Planes that every place keeps: three quarters of the mean rate (eta = 1/4)."""
+    return planes * 3 // 4
+
+
+def map_planes(levels: Tensor, counts: Tensor, most: int) -> Tensor:
+    """What the network is told at each place: level and share of the planes sent, float32 `[batch, 2, h, w]`."""
+    return torch.stack([levels, counts / most], 1)
+
+
+def symbol_importance(levels: Tensor, order: Tensor) -> Tensor:
+    """Importance of each symbol, float32 `[batch, k]`: 1, 2 or 4 by the level of its place."""
+    return 4 ** levels.flatten(1).gather(1, order % levels[0].numel())
+
+
+class RoiNetwork(nn.Module):
+    """Encoder and decoder. planes: mean complex symbols per place (at most twice as many); others as in `adjscc`."""
+
+    def __init__(self, planes: int = 4, width: int = 96, blocks: tuple[int, int] = (3, 4)) -> None:
+        super().__init__()
+        self.settings: dict[str, Any] = {"planes": planes, "width": width, "blocks": list(blocks)}
+        self.most = 2 * planes
+        self.encoder = MappedStack(PIXELS, 2 * self.most, width, blocks[0])
+        self.decoder = MappedStack(3 * self.most, PIXELS, width, blocks[1])
+        self.gain = _zero(nn.Conv2d(4, 1, 1))
+
+    def encode(self, images: Tensor, snr_db: Tensor, maps: Tensor) -> Tensor:
+        """Pictures `[batch, 3, H, W]`, SNR in dB `[batch]`, maps `[batch, 2, h, w]` to `[batch, 2 most, h, w]`."""
+        latent = self.encoder(F.pixel_unshuffle(2 * images - 1, PLACE), snr_db, maps)
+        return latent * self.amplitude(maps, snr_db)
+
+    def decode(self, received: Tensor, quality: Tensor, maps: Tensor) -> Tensor:
+        """Real parts, imaginary parts and `a`, `[batch, 3 most, h, w]`, and the mean `a` per image, to pictures."""
+        mean = quality.clamp(1e-4, 1 - 1e-4)
+        snr_db = 10 * torch.log10(mean / (1 - mean))
+        z, a = received.split([2 * self.most, self.most], 1)
+        z = z / self.amplitude(maps, snr_db)
+        return F.pixel_shuffle(self.decoder(torch.cat([z, a], 1), snr_db, maps), PLACE) / 2 + 0.5
+
+    def amplitude(self, maps: Tensor, snr_db: Tensor) -> Tensor:
+        """What the map multiplies the latent by at each place, `[batch, 1, h, w]`, by the SNR."""
+        return self.gain(torch.cat([maps, maps * steering(snr_db)[:, :, None, None]], 1)).exp()
+
+    @torch.no_grad()
+    def adopt(self, state: dict[str, Tensor]) -> None:
+        """Start from weights of this network, or of an `adjscc` of the mean rate, whose planes come first."""
+        planes = torch.arange(self.settings["planes"])
+        sent, received = (torch.cat([planes + part * self.most for part in range(parts)]) for parts in (2, 3))
+        own = self.state_dict()
+        for key, value in state.items():
+            if own[key].shape == value.shape:
+                own[key].copy_(value)
+            elif key.startswith("encoder"):
+                own[key].mul_(0.3)[sent] = value
+            else:
+                own[key].mul_(0.3)[:, received] = value
+
+
+class MappedStack(nn.Module):
+    """`adjscc`'s modulated stack with the importance map as a second condition; without a map it is the same."""
+
+    def __init__(self, inputs: int, outputs: int, width: int, blocks: int) -> None:
+        super().__init__()
+        self.condition = nn.Sequential(nn.Linear(1, CONDITION), nn.SiLU(), nn.Linear(CONDITION, CONDITION), nn.SiLU())
+        self.first = nn.Conv2d(inputs, width, 3, padding=1)
+        self.linear = nn.Conv2d(inputs, outputs, 1)
+        self.blocks = nn.ModuleList(MappedBlock(width) for _ in range(blocks))
+        self.last = nn.Conv2d(width, outputs, 3, padding=1)
+        self.embed = _zero(nn.Conv2d(2, width, 3, padding=1))
+
+    def forward(self, x: Tensor, snr_db: Tensor, maps: Tensor) -> Tensor:
+        condition = self.condition(steering(snr_db))
+        h = self.first(x) + self.embed(maps)
+        for block in self.blocks:
+            h = block(h, condition, maps)
+        return self.last(h) + self.linear(x)
+
+
+class MappedBlock(nn.Module):
+    """x + conv(silu(scale * conv(x) + shift)); scale and shift come from the SNR and from the map at each place."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.modulation = _zero(nn.Linear(CONDITION, 2 * width))
+        self.map = _zero(nn.Conv2d(2, 2 * width, 1))
+        self.last = _zero(nn.Conv2d(width, width, 3, padding=1))
+
+    def forward(self, x: Tensor, condition: Tensor, maps: Tensor) -> Tensor:
+        scale, shift = (self.modulation(condition)[:, :, None, None] + self.map(maps)).chunk(2, 1)
+        return x + self.last(F.silu(self.first(x) * (1 + scale) + shift))
+
+
+def steering(snr_db: Tensor) -> Tensor:
+    """SNR in dB `[batch]` as the networks take it, `[batch, 1]`, about within -1 and 1."""
+    return (snr_db[:, None].clamp(-10, 30) - 7.5) / 10
+
+
+def _zero(layer: nn.Module) -> nn.Module:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+PLUGIN = RoiJscc
