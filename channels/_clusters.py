@@ -6,17 +6,12 @@ field term of equation 7.5-22 is then a random phase alone: cross-polar power (X
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from semlink.channels._fade import RayFade, unit_phasor
 
-LIGHT = 299_792_458.0  # m/s
 HALF_OFFSETS = (0.0447, 0.1413, 0.2492, 0.3715, 0.5129, 0.6797, 0.8844, 1.1481, 1.5195, 2.1551)
 OFFSETS = np.array([sign * offset for offset in HALF_OFFSETS for sign in (1, -1)])  # table 7.5-3
 RAYS = len(OFFSETS)
@@ -108,12 +103,3 @@ def with_line_of_sight(rays: Rays, share: np.ndarray, directions: tuple[np.ndarr
         for of_ray, others in zip(directions, (rays.aoa, rays.zoa, rays.aod, rays.zod), strict=True)
     )
     return Rays(np.pad(rays.delays, ((0, 0), (1, 0))), powers, *angles)
-
-
-def sionna_table(name: str) -> dict[str, Any]:
-    """One of the tables of TR 38.901 that Sionna ships, e.g. "CDL-A"; does not import Sionna."""
-    spec = importlib.util.find_spec("sionna")
-    if spec is None or not spec.submodule_search_locations:
-        raise ImportError("channels of TR 38.901 read their tables from the sionna package; pip install sionna==1.2.2")
-    folder = Path(spec.submodule_search_locations[0]) / "phy" / "channel" / "tr38901" / "models"
-    return json.loads((folder / f"{name}.json").read_text())

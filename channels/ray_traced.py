@@ -16,8 +16,7 @@ from scipy.special import j0
 from semlink.channels._arrays import check_antennas, shape
 from semlink.channels._fade import RayFade, unit_phasor
 from semlink.channels._path_cache import PathTable, Scenario, paths, scenes
-
-LIGHT = 299_792_458.0  # m/s
+from semlink.channels._tr38901 import LIGHT
 
 
 @dataclass(frozen=True)

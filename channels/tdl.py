@@ -6,20 +6,17 @@ fade runs on through any number of slots. Delay profiles are read from the table
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from scipy.special import j0
 
 from semlink.channels._arrays import check_antennas, correlated, shape
 from semlink.channels._fade import RayFade, unit_phasor
+from semlink.channels._tr38901 import LIGHT, sionna_table
 
 MODELS = ("A", "B", "C", "D", "E", "A30", "B100", "C300")
-LIGHT = 299_792_458.0  # m/s
 RAYS = 20
 LOS_ANGLE = np.pi / 4  # between the specular path and the motion, as in Sionna
 
@@ -113,11 +110,7 @@ class Profile:
 @cache
 def read_table(model: str) -> Profile:
     """The table of one model from Sionna's data files, powers normalised by their sum; does not import Sionna."""
-    spec = importlib.util.find_spec("sionna")
-    if spec is None or not spec.submodule_search_locations:
-        raise ImportError("the tdl channel reads its tables from the sionna package; pip install sionna==1.2.2")
-    folder = Path(spec.submodule_search_locations[0]) / "phy" / "channel" / "tr38901" / "models"
-    table = json.loads((folder / f"TDL-{model}.json").read_text())
+    table = sionna_table(f"TDL-{model}")
     powers = 10 ** (np.asarray(table["powers"]) / 10)
     return Profile(np.asarray(table["delays"]), powers / powers.sum(), bool(table["los"]), bool(table["scale_delays"]))
 

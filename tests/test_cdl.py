@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from semlink import channels
-from semlink.channels._clusters import LIGHT, OFFSETS, RAYS, Rays, with_subclusters
+from semlink.channels._clusters import OFFSETS, RAYS, Rays, with_subclusters
 from semlink.channels._grid import Grid
+from semlink.channels._tr38901 import LIGHT
 from semlink.channels.cdl import read_table
 from semlink.simulator.checks import check_draws
 

@@ -16,7 +16,8 @@ from semlink import channels
 from semlink.channels import _path_cache as cache
 from semlink.channels._grid import Grid
 from semlink.channels._path_cache import PathTable, Scenario
-from semlink.channels.ray_traced import LIGHT, RayTraced
+from semlink.channels._tr38901 import LIGHT
+from semlink.channels.ray_traced import RayTraced
 from semlink.simulator.checks import check_draws
 
 GRID = Grid()
