@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from semlink.codecs import _mask_code as mask_code
+from semlink.simulator.values import Reception, Stream
 from semlink.simulator.words import parse
 
 CELL = 16  # px, side of a cell of the mask
@@ -126,10 +128,29 @@ class Budget:
 
 def gather(latent: Tensor, order: Tensor) -> Tensor:
     """Complex symbols `[batch, k]` with mean power 1 from a real latent `[batch, 2 most, h, w]`."""
+    return gather_with_power(latent, order)[0]
+
+
+def gather_with_power(latent: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+    """`gather`, and the mean power `[batch]` that the symbols had before."""
     real, imaginary = latent.float().flatten(2).chunk(2, dim=1)
     symbols = torch.complex(real.flatten(1).gather(1, order), imaginary.flatten(1).gather(1, order))
-    power = symbols.abs().square().mean(1, keepdim=True)
-    return symbols / power.clamp_min(1e-12).sqrt()
+    power = symbols.abs().square().mean(1).clamp_min(1e-12)
+    return symbols / power.sqrt()[:, None], power
+
+
+def mask_stream(cells: Tensor, uses: int) -> Stream:
+    """The stream of masks bool `[batch, rows, columns]`, as large in every picture."""
+    return Stream("mask", "bits", [mask_code.pack(mask) for mask in cells], protection="robust", uses=uses)
+
+
+def received_cells(reception: Reception) -> tuple[Tensor, Tensor]:
+    """The masks that arrived, bool `[batch, rows, columns]` (none of interest where lost), and which did, `[batch]`."""
+    rows, columns = cell_grid(reception.session.height, reception.session.width)
+    masks = [mask_code.unpack(p, rows, columns) for p in reception.stream("mask").payload or ()]
+    empty = torch.zeros(rows, columns, dtype=torch.bool)
+    known = torch.tensor([mask is not None for mask in masks])
+    return torch.stack([empty if mask is None else mask for mask in masks]), known
 
 
 def scatter(values: Tensor, order: Tensor, planes: int, rows: int, columns: int) -> Tensor:

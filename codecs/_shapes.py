@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from semlink.codecs._roi import Importance
 
 
 @dataclass(frozen=True)
@@ -16,11 +20,12 @@ class Shapes:
     """Regions that know nothing of what the picture shows; the same picture always gets the same one.
 
     none: share of pictures without a region, from which a network learns the uniform treatment. area: range of the
-    region's share of the other pictures, drawn evenly on a logarithmic scale.
+    region's share of the other pictures, drawn evenly on a logarithmic scale. others: gives half of the regions.
     """
 
     none: float = 0.3
     area: tuple[float, float] = (0.02, 0.5)
+    others: Importance | None = None
 
     def maps(self, images: Tensor) -> Tensor:
         """0 or 1, float32 `[batch, H, W]`, for pictures `[batch, 3, H, W]` in [0, 1]."""
@@ -32,6 +37,8 @@ class Shapes:
         height, width = image.shape[-2:]
         if rng.random() < self.none:
             return torch.zeros(height, width)
+        if self.others and rng.random() < 0.5:
+            return self.others.maps(image[None])[0]
         area = float(np.exp(rng.uniform(*np.log(self.area))))
         if rng.random() < 0.4:
             return _blob(rng, height, width, area)

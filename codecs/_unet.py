@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from semlink.codecs._neural import fit_weights, pad_to_cells, read_weights
 
 STRIDE = 16  # px per place of the coarsest level; pictures are padded to multiples of it
+SPECK = 64  # px; a class that has fewer in a batch counts less
 CAMVID = Path(__file__).parent / "weights" / "unet-camvid.safetensors"
 CLASSES = tuple(  # of CamVid, by number
     "sky building pole road pavement tree signsymbol fence car pedestrian bicyclist".split()
@@ -101,3 +102,19 @@ def segment(network: Any, pictures: Tensor) -> Tensor:
     """Class of each pixel, int64 `[batch, H, W]`; each picture on its own, so that no other changes its last digits."""
     with torch.no_grad():
         return torch.cat([network(picture[None]).argmax(1) for picture in pictures])
+
+
+def misread(received: Tensor, original: Tensor) -> Tensor:
+    """What the CamVid network no longer sees, differentiable in `received` `[batch, 3, H, W]`; 0 for the same pictures.
+
+    KL divergence (nats) of the class odds of each pixel from those in `original`; a mean over the pixels of each class
+    that the network sees there, then over these classes, because mIoU counts small classes as much as large ones.
+    """
+    network = load()
+    with torch.no_grad():
+        wanted = network(original).log_softmax(1)
+    seen = network(received.clamp(0, 1)).log_softmax(1)
+    loss = F.kl_div(seen, wanted, reduction="none", log_target=True).sum(1).flatten()
+    label = wanted.argmax(1).flatten()
+    sums, counts = (loss.new_zeros(wanted.shape[1]).scatter_add(0, label, x) for x in (loss, torch.ones_like(loss)))
+    return (sums / counts.clamp_min(SPECK)).sum() / (counts > 0).sum()

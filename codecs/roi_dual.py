@@ -4,6 +4,7 @@ Wu et al., "Semantic segmentation-based semantic communication system for image 
 and Networks 10 (2024). SC2 encodes m x, SC1 encodes (1 - m) x, black elsewhere; only latent vectors of cells within
 their own region are sent, a COO list whose order the mask implies; the receiver fills the others with a learned vector
 and shows m SC2 + (1 - m) SC1. Ours: both codecs are `adjscc` networks trained with noise, and the budget is fixed.
+For comparison the mode "threshold" sends what differs from the response to black, wherever it is (`_threshold`).
 """
 
 from __future__ import annotations
@@ -16,16 +17,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semlink.codecs import _mask_code as mask_code
-from semlink.codecs._neural import LatentCodec, _in_parts, fit_weights, pad_to_cells, read_weights, snr_per_image
+from semlink.codecs import _threshold as threshold
+from semlink.codecs._neural import (
+    PIXELS_AT_ONCE,
+    LatentCodec,
+    _in_parts,
+    fit_weights,
+    pad_to_cells,
+    read_weights,
+    snr_per_image,
+)
 from semlink.codecs._roi import (
     CELL,
     PLACE,
     Importance,
-    cell_grid,
     cells_of,
     find_importance,
-    gather,
+    gather_with_power,
+    mask_stream,
     place_grid,
+    received_cells,
     spread,
 )
 from semlink.codecs._shapes import Shapes
@@ -34,6 +45,7 @@ from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
 
 THETA = 0.8  # weight of the region's error in training, as in theta-PSNR
+SELECT = ("cells", "threshold")
 
 
 class RoiDual(LatentCodec):
@@ -45,6 +57,9 @@ class RoiDual(LatentCodec):
     left over send the list again from its start, and the receiver adds what it gets twice. A region too large for the
     budget shrinks to its inner cells. Where the mask is lost nothing has a place: all cells are filled. While the
     network trains, regions are random shapes.
+    select: "cells", or "threshold": single elements of both latents, whose positions are a third stream, `positions`,
+    of the same number of uses in every picture. The others get the response to black, as if it had arrived as well as
+    what was sent; where positions are lost, all are filled as above.
     """
 
     name = "roi_dual"
@@ -57,12 +72,16 @@ class RoiDual(LatentCodec):
         importance: str | Importance = "box",
         weights: str | Path | None = None,
         share: float = 0.0,
+        select: str = "cells",
     ) -> None:
         super().__init__(rho, weights, DualNetwork, variant="")
+        if select not in SELECT:
+            raise SemlinkError(f"unknown select {select!r}; known: {', '.join(SELECT)}")
         self.importance = find_importance(importance)
         if self.importance is None:
             raise SemlinkError("roi_dual needs a region; without one use adjscc")
         self.share = share
+        self.select = select
 
     def shipped(self, domain: str) -> Path:
         """One file for all picture sizes and budgets."""
@@ -80,12 +99,16 @@ class RoiDual(LatentCodec):
         return self._build()
 
     def uses(self, height: int, width: int) -> int:
-        """Symbols of the latent; with `mask_uses` they are rho n."""
-        return super().uses(height, width) - self.mask_uses(height, width)
+        """Symbols of the latent; with `mask_uses` and `position_uses` they are rho n."""
+        return super().uses(height, width) - self.mask_uses(height, width) - self.position_uses(height, width)
 
     def mask_uses(self, height: int, width: int) -> int:
         """Channel uses of the mask, the same in every picture."""
         return mask_code.reserved(super().uses(height, width))
+
+    def position_uses(self, height: int, width: int) -> int:
+        """Channel uses of the positions, the same in every picture; 0 where the mask implies them."""
+        return threshold.reserved(super().uses(height, width)) if self.select == "threshold" else 0
 
     def cells(self, images: Tensor) -> Tensor:
         """The mask that is sent, bool `[batch, rows, columns]` of cells."""
@@ -103,46 +126,64 @@ class RoiDual(LatentCodec):
         high, low = self.network(height, width).rates
         spare = self.uses(height, width) - low * rows * columns
         if spare < 0:
+            side = self.mask_uses(height, width) + self.position_uses(height, width)
             raise SemlinkError(
-                f"rho {self.rho:g} with a mask of {self.mask_uses(height, width)} uses is less than the low rate needs "
+                f"rho {self.rho:g} less {side} uses for mask and positions is below what the low rate needs "
                 f"in a picture of {width}x{height}; choose a higher rho"
             )
         return spare // ((high - low) * (CELL // PLACE) ** 2)
 
     def encode(self, images: Tensor, tx: TxInfo | None = None) -> Transmission:
-        """Pictures `[batch, 3, H, W]` in [0, 1] to `latent`, mean power 1 per image, and `mask`."""
+        """Pictures `[batch, 3, H, W]` in [0, 1] to `latent`, mean power 1 per image, `mask` and perhaps `positions`."""
         height, width = images.shape[-2:]
         network = self.network(height, width)
         padded = pad_to_cells(images, self.cell)
         cells = self.cells(images)
         region = spread(cells, *place_grid(height, width), CELL // PLACE).to(images.device)
         snr_db = snr_per_image(tx, len(images)).to(images.device)
-        latent = _in_parts(network.training, network.encode, padded, snr_db, region, pixels=padded[0, 0].numel())
-        order = sent_order(region, network.rates, self.uses(height, width))
+        by_value = self.select == "threshold"
+        pixels = PIXELS_AT_ONCE if by_value else padded[0, 0].numel()  # alone, or others would change the last digits
+        latent = _in_parts(network.training, network.encode, padded, snr_db, region, pixels=pixels)
+        uses, position_uses = self.uses(height, width), self.position_uses(height, width)
+        if by_value:
+            sent = threshold.kept(latent, network.black(snr_db), network.rates, uses, position_uses)
+        else:
+            sent = in_cells(region, network.rates)
+        order = sent_order(sent, network.rates, uses)
+        symbols, power = gather_with_power(latent, order)
         importance = torch.where(order < network.rates[0] * region[0].numel(), 4.0, 1.0)
-        symbols = Stream("latent", "analog", gather(latent, order), importance)
-        payload = [mask_code.pack(mask) for mask in cells]
-        mask = Stream("mask", "bits", payload, protection="robust", uses=self.mask_uses(height, width))
-        return Transmission((symbols, mask), Session(height, width))
+        streams = [Stream("latent", "analog", symbols, importance), mask_stream(cells, self.mask_uses(height, width))]
+        if by_value:
+            streams.append(threshold.positions_stream(sent, snr_db, power, position_uses))
+        return Transmission(tuple(streams), Session(height, width))
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]`; clipped to [0, 1] unless the network is in training."""
         height, width = reception.session.height, reception.session.width
         network = self.network(height, width)
+        inputs = self._received(reception, network)
+        pictures = _in_parts(network.training, network.decode, *inputs, pixels=height * width)[..., :height, :width]
+        return pictures if network.training else pictures.clamp(0, 1)
+
+    def _received(self, reception: Reception, network: DualNetwork) -> tuple[Tensor, Tensor, Tensor]:
+        """What the network decodes: latents, region, and the places with vectors of each codec."""
+        height, width = reception.session.height, reception.session.width
         rows, columns = place_grid(height, width)
         stream = reception.stream("latent")
         x_hat, a = cast(Tensor, stream.x_hat), cast(Tensor, stream.a)
-        masks = [mask_code.unpack(p, *cell_grid(height, width)) for p in cast(Any, reception.stream("mask").payload)]
-        known = torch.tensor([mask is not None for mask in masks], device=a.device)
-        empty = torch.zeros(cell_grid(height, width), dtype=torch.bool)
-        cells = torch.stack([empty if mask is None else mask for mask in masks]).to(a.device)
+        cells, known = (part.to(a.device) for part in received_cells(reception))
         region = spread(cells, rows, columns, CELL // PLACE)
-        order = sent_order(region, network.rates, self.uses(height, width))
-        received = combined(x_hat, a * known[:, None], order, sum(network.rates) * rows * columns)
-        inputs = received.reshape(len(a), -1, rows, columns), region
-        pictures = _in_parts(network.training, network.decode, *inputs, pixels=rows * columns * PLACE**2)
-        pictures = pictures[..., :height, :width]
-        return pictures if network.training else pictures.clamp(0, 1)
+        sent, whole = in_cells(region, network.rates), torch.stack([region, ~region], 1)
+        if self.select == "threshold":
+            sent, snr_db, power, listed = (
+                part.to(a.device) for part in threshold.received_positions(reception, sent.shape[1])
+            )
+            known, whole = known & listed, torch.ones_like(whole)
+        order, a = sent_order(sent, network.rates, self.uses(height, width)), a * known[:, None]
+        received = combined(x_hat, a, order, sent.shape[1]).reshape(len(a), -1, rows, columns)
+        if self.select == "threshold":
+            received = threshold.filled(received, order, network.black(snr_db) / power.sqrt()[:, None, None, None], a)
+        return received, region, whole
 
     def loss(self, received: Tensor, images: Tensor) -> Tensor:
         """Mean over images of log(theta MSE(region) + (1 - theta) MSE(rest) + 1e-4), without empty ones."""
@@ -170,19 +211,22 @@ def shrunk(mask: Tensor, most: int, room: int) -> Tensor:
         wanted = wanted * 3 // 4
 
 
-def sent_order(region: Tensor, rates: tuple[int, int], symbols: int) -> Tensor:
+def in_cells(region: Tensor, rates: tuple[int, int]) -> Tensor:
+    """Elements of both codecs within their own regions, bool `[batch, elements]`; region: bool `[batch, h, w]`."""
+    return torch.cat(
+        [part.flatten(1).repeat_interleave(r, 1) for part, r in zip((region, ~region), rates, strict=True)], 1
+    )
+
+
+def sent_order(sent: Tensor, rates: tuple[int, int], symbols: int) -> Tensor:
     """What is sent, int64 `[batch, symbols]`: places in the latent planes of both codecs, flattened, high rate first.
 
-    region: bool `[batch, h, w]`. Vectors of the region, then of the rest, each in raster order; then from the start
-    again; what is too much for `symbols` is left out.
+    sent: bool `[batch, elements]`, the region's vectors place by place in raster order, then the rest's; some in each
+    picture. They are sent in this order, then from the start again; what is too much for `symbols` is left out.
     """
-    places = region[0].numel()
-    index = torch.arange(sum(rates) * places, device=region.device).reshape(-1, places).T
-    orders = []
-    for inside in region.flatten(1):
-        listed = torch.cat([index[inside, : rates[0]].flatten(), index[~inside, rates[0] :].flatten()])
-        orders.append(listed[torch.arange(symbols, device=region.device) % len(listed)])
-    return torch.stack(orders)
+    index = threshold.listed(torch.arange(sent.shape[1], device=sent.device).reshape(sum(rates), -1), rates)
+    turns = torch.arange(symbols, device=sent.device)
+    return torch.stack([index[chosen][turns % int(chosen.sum())] for chosen in sent])
 
 
 def combined(x_hat: Tensor, a: Tensor, order: Tensor, places: int) -> Tensor:
@@ -199,7 +243,7 @@ class DualNetwork(nn.Module):
 
     def __init__(self, rates: tuple[int, int] = (8, 2), width: int = 96, blocks: tuple[int, int] = (3, 4)) -> None:
         super().__init__()
-        self.settings = {"rates": list(rates), "width": width, "blocks": list(blocks)}
+        self.settings: dict[str, Any] = {"rates": list(rates), "width": width, "blocks": list(blocks)}
         self.rates = rates[0], rates[1]
         self.region, self.rest = (AdaptiveNetwork(rate, width, blocks) for rate in rates)
         self.fill = nn.ParameterList(nn.Parameter(torch.zeros(2 * rate, 1, 1)) for rate in rates)
@@ -211,15 +255,26 @@ class DualNetwork(nn.Module):
         low = self.rest.encode(images * (1 - inside), snr_db)
         return torch.cat([part for pair in zip(high.chunk(2, 1), low.chunk(2, 1), strict=True) for part in pair], 1)
 
-    def decode(self, received: Tensor, region: Tensor) -> Tensor:
-        """Real parts, imaginary parts and `a`, `[batch, 3 (r0 + r1), h, w]`, and the region to pictures."""
+    @torch.no_grad()
+    def black(self, snr_db: Tensor) -> Tensor:
+        """The latent of black far from any border at each SNR in dB `[batch]`, `[batch, 2 (r0 + r1), 1, 1]`."""
+        reach = 2 * self.settings["blocks"][0] + 2  # of the encoders' 3x3 convolutions
+        picture = snr_db.new_zeros(1, 3, *[PLACE * (2 * reach + 1)] * 2)
+        region = F.avg_pool2d(picture[:, 0], PLACE) > 0
+        levels, which = snr_db.unique(return_inverse=True)
+        latents = torch.cat([self.encode(picture, level[None], region) for level in levels])
+        return latents[which, :, reach : reach + 1, reach : reach + 1]
+
+    def decode(self, received: Tensor, region: Tensor, whole: Tensor) -> Tensor:
+        """Pictures from real parts, imaginary parts and `a`, `[batch, 3 (r0 + r1), h, w]`, and the region.
+
+        whole: bool `[batch, 2, h, w]`, the places where each of the two codecs has a vector.
+        """
         inside = F.interpolate(region[:, None].float(), scale_factor=PLACE)
         parts = received.split([*self.rates] * 3, 1)
         high, low = (
-            shown(network, fill, torch.cat(parts[i:4:2], 1), parts[4 + i], chosen[:, None])
-            for i, (network, fill, chosen) in enumerate(
-                [(self.region, self.fill[0], region), (self.rest, self.fill[1], ~region)]
-            )
+            shown(network, self.fill[i], torch.cat(parts[i:4:2], 1), parts[4 + i], whole[:, i : i + 1])
+            for i, network in enumerate((self.region, self.rest))
         )
         return inside * high + (1 - inside) * low
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semlink.codecs import _mask_code as mask_code
+from semlink.codecs import _unet
 from semlink.codecs._neural import LatentCodec, _in_parts, pad_to_cells, snr_per_image
 from semlink.codecs._roi import (
     CELL,
@@ -27,15 +28,20 @@ from semlink.codecs._roi import (
     find_importance,
     gather,
     levels_of,
+    mask_stream,
     place_grid,
+    received_cells,
     scatter,
     spread,
 )
 from semlink.codecs._shapes import Shapes
 from semlink.codecs.adjscc import CONDITION, PIXELS
+from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
 
 WEIGHTS = (1.0, 2.0, 0.25)  # of the mean squared error of all, of the ROI, of the ROP (1, 1, 0.5 in ROI-JSCC)
+DOMAINS = ("natural", "street")
+MEANING = 1.0  # weight in the training of "street" of what a segmenter no longer sees
 
 
 class RoiJscc(LatentCodec):
@@ -46,6 +52,10 @@ class RoiJscc(LatentCodec):
     Streams: `latent`, with the importance of each symbol, and `mask`, of the same number of uses in every picture.
     A mask that is too ragged for its uses grows by closing until it fits. Where it is lost, the base planes are decoded
     as if there were no region. While the network trains, regions are random shapes.
+    bandwidth: False leaves every place the mean rate: the network is told of no region and no mask is sent, but the
+    symbols keep the importance of their cells, for the link's power and placement.
+    domain: the shipped weights; "natural" for photographs, or "street", tuned on CamVid so that the U-Net of
+    `importance.segmentation` sees in the received frame what it saw in the sent one.
     """
 
     name = "roi_jscc"
@@ -58,22 +68,33 @@ class RoiJscc(LatentCodec):
         importance: str | Importance = "box",
         weights: str | Path | None = None,
         share: float = 0.0,
+        domain: str = "natural",
+        bandwidth: bool = True,
     ) -> None:
         super().__init__(rho, weights, RoiNetwork, variant="")
+        if domain not in DOMAINS:
+            raise SemlinkError(f"unknown domain {domain!r}; known: {', '.join(DOMAINS)}")
         self.importance = find_importance(importance)
         self.share = share
+        self.domain = domain
+        self.bandwidth = bandwidth
+
+    @property
+    def masked(self) -> bool:
+        """Whether a mask is sent, and with it the rate of each place."""
+        return self.importance is not None and self.bandwidth
 
     def shipped(self, domain: str) -> Path:
         """One file for all picture sizes."""
-        return super().shipped("natural")
+        return super().shipped(self.domain)
 
     def uses(self, height: int, width: int) -> int:
         """Symbols of the latent; with `mask_uses` they are rho n."""
         return super().uses(height, width) - self.mask_uses(height, width)
 
     def mask_uses(self, height: int, width: int) -> int:
-        """Channel uses of the mask, the same in every picture; 0 without importance."""
-        return 0 if self.importance is None else mask_code.reserved(super().uses(height, width))
+        """Channel uses of the mask, the same in every picture; 0 where none is sent."""
+        return mask_code.reserved(super().uses(height, width)) if self.masked else 0
 
     def budget(self, height: int, width: int) -> Budget:
         """How the latent's symbols are shared between places."""
@@ -81,12 +102,13 @@ class RoiJscc(LatentCodec):
         return Budget(symbols, min(base_planes(self.planes), symbols // places), 2 * self.planes)
 
     def cells(self, images: Tensor) -> Tensor:
-        """The mask that is sent, bool `[batch, rows, columns]` of cells; nothing is of interest without importance."""
+        """Cells of interest, as a mask can tell them, bool `[batch, rows, columns]`; none without importance."""
         height, width = images.shape[-2:]
         if self.importance is None:
             return torch.zeros(len(images), *cell_grid(height, width), dtype=torch.bool)
-        importance = Shapes() if self.network(height, width).training else self.importance
-        room = mask_code.room(self.mask_uses(height, width))
+        training = self.network(height, width).training
+        importance = Shapes(others=self._trained_for()) if training else self.importance
+        room = mask_code.room(mask_code.reserved(super().uses(height, width)))
         cells = cells_of(importance.maps(images), self.share).cpu()
         return torch.stack([mask_code.fitted(mask, room) for mask in cells])
 
@@ -97,18 +119,18 @@ class RoiJscc(LatentCodec):
         padded = pad_to_cells(images, self.cell)
         cells = self.cells(images)
         levels = spread(levels_of(cells), *place_grid(height, width), CELL // PLACE).to(images.device)
-        counts = budget.counts(levels)
+        told = levels if self.masked else torch.zeros_like(levels)
+        counts = budget.counts(told)
         order = budget.order(counts)
         snr_db = snr_per_image(tx, len(images)).to(images.device)
-        inputs = padded, snr_db, map_planes(levels, counts, budget.most)
+        inputs = padded, snr_db, map_planes(told, counts, budget.most)
         latent = _in_parts(network.training, network.encode, *inputs, pixels=padded[0, 0].numel())
         symbols = Stream("latent", "analog", gather(latent, order))
-        if self.importance is None:
+        if self.importance is not None:
+            symbols = replace(symbols, importance=symbol_importance(levels, order))
+        if not self.masked:
             return Transmission((symbols,), Session(height, width))
-        symbols = replace(symbols, importance=symbol_importance(levels, order))
-        payload = [mask_code.pack(mask) for mask in cells]
-        mask = Stream("mask", "bits", payload, protection="robust", uses=self.mask_uses(height, width))
-        return Transmission((symbols, mask), Session(height, width))
+        return Transmission((symbols, mask_stream(cells, self.mask_uses(height, width))), Session(height, width))
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]`; clipped to [0, 1] unless the network is in training."""
@@ -132,22 +154,27 @@ class RoiJscc(LatentCodec):
 
     def received_cells(self, reception: Reception) -> tuple[Tensor, Tensor]:
         """The masks that arrived, bool `[batch, rows, columns]` (none of interest where lost), and which did."""
-        rows, columns = cell_grid(reception.session.height, reception.session.width)
-        empty = torch.zeros(rows, columns, dtype=torch.bool)
-        if self.importance is None:
-            batch = len(cast(Tensor, reception.stream("latent").a))
-            return empty.expand(batch, -1, -1), torch.ones(batch, dtype=torch.bool)
-        masks = [mask_code.unpack(p, rows, columns) for p in cast(Any, reception.stream("mask").payload)]
-        known = torch.tensor([mask is not None for mask in masks])
-        return torch.stack([empty if mask is None else mask for mask in masks]), known
+        if self.masked:
+            return received_cells(reception)
+        batch = len(cast(Tensor, reception.stream("latent").a))
+        empty = torch.zeros(cell_grid(reception.session.height, reception.session.width), dtype=torch.bool)
+        return empty.expand(batch, -1, -1), torch.ones(batch, dtype=torch.bool)
 
     def loss(self, received: Tensor, images: Tensor) -> Tensor:
-        """Mean over images of log(MSE(all) + 2 MSE(ROI) + 0.25 MSE(ROP) + 1e-4), each MSE over its own region."""
+        """Mean over images of log(MSE(all) + 2 MSE(ROI) + 0.25 MSE(ROP) + 1e-4), each MSE over its own region.
+
+        For "street" plus what the segmenter no longer sees, `_unet.misread`.
+        """
         levels = spread(levels_of(self.cells(images)), images.shape[-2], images.shape[-1], CELL).to(images.device)
         error = (received - images).square().mean(1)
         regions = [torch.ones_like(levels), (levels == 1).float(), (levels == 0.5).float()]
         means = [(error * r).sum((1, 2)) / r.sum((1, 2)).clamp_min(1) for r in regions]
-        return (sum(weight * mean for weight, mean in zip(WEIGHTS, means, strict=True)) + 1e-4).log().mean()
+        loss = (sum(weight * mean for weight, mean in zip(WEIGHTS, means, strict=True)) + 1e-4).log().mean()
+        return loss + MEANING * _unet.misread(received, images) if self.domain == "street" else loss
+
+    def _trained_for(self) -> Importance | None:
+        """Regions that training meets besides random shapes."""
+        return self.importance if self.domain == "street" else None
 
 
 def base_planes(planes: int) -> int:
@@ -195,17 +222,17 @@ class RoiNetwork(nn.Module):
 
     @torch.no_grad()
     def adopt(self, state: dict[str, Tensor]) -> None:
-        """Start from weights of this network, or of an `adjscc` of the mean rate, whose planes come first."""
-        planes = torch.arange(self.settings["planes"])
-        sent, received = (torch.cat([planes + part * self.most for part in range(parts)]) for parts in (2, 3))
+        """Start from weights of this network, of any rate, or of an `adjscc`, whose planes come first."""
         own = self.state_dict()
         for key, value in state.items():
             if own[key].shape == value.shape:
                 own[key].copy_(value)
-            elif key.startswith("encoder"):
-                own[key].mul_(0.3)[sent] = value
-            else:
-                own[key].mul_(0.3)[:, received] = value
+                continue
+            axis, parts = (0, 2) if key.startswith("encoder") else (1, 3)
+            theirs = value.shape[axis] // parts
+            first = torch.arange(min(theirs, self.most))
+            to, out_of = (torch.cat([first + part * size for part in range(parts)]) for size in (self.most, theirs))
+            own[key].mul_(0.3).index_copy_(axis, to, value.to(own[key]).index_select(axis, out_of))
 
 
 class MappedStack(nn.Module):

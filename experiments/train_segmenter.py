@@ -9,7 +9,6 @@ camvid, the test set. Use the result with `segmentation:weights=results/my-segme
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import platform
@@ -23,8 +22,6 @@ from semlink.simulator.cli import start
 
 if TYPE_CHECKING:  # --help needs no torch
     from torch import Generator, Tensor
-
-BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} < {remaining} {postfix}"
 
 
 @dataclass(frozen=True)
@@ -65,12 +62,11 @@ def main(flags: SegmenterFlags) -> int:
 
 
 def train(flags: SegmenterFlags) -> int:
-    import torch
-
-    torch.manual_seed(flags.seed)
-    training = Training(flags, *frames("camvid-train"), *frames("camvid-val"))
-    training.run()
-    levels = training.validate()
+    validation = frames("camvid-val")
+    training = make_run(flags, *frames("camvid-train"), *validation)
+    training.spend()
+    levels = measure(training.average, *validation)
+    training.save(columns(levels))
     write_json(flags.out / "card.json", card(flags, training.step, levels))
     print(f"validation mIoU {100 * levels['miou']:.1f} %; weights, curve and card are in {flags.out}")
     return 0
@@ -124,105 +120,40 @@ def measure(network: Any, pictures: Tensor, labels: Tensor) -> dict[str, Any]:
     }
 
 
-class Training:
-    """One run: Muon and Adam, cosine schedule, averaged weights, checkpoints. A step depends on (seed, step) alone."""
+def make_run(flags: SegmenterFlags, pictures: Tensor, labels: Tensor, *validation: Tensor) -> Any:
+    """The training run; built here, because --help must not load torch."""
+    import torch
 
-    def __init__(self, flags: SegmenterFlags, pictures: Tensor, labels: Tensor, *validation: Tensor) -> None:
-        import copy
+    from semlink.codecs._unet import CLASSES, UNet
+    from semlink.simulator.training_run import Budget, Run
 
-        from semlink.codecs._unet import CLASSES, UNet
-        from semlink.simulator.training import make_optimizers
+    class Training(Run):
+        weights = class_weights(labels, len(CLASSES))
 
-        self.flags, self.pictures, self.labels, self.validation = flags, pictures, labels, validation
-        self.network = UNet().train()
-        self.average = copy.deepcopy(self.network).eval()
-        self.optimizers = make_optimizers(self.network, flags.lr)
-        self.weights = class_weights(labels, len(CLASSES))
-        self.step, self.seconds = 0, 0.0
-        if (flags.out / "checkpoint.pt").exists():
-            self.resume()
+        def batch_loss(self, generator: Generator) -> Tensor:
+            batch = augmented_batch(pictures, labels, flags.batch, generator)
+            return segmentation_loss(self.network(batch[0]), batch[1], self.weights, flags.overlap)
 
-    @property
-    def progress(self) -> float:
-        """Share of the budget that is spent."""
-        flags = self.flags
-        return self.step / flags.steps if flags.steps else self.seconds / (60 * flags.minutes)
+        def levels(self, quick: bool) -> dict[str, float]:
+            return columns(measure(self.average, *validation))
 
-    def run(self) -> None:
-        from tqdm import tqdm
+    torch.manual_seed(flags.seed)
+    budget = Budget(
+        minutes=flags.minutes,
+        steps=flags.steps,
+        batch=flags.batch,
+        lr=flags.lr,
+        seed=flags.seed,
+        ema=flags.ema,
+        checkpoint_every=flags.validate_every,
+    )
+    return Training(UNet(), budget, flags.out)
 
-        started, saved = time.monotonic() - self.seconds, time.monotonic()
-        with tqdm(total=1000, initial=round(1000 * self.progress), desc="train U-Net", bar_format=BAR) as bar:
-            while self.progress < 1:
-                loss = self.advance()
-                self.seconds = time.monotonic() - started
-                bar.set_postfix(step=self.step, loss=f"{loss:.4f}", refresh=False)
-                bar.update(min(1000, round(1000 * self.progress)) - bar.n)
-                if time.monotonic() - saved > self.flags.validate_every:
-                    self.save()
-                    saved = time.monotonic()
-        self.save()
 
-    def advance(self) -> float:
-        """One step; returns its loss."""
-        from semlink.simulator.training import schedule, step_generator
-
-        generator = step_generator(self.flags.seed, self.step, "cpu")
-        pictures, labels = augmented_batch(self.pictures, self.labels, self.flags.batch, generator)
-        loss = segmentation_loss(self.network(pictures), labels, self.weights, self.flags.overlap)
-        self.network.zero_grad(set_to_none=True)
-        loss.backward()
-        rate = schedule((self.step + 1) / 50, self.progress)
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * rate
-            optimizer.step()
-        self.step += 1
-        self.update_average()
-        return loss.item()
-
-    def update_average(self) -> None:
-        """Move the averaged weights, and the statistics of its normalisations, towards the network's."""
-        keep = min(self.flags.ema, (1 + self.step) / (10 + self.step))
-        for mean, own in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-            mean.copy_(mean.lerp(own, 1 - keep) if mean.is_floating_point() else own)
-
-    def validate(self) -> dict[str, Any]:
-        """What `measure` says of the averaged weights on the validation frames."""
-        return measure(self.average, *self.validation)
-
-    def save(self) -> None:
-        """Write checkpoint, averaged weights and a line of the curve."""
-        import torch
-
-        from semlink.simulator.training import save_weights
-
-        folder, levels = self.flags.out, self.validate()
-        state = {"network": self.network.state_dict(), "average": self.average.state_dict(), "step": self.step}
-        state |= {"seconds": self.seconds, "optimizers": [o.state_dict() for o in self.optimizers]}
-        aside = folder / "checkpoint.pt.part"
-        torch.save(state, aside)
-        aside.replace(folder / "checkpoint.pt")
-        save_weights(self.average, folder / "weights.safetensors", {"classes": json.dumps(list(levels["iou"]))})
-        new = not (folder / "curve.csv").exists()
-        with open(folder / "curve.csv", "a", newline="") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(["step", "seconds", "miou", "pixels_right", *levels["iou"]])
-            row = (self.step, round(self.seconds), levels["miou"], levels["pixels_right"], *levels["iou"].values())
-            writer.writerow(row)
-
-    def resume(self) -> None:
-        import torch
-
-        state = torch.load(self.flags.out / "checkpoint.pt", weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-            for group in optimizer.param_groups:
-                group["initial_lr"] = self.flags.lr / (1 if "momentum" in group else 3)
-        self.step, self.seconds = state["step"], state["seconds"]
+def columns(levels: dict[str, Any]) -> dict[str, float]:
+    """What `measure` says as columns of the curve; NaN for absent classes."""
+    by_class = {name: math.nan if value is None else value for name, value in levels["iou"].items()}
+    return {"miou": levels["miou"], "pixels_right": levels["pixels_right"], **by_class}
 
 
 def class_weights(labels: Tensor, classes: int) -> Tensor:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from semlink.simulator import training_parts as parts
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.through_link import ThroughLink
-from semlink.simulator.training import Channel, Recipe, Trainer, save_weights, step_generator
+from semlink.simulator.training import Channel, Recipe, Trainer
+from semlink.simulator.training_run import save_weights, step_generator
 from semlink.simulator.trial import make_link
 from semlink.simulator.values import TxInfo
 from semlink.simulator.words import parse

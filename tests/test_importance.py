@@ -25,7 +25,7 @@ from semlink.codecs.importance.saliency import spectral_residual
 from semlink.codecs.importance.segmentation import Segmentation, class_numbers
 from semlink.simulator.checks import smooth_pictures
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.training import save_weights
+from semlink.simulator.training_run import save_weights
 from semlink.simulator.words import parse
 
 SIZES = [(1, 1), (2, 3), (17, 5), (33, 70), (48, 64)]

@@ -260,10 +260,10 @@ def test_a_stopped_training_continues_and_ends_with_the_same_weights(pictures, m
     whole = load_file(tuning.tune(TUNING, Path("whole.safetensors")))
     step = Trainer._step
 
-    def until_the_third(trainer, images):
+    def until_the_third(trainer):
         if trainer.step == 2:
             raise KeyboardInterrupt
-        return step(trainer, images)
+        return step(trainer)
 
     stopped = Path("stopped.safetensors")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

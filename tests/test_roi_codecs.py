@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from semlink import channels, codecs
+from semlink.codecs._roi import levels_of, spread
 from semlink.simulator import Link, SemlinkError, TxInfo, check_codec, data
 from semlink.simulator.checks import noiseless, smooth_pictures
 from semlink.simulator.surrogate import Surrogate
@@ -120,6 +121,25 @@ def test_symbols_of_the_region_are_more_important() -> None:
     assert codecs.create("roi_jscc", importance="none").encode(smooth_pictures(1, 96, 96)).streams[0].importance is None
 
 
+def test_without_bandwidth_only_the_importance_is_left() -> None:
+    """The symbols of the uniform twin, which a decoder without importance understands, each as important as before."""
+    images, region = smooth_pictures(2, 96, 64), box(96, 64, 0.3)
+    roi, flat = (codecs.create("roi_jscc", importance=Given(region), bandwidth=b) for b in (True, False))
+    plain = codecs.create("roi_jscc", importance="none")
+    sent, uniform = flat.encode(images), plain.encode(images)
+    (stream,) = sent.streams
+    assert torch.equal(stream.payload, uniform.streams[0].payload) and flat.uses(96, 64) == RHO * 3 * 96 * 64
+    assert flat.mask_uses(96, 64) == 0 < roi.mask_uses(96, 64)
+    places = stream.importance.reshape(2, -1, 24, 16)
+    expected = 4 ** spread(levels_of(roi.cells(images)), 24, 16, 4)
+    assert all(torch.equal(plane, expected) for plane in places.unbind(1))
+    result = Link(channels.create("awgn"), power="importance").run(sent, 5.0, seed=1)
+    assert set(result.report.uses) == {"latent", "latent.importance"}, "the link sends along what its rule needs"
+    assert torch.equal(flat.decode(result.reception), plain.decode(result.reception))
+    a = result.reception.stream("latent").a.reshape(places.shape)
+    assert a[places == 4].mean() > a[places == 1].mean() + 0.05
+
+
 def psnr_of(pictures: torch.Tensor, images: torch.Tensor, region: torch.Tensor | None = None) -> float:
     """Mean PSNR in dB, within a region when one is given."""
     error = (pictures - images).square().mean(1)
@@ -153,9 +173,10 @@ def test_training_starts_from_adjscc_and_lowers_its_own_loss(tmp_path) -> None:
     assert torch.allclose(plain.encode(images).streams[0].payload, base.encode(images).streams[0].payload, atol=1e-4)
     pictures = [(p * 255).to(torch.uint8) for p in photographs(4, 96)]
     run = Trainer(codec, network, Surrogate(), Recipe(steps=10, batch=4, lr=1e-3, crop=64, warm_up=1), tmp_path)
+    run.pictures = pictures
     before = training_loss(codec, images)
     for _ in range(10):
-        run._step(pictures)
+        run._step()
     assert training_loss(codec, images) < before - 0.1
 
 

@@ -19,7 +19,7 @@ from semlink.codecs import _unet
 from semlink.codecs._unet import CLASSES, UNet, load, segment
 from semlink.simulator import data
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.training import save_weights
+from semlink.simulator.training_run import save_weights
 
 SCRIPT = Path(__file__).parents[1] / "experiments" / "train_segmenter.py"
 CARD = json.loads(_unet.CAMVID.with_suffix(".json").read_text(encoding="utf-8"))
@@ -210,18 +210,16 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_resumed_run_is_the_uninterrupted_one(camvid, tmp_path, experiment, tiny) -> None:
     def training(folder: str) -> Any:
-        torch.manual_seed(0)
-        (tmp_path / folder).mkdir(exist_ok=True)
         flags = experiment.SegmenterFlags(out=tmp_path / folder, steps=6, batch=2)
-        return experiment.Training(flags, *experiment.frames("camvid-train"), *experiment.frames("camvid-val"))
+        return experiment.make_run(flags, *experiment.frames("camvid-train"), *experiment.frames("camvid-val"))
 
     whole = training("whole")
-    losses = [whole.advance() for _ in range(6)]
+    losses = [whole._step() for _ in range(6)]
     first = training("parts")
-    assert [first.advance() for _ in range(3)] == losses[:3]
-    first.save()
+    assert [first._step() for _ in range(3)] == losses[:3]
+    first.save(first.levels(quick=True))
     second = training("parts")
-    assert second.step == 3 and [second.advance() for _ in range(3)] == losses[3:]
+    assert second.step == 3 and [second._step() for _ in range(3)] == losses[3:]
     for mean, expected in zip(second.average.state_dict().values(), whole.average.state_dict().values(), strict=True):
         assert torch.equal(mean, expected)
 
