@@ -1,0 +1,1 @@
+"""What diffusion decoders share: noise levels, denoisers, their training and the diffusers pipelines around them."""

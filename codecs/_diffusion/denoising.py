@@ -1,0 +1,112 @@
+"""Channel noise as diffusion noise: equalised symbols in variance-preserving form are denoised from their own level.
+
+After SGD-JSCC (arXiv 2501.01138, "water filling" over steps) and CDDM (arXiv 2309.08895). An element of level
+b = 1 - a waits until the chain has come down to it: before, the network sees it with as much noise added as the common
+level needs, and only steps at or below its own level change it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.utils import BaseOutput
+from torch import Generator, Tensor
+
+from semlink.codecs._diffusion.levels import alphas, as_sampler, predicted_sample, set_timesteps, step_of
+
+MOST, LEAST = 50, 4  # steps; SGD-JSCC takes 50 whatever the level
+
+
+@dataclass
+class DenoisedStates(BaseOutput):
+    """states: clean states `[batch, channels, h, w]`; steps: how many the chain took."""
+
+    states: Tensor
+    steps: int
+
+
+class ChannelDenoisingPipeline(DiffusionPipeline):
+    """unet: a `UNet2DModel` for states of unit variance, beside hints where it was trained with some.
+
+    scheduler: any that `levels.set_timesteps` knows; its alphas are those of the training.
+    """
+
+    model_cpu_offload_seq = "unet"
+
+    def __init__(self, unet: Any, scheduler: Any) -> None:
+        super().__init__()
+        self.register_modules(unet=unet, scheduler=scheduler)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        states: Tensor,
+        alpha: Tensor,
+        hints: Tensor | None = None,
+        labels: Tensor | None = None,
+        num_inference_steps: int | None = None,
+        guidance_scale: float = 1.0,
+        generator: Generator | None = None,
+    ) -> DenoisedStates:
+        """Denoise states sqrt(alpha) x0 + sqrt(1 - alpha) n, float32 `[batch, channels, h, w]`, x0 of unit variance.
+
+        alpha: `[batch, channels, h, w]` or broadcastable; 0 where nothing arrived. All images go from the level of the
+        worst element, so that a batch should hold images of one level. hints: planes `[batch, planes, h, w]`; labels:
+        int64 `[batch]`. guidance_scale: w of x0 = x0(none) + w (x0(given) - x0(none)), "none" being zero hints and the
+        null label; 1 asks the network once a step. num_inference_steps: None for as many as the level needs (`budget`).
+        generator: the same noise is added to every image.
+        """
+        levels = alpha.expand(states.shape).clamp(0, 1)
+        start = int(step_of(self.scheduler, levels.min()))
+        sampler, table = as_sampler(self.scheduler), alphas(self.scheduler).float()
+        steps = set_timesteps(sampler, start, num_inference_steps or budget(start, len(table)))
+        states = torch.where(levels > 0, states, shared_noise(states, generator))
+        levels = levels.maximum(table[start])
+        for step, following in zip(self.progress_bar(steps), [*steps[1:], None], strict=True):
+            common, after = table[step], torch.tensor(1.0) if following is None else table[following]
+            seen = raised(states, levels, common, generator)
+            x0 = self._predict(seen, step, common, hints, labels, guidance_scale)
+            moved = sampler.step(x0, step, seen).prev_sample
+            reached = levels <= after
+            states, levels = torch.where(reached, moved, states), levels.maximum(after)
+        self.maybe_free_model_hooks()
+        return DenoisedStates(states, len(steps))
+
+    def _predict(
+        self, seen: Tensor, step: int, alpha: Tensor, hints: Tensor | None, labels: Tensor | None, scale: float
+    ) -> Tensor:
+        given = self._ask(seen, step, alpha, hints, labels)
+        if scale == 1 or (hints is None and labels is None):
+            return given
+        nothing = None if labels is None else torch.full_like(labels, self.unet.config.num_class_embeds - 1)
+        alone = self._ask(seen, step, alpha, None if hints is None else torch.zeros_like(hints), nothing)
+        return alone + scale * (given - alone)
+
+    def _ask(self, seen: Tensor, step: int, alpha: Tensor, hints: Tensor | None, labels: Tensor | None) -> Tensor:
+        inputs = (seen if hints is None else torch.cat([seen, hints], 1)).to(self.unet.dtype)
+        steps = torch.full((len(seen),), step, device=seen.device)
+        output = self.unet(inputs, steps, class_labels=labels).sample.float()
+        return predicted_sample(output, seen, alpha, self.scheduler.config.prediction_type)
+
+
+def budget(start: int, total: int) -> int:
+    """Steps that a level needs: 50 times its share of the schedule, between 4 and 50."""
+    return min(MOST, max(LEAST, round(MOST * (start + 1) / total)))
+
+
+def raised(states: Tensor, levels: Tensor, common: Tensor, generator: Generator | None) -> Tensor:
+    """States with noise added where they are cleaner than alpha = `common`, so that all are of that level."""
+    ratio = (common / levels.clamp_min(1e-12)).clamp_max(1)
+    added = (1 - common - (1 - levels) * ratio).clamp_min(0)
+    noise = shared_noise(states, generator)
+    return torch.where(levels > common, ratio.sqrt() * states + added.sqrt() * noise, states)
+
+
+def shared_noise(states: Tensor, generator: Generator | None) -> Tensor:
+    """The same Gaussian noise for every image of a batch, so that none depends on the others."""
+    device = "cpu" if generator is None else generator.device
+    noise = torch.randn(states[:1].shape, generator=generator, device=device)
+    return noise.to(states.device).expand_as(states)
