@@ -52,8 +52,8 @@ class RoiJscc(LatentCodec):
     Streams: `latent`, with the importance of each symbol, and `mask`, of the same number of uses in every picture.
     A mask that is too ragged for its uses grows by closing until it fits. Where it is lost, the base planes are decoded
     as if there were no region. While the network trains, regions are random shapes.
-    bandwidth: False leaves every place the mean rate: the network is told of no region and no mask is sent, but the
-    symbols keep the importance of their cells, for the link's power and placement.
+    bandwidth: False leaves every place the mean rate and tells the network of no region; the mask still tells the link
+    the importance of each symbol, for its power and placement.
     domain: the shipped weights; "natural" for photographs, or "street", tuned on CamVid so that the U-Net of
     `importance.segmentation` sees in the received frame what it saw in the sent one.
     """
@@ -79,11 +79,6 @@ class RoiJscc(LatentCodec):
         self.domain = domain
         self.bandwidth = bandwidth
 
-    @property
-    def masked(self) -> bool:
-        """Whether a mask is sent, and with it the rate of each place."""
-        return self.importance is not None and self.bandwidth
-
     def shipped(self, domain: str) -> Path:
         """One file for all picture sizes."""
         return super().shipped(self.domain)
@@ -93,8 +88,8 @@ class RoiJscc(LatentCodec):
         return super().uses(height, width) - self.mask_uses(height, width)
 
     def mask_uses(self, height: int, width: int) -> int:
-        """Channel uses of the mask, the same in every picture; 0 where none is sent."""
-        return mask_code.reserved(super().uses(height, width)) if self.masked else 0
+        """Channel uses of the mask, the same in every picture; 0 without importance."""
+        return 0 if self.importance is None else mask_code.reserved(super().uses(height, width))
 
     def budget(self, height: int, width: int) -> Budget:
         """How the latent's symbols are shared between places."""
@@ -102,13 +97,13 @@ class RoiJscc(LatentCodec):
         return Budget(symbols, min(base_planes(self.planes), symbols // places), 2 * self.planes)
 
     def cells(self, images: Tensor) -> Tensor:
-        """Cells of interest, as a mask can tell them, bool `[batch, rows, columns]`; none without importance."""
+        """The mask that is sent, bool `[batch, rows, columns]` of cells; nothing is of interest without importance."""
         height, width = images.shape[-2:]
         if self.importance is None:
             return torch.zeros(len(images), *cell_grid(height, width), dtype=torch.bool)
         training = self.network(height, width).training
         importance = Shapes(others=self._trained_for()) if training else self.importance
-        room = mask_code.room(mask_code.reserved(super().uses(height, width)))
+        room = mask_code.room(self.mask_uses(height, width))
         cells = cells_of(importance.maps(images), self.share).cpu()
         return torch.stack([mask_code.fitted(mask, room) for mask in cells])
 
@@ -119,17 +114,16 @@ class RoiJscc(LatentCodec):
         padded = pad_to_cells(images, self.cell)
         cells = self.cells(images)
         levels = spread(levels_of(cells), *place_grid(height, width), CELL // PLACE).to(images.device)
-        told = levels if self.masked else torch.zeros_like(levels)
+        told = levels if self.bandwidth else torch.zeros_like(levels)
         counts = budget.counts(told)
         order = budget.order(counts)
         snr_db = snr_per_image(tx, len(images)).to(images.device)
         inputs = padded, snr_db, map_planes(told, counts, budget.most)
         latent = _in_parts(network.training, network.encode, *inputs, pixels=padded[0, 0].numel())
         symbols = Stream("latent", "analog", gather(latent, order))
-        if self.importance is not None:
-            symbols = replace(symbols, importance=symbol_importance(levels, order))
-        if not self.masked:
+        if self.importance is None:
             return Transmission((symbols,), Session(height, width))
+        symbols = replace(symbols, importance=symbol_importance(levels, order), importance_told_by="mask")
         return Transmission((symbols, mask_stream(cells, self.mask_uses(height, width))), Session(height, width))
 
     def decode(self, reception: Reception) -> Tensor:
@@ -154,7 +148,7 @@ class RoiJscc(LatentCodec):
 
     def received_cells(self, reception: Reception) -> tuple[Tensor, Tensor]:
         """The masks that arrived, bool `[batch, rows, columns]` (none of interest where lost), and which did."""
-        if self.masked:
+        if self.importance is not None and self.bandwidth:
             return received_cells(reception)
         batch = len(cast(Tensor, reception.stream("latent").a))
         empty = torch.zeros(cell_grid(reception.session.height, reception.session.width), dtype=torch.bool)

@@ -23,7 +23,7 @@ def accompanied(transmission: Transmission) -> Transmission:
     """
     streams: list[Stream] = []
     for stream in transmission.streams:
-        if stream.importance is None or stream.importance_known:
+        if stream.importance is None or stream.importance_known or stream.importance_told_by:
             streams.append(stream)
             continue
         levels, values = quantise(stream.importance)
@@ -45,6 +45,10 @@ def without_lost(sent: Transmission, received: Sequence[ReceivedStream]) -> tupl
     known = torch.ones(len(sent.streams[0].payload), dtype=torch.bool)
     sizes = {s.name: s.x_hat.shape[1] for s in received if s.x_hat is not None}
     last = max((i for i, s in enumerate(sent.streams) if s.kind == "analog"), default=0)
+    telling = {s.importance_told_by for s in sent.streams}
+    for got in received:
+        if got.name in telling and got.payload is not None:
+            known &= torch.tensor([payload is not None for payload in got.payload])
     for stream, got in list(zip(sent.streams, received, strict=True))[:last]:
         if got.payload is None:
             continue

@@ -15,7 +15,7 @@ from torch import Tensor
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.layout import Layout
 from semlink.simulator.power import Rule
-from semlink.simulator.values import Transmission
+from semlink.simulator.values import Stream, Transmission
 
 PLACEMENT = ("order", "importance")
 
@@ -53,12 +53,22 @@ def allocate(
     if not (rule.needs_channel or rule.needs_importance or placement == "importance"):
         return Allocation()
     analog, importance = importance_of(transmission, plan)
-    order = None
-    if placement == "importance":
-        order = strongest_first(importance, analog, cast(Tensor, gains))
-        importance = torch.zeros_like(importance).scatter(1, order, importance)
+    order, placing, telling = None, placement == "importance", telling_of(transmission, plan)
+    if placing or (telling.any() and gains is not None):
+        order = strongest_first(importance if placing else None, analog, cast(Tensor, gains), telling)
+        importance, analog = (torch.zeros_like(v).scatter(1, order, v) for v in (importance, analog))
     power = rule.allocate(gains, importance, n0, analog) if rule.needs_channel or rule.needs_importance else None
     return Allocation(None if power is None else torch.where(analog, power, 1.0), order)
+
+
+def telling_of(transmission: Transmission, plan: Layout) -> Tensor:
+    """Symbols of streams that tell importance: without them nothing else can be read; bool `[images, total]`."""
+    telling = torch.zeros(plan.counts.shape[1], plan.total, dtype=torch.bool)
+    names = {stream.importance_told_by for stream in transmission.streams}
+    for index, stream in enumerate(transmission.streams):
+        if stream.name in names:
+            telling[plan.places(index)] = True
+    return telling
 
 
 def importance_of(transmission: Transmission, plan: Layout) -> tuple[Tensor, Tensor]:
@@ -80,13 +90,24 @@ def some(importance: Tensor) -> Tensor:
     return torch.where((importance > 0).any(1, keepdim=True), importance, torch.ones_like(importance)).float()
 
 
-def strongest_first(importance: Tensor, analog: Tensor, gains: Tensor) -> Tensor:
-    """Places of analog symbols, among themselves: the more important, the stronger; ties keep their order."""
-    outside = torch.where(analog, 0.0, float("inf"))
-    symbols = (outside - importance).argsort(dim=1, stable=True)
-    places = (outside - gains).argsort(dim=1, stable=True)
+def strongest_first(importance: Tensor | None, analog: Tensor, gains: Tensor, telling: Tensor | None = None) -> Tensor:
+    """Places of analog symbols, among themselves: the more important, the stronger; ties keep their order.
+
+    All keep their order without importance. Symbols of `telling` take the strongest places of all.
+    """
+    telling = torch.zeros_like(analog) if telling is None else telling
+    moved = analog | telling
+    best = moved & (order_of(gains, moved).argsort(dim=1) < telling.sum(1, keepdim=True))
+    wanted, offered = (torch.zeros_like(gains),) * 2 if importance is None else (importance, gains)
+    symbols = order_of(torch.where(telling, float("inf"), wanted), moved)
+    places = order_of(torch.where(best, float("inf"), offered), moved)
     order = torch.empty_like(symbols).scatter(1, symbols, places)
-    return torch.where(analog, order, torch.arange(order.shape[1]))
+    return torch.where(moved, order, torch.arange(order.shape[1]))
+
+
+def order_of(values: Tensor, among: Tensor) -> Tensor:
+    """Indices `[images, total]` from the largest value to the smallest, those outside `among` last; stable."""
+    return torch.where(among, -values, float("inf")).argsort(dim=1, stable=True)
 
 
 def check_importance(transmission: Transmission) -> None:
@@ -103,4 +124,21 @@ def check_importance(transmission: Transmission) -> None:
             raise SemlinkError(
                 f"stream {stream.name!r}: importance that both ends know must be the same for all images; "
                 "leave importance_known out and the link sends it along"
+            )
+        if stream.importance_told_by:
+            _check_told(transmission, stream)
+
+
+def _check_told(transmission: Transmission, stream: Stream) -> None:
+    """SemlinkError unless the telling stream is there, and images that it tells the same have the same importance."""
+    told = [s for s in transmission.streams if s.name == stream.importance_told_by and s.kind == "bits"]
+    if not told:
+        raise SemlinkError(f"stream {stream.name!r}: importance_told_by names no bits stream of this transmission")
+    first: dict[bytes, int] = {}
+    importance = cast(Tensor, stream.importance)
+    for image, payload in enumerate(told[0].payload):
+        if not torch.allclose(importance[first.setdefault(bytes(payload), image)], importance[image]):
+            raise SemlinkError(
+                f"stream {stream.name!r}: importance of image {image} is not told by {stream.importance_told_by!r}, "
+                "which says the same of another image"
             )

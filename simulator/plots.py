@@ -27,6 +27,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = "osD^vPX*"
 DASHES = ("-", "--", ":", "-.")
 PANELS_A_ROW = 3
+CHARACTER = 0.07  # width of a character of a legend, in inches
 Axis = Literal["snr_db", "rho_total"]
 
 _AXIS_LABELS = {"snr_db": "SNR Es/N0 (dB)", "rho_total": "channel uses per source dimension (rho)"}
@@ -55,9 +56,8 @@ def curves(lines: Sequence[Line], metric: str, variable: Variable, x: Axis = "sn
         axes.set_xlabel(_AXIS_LABELS[x], fontsize=10)
     figure.supylabel(_y_label(metric, variable), fontsize=10)
     handles, labels = _legend(list(grid.flat)[: len(panels)])
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(3, max(1, len(labels))), frameon=False, fontsize=9
-    )
+    columns = _legend_columns(labels, figure.get_figwidth())
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     return figure
 
 
@@ -162,6 +162,12 @@ def _name(name: tuple[str, float], x: Axis) -> str:
 def _legend(panels: Sequence[Axes]) -> tuple[list[Artist], list[str]]:
     found = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     return list(found.values()), list(found)
+
+
+def _legend_columns(labels: Sequence[str], inches: float) -> int:
+    """At most three, and as many as fit side by side."""
+    longest = max(map(len, labels), default=1)
+    return max(1, min(3, len(labels), int(inches / (0.55 + CHARACTER * longest))))
 
 
 def _y_label(metric: str, variable: Variable) -> str:

@@ -25,8 +25,9 @@ class Stream:
     payload: complex64 `[batch, k]` with mean |x|^2 = 1 per image (analog), or a list of `bytes`, one per image (bits).
     importance: float32 `[batch, k]`, non-negative, on one scale with that of other streams (1 where there is none);
     known to the transmitter alone, unless `importance_known` says that both ends know it as a session constant, the
-    same for all images. Power and placement rules that use it otherwise make the link send it along as a stream of its
-    own, which is charged.
+    same for all images, or `importance_told_by` names a bits stream of the transmission whose payload tells all of it.
+    Power and placement rules that use it otherwise make the link send it along as a stream of its own, which is
+    charged.
     protection: class of a bits stream that the link maps to a scheme when `mcs` is None.
     mcs: name of a modulation and coding scheme (`semlink.simulator.mcs`); a session constant, the same for all images.
     uses: channel uses reserved for a bits stream in every image (the rest is filler, and charged); None: as needed.
@@ -42,6 +43,7 @@ class Stream:
     uses: int | None = None
     ideal: bool = False
     importance_known: bool = False
+    importance_told_by: str = ""
 
 
 @dataclass(frozen=True)

@@ -173,6 +173,48 @@ def test_importance_that_is_sent_is_charged_and_does_not_touch_others() -> None:
     assert [s.name for s in link_of("tdl:csi=perfect")(sent, 25.0).streams] == ["x"], "nobody needs it"
 
 
+def told(images: range, k: int) -> Transmission:
+    """Symbols whose importance a byte of their image tells."""
+    importance = torch.stack([1.0 + (i % 3) * (torch.arange(k) < k // 2) for i in images])
+    tells = Stream("tells", "bits", [bytes([i % 3]) for i in images], protection="robust", uses=128)
+    x = Stream("x", "analog", symbols(images, k), importance=importance, importance_told_by="tells")
+    return Transmission((x, tells))
+
+
+def test_importance_that_a_stream_tells_is_not_sent_again() -> None:
+    sent, link = told(range(48), 800), link_of(SISO + ",power=semantic_waterfilling")
+    result = link.run(sent, 2.0)
+    assert [s.name for s in result.reception.streams] == ["x", "tells"]
+    got, known = result.reception.stream("x"), torch.tensor(result.reception.stream("tells").ok)
+    assert known.any() and not known.all() and not got.a[~known].any() and not got.x_hat[~known].any()
+    assert (got.a[known].sum(1) > 0).all()
+    plain = link_of("tdl:csi=perfect").run(sent, 2.0).reception
+    assert plain.stream("x").a.all(), "where nothing depends on importance, nothing is lost with it"
+    assert sum(result.reception.stream("tells").ok) > sum(plain.stream("tells").ok), "it gets the strongest places"
+
+
+def test_what_tells_takes_the_strongest_places() -> None:
+    gains = torch.tensor([[0.3, 0.1, 9.0, 0.2, 0.4]])
+    telling, filler = torch.tensor([[0, 1, 0, 0, 0]]).bool(), torch.tensor([[0, 0, 1, 0, 0]]).bool()
+    analog = ~(telling | filler)
+    assert strongest_first(None, analog, gains, telling).tolist() == [[0, 4, 2, 1, 3]]
+    importance = torch.tensor([[1.0, 0, 0, 3, 2]])
+    assert strongest_first(importance, analog, gains, telling).tolist() == [[1, 4, 2, 0, 3]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"importance_told_by": "nobody"}, "importance_told_by names no bits stream"),
+        ({"importance": torch.rand(9, 20)}, "importance of image 3 is not told by 'tells'"),
+    ],
+)
+def test_importance_that_is_not_told_is_refused(change: dict, message: str) -> None:
+    x, tells = told(range(9), 20).streams
+    with pytest.raises(SemlinkError, match=message):
+        link_of(SISO).run(Transmission((replace(x, **change), tells)), 10.0)
+
+
 def test_scales_travel_where_streams_are_compared() -> None:
     sent = accompanied(caption_and_two(range(5)))
     assert [s.name for s in sent.streams] == [

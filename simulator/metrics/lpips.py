@@ -64,6 +64,12 @@ def lpips_loss(x: Tensor, y: Tensor, net: str = "vgg") -> Tensor:
     return _distance(x, y, net)
 
 
+def last_features(x: Tensor, net: str) -> Tensor:
+    """The deepest feature maps that LPIPS compares, `[batch, channels, h, w]`; pictures are not checked."""
+    *_, last = _features(_prepared(x), net, _weights(_known(net), x.device))
+    return last
+
+
 def lpips_name(net: str, height: int, width: int) -> str:
     """Name in rows: `lpips_alex`, or `lpips_alex_up64` when pictures of that size are upsampled."""
     return f"lpips_{_known(net)}{f'_up{SMALLEST}' if min(height, width) < SMALLEST else ''}"

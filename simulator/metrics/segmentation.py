@@ -37,15 +37,31 @@ def confusion(predicted: Tensor, labels: Tensor, classes: int, ignore: int | Non
     return torch.bincount(cells[counted], minlength=len(truth) * classes**2).reshape(-1, classes, classes)
 
 
+def overlaps(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixels of each class in both maps, and in either one, int64 `[..., classes]`, of a confusion."""
+    hits = counts.diagonal(dim1=-2, dim2=-1)
+    return hits, counts.sum(-1) + counts.sum(-2) - hits
+
+
 def iou(counts: Tensor) -> Tensor:
     """IoU of each class, float64 `[..., classes]`, of a confusion `[..., classes, classes]`; NaN for absent classes."""
-    hits = counts.diagonal(dim1=-2, dim2=-1)
-    return hits.double() / (counts.sum(-1) + counts.sum(-2) - hits)
+    hits, either = overlaps(counts)
+    return hits.double() / either
 
 
 def mean_iou(counts: Tensor) -> Tensor:
     """Mean IoU over the classes that occur, float64 `[...]`; NaN when none does."""
     return iou(counts).nanmean(-1)
+
+
+def mean_iou_of_present(counts: Tensor) -> Tensor:
+    """Mean IoU over the classes that the labels hold, float64 `[...]`; NaN when they hold none.
+
+    For single images: there a few pixels of a class that is not in the picture would count as much as a whole class,
+    while here they only count against the classes that they are taken from.
+    """
+    present = counts.sum(-1) > 0
+    return iou(counts).where(present, torch.nan).nanmean(-1)
 
 
 def _check(predicted: Tensor, labels: Tensor) -> None:

@@ -1,0 +1,196 @@
+"""experiments/roi.py: words of codecs and arms, paired differences, annotations by picture, and a small real run."""
+
+import csv
+import importlib.util
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from semlink.simulator import SemlinkError, baselines, data
+from semlink.simulator.rows import Measurement, Rows
+from semlink.simulator.statistics import NOTHING
+from semlink.simulator.store import Condition
+from semlink.simulator.trial import describe_metric, make_codec, make_link
+from semlink.simulator.words import parse
+
+SCRIPT = Path(__file__).parents[1] / "experiments" / "roi.py"
+BOX = "box:x0=0.375,x1=0.625,y0=0.375,y1=0.625"
+needs_camvid = pytest.mark.skipif(not (data.root() / "camvid" / "test").is_dir(), reason="no CamVid below SEMLINK_DATA")
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    spec = importlib.util.spec_from_file_location("roi_experiment", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+@pytest.fixture
+def flags(experiment):
+    return experiment.RoiFlags(data="camvid", codecs=("roi_jscc:importance=none", "roi_jscc", "digital"), rho=(1 / 12,))
+
+
+@pytest.mark.parametrize(
+    ("codec", "word"),
+    [
+        ("roi_jscc", "roi_jscc:importance=box:x0=0.375;x1=0.625;y0=0.375;y1=0.625"),
+        ("roi_dual:share=0.5", "roi_dual:importance=box:x0=0.375;x1=0.625;y0=0.375;y1=0.625,share=0.5"),
+        ("roi_jscc:importance=none", "roi_jscc:importance=none"),
+        ("roi_jscc:importance=saliency:share=0.2", "roi_jscc:importance=saliency:share=0.2"),
+        ("digital", "digital"),
+    ],
+)
+def test_codecs_for_regions_get_the_region(experiment, codec, word):
+    assert experiment.with_roi(codec, BOX) == word
+    made = make_codec(parse(word), 1 / 12)
+    if BOX.split(":")[1].split(",")[0] in word:
+        assert made.importance.x1 == 0.625
+
+
+def test_metrics_follow_the_pictures_and_the_segmenter(experiment, flags):
+    assert experiment.metrics(flags)[4:] == ("miou_truth", "miou_sent")
+    assert experiment.metrics(replace(flags, roi=BOX))[4:] == ("miou_truth", "miou_sent")
+    assert experiment.metrics(replace(flags, data="kodak"))[4:] == ("miou_sent",)
+    assert experiment.metrics(replace(flags, data="kodak", roi=BOX))[4:] == ()
+    assert experiment.metrics(replace(flags, roi="segmentation:model=theirs"))[4:] == ()
+
+
+def test_arms_differ_in_nothing_else(experiment, flags):
+    found = {arm.name: arm for arm in experiment.arms(replace(flags, codecs=("digital", "roi_jscc:share=0.1")))}
+    base = "roi_jscc:importance=segmentation,share=0.1"
+    assert found["bandwidth"].codec == base == found["all"].codec
+    assert found["uniform"].codec == "roi_jscc:importance=none,share=0.1"
+    assert found["power"].codec == "roi_jscc:bandwidth=false,importance=segmentation,share=0.1"
+    assert found["power"].codec == found["protection"].codec
+    assert (
+        found["uniform"].channel("tdl:speed=3") == "tdl:csi=lmmse,speed=3" == found["bandwidth"].channel("tdl:speed=3")
+    )
+    links = {name: make_link(parse(arm.channel("tdl:csi=perfect"))) for name, arm in found.items()}
+    assert {name: (k.power, k.placement, k.csi) for name, k in links.items()} == {
+        "uniform": ("uniform", "order", "perfect"),
+        "bandwidth": ("uniform", "order", "perfect"),
+        "power": ("semantic_waterfilling", "order", "perfect"),
+        "protection": ("uniform", "importance", "perfect"),
+        "all": ("semantic_waterfilling", "importance", "perfect"),
+    }
+    assert experiment.arms(replace(flags, codecs=("digital", "roi_dual"))) == ()
+    assert experiment.arms(replace(flags, arms=())) == ()
+
+
+def test_every_arm_is_asked_for_once(experiment, flags):
+    conditions = [c for q in experiment.questions(replace(flags, snr=(5.0,))) for c in q.conditions()]
+    assert len(conditions) == len(set(conditions)) == 3 + 5
+    arms = {(arm.codec, arm.channel(flags.arms[0])) for arm in experiment.arms(flags)}
+    assert {(c.codec, c.channel) for c in conditions if c.channel != "awgn"} == arms
+
+
+def test_roles_of_the_codecs(experiment, flags):
+    assert experiment.roles(flags) == {"roi_jscc:importance=none": "uniform", "digital": "digital"}
+    assert experiment.roles(replace(flags, codecs=("roi_jscc",))) == {}
+
+
+def measurement(codec: str, values: np.ndarray, error: str = "") -> Measurement:
+    places = tuple(range(len(values)))
+    rates = {name: np.full(len(values), 0.08) for name in ("rho_main", "rho_total")}
+    condition = Condition(codec, 1 / 12, "awgn", 5.0)
+    return Measurement(condition, "perfect", tuple(map(str, places)), places, rates | {"psnr": values}, error=error)
+
+
+def test_differences_to_baselines_are_paired(tmp_path):
+    level = 30 + 5 * np.random.default_rng(0).standard_normal(40)
+    gain = 1 + 0.1 * np.random.default_rng(1).standard_normal(40)
+    rows = Rows((measurement("a", level), measurement("b", level + gain), measurement("c", level, "broken")))
+    entries = [baselines.Entry(name, name, "awgn") for name in "abcd"]
+    found = {r.label: r for r in baselines.compare(rows, entries, ("a", "c"), ("psnr",), (1 / 12,), (5.0,))}
+    more = found["b"].minus["a"]
+    assert more.mean == pytest.approx(gain.mean()) and more.high - more.low < 0.1 and more.n == 40
+    assert found["b"].line.ci95_high - found["b"].line.ci95_low > 2
+    assert set(found["a"].minus) == {"c"} and found["a"].minus["c"] == NOTHING == found["d"].minus["a"]
+    text = baselines.table(list(found.values()), describe_metric("psnr"), "over air")
+    assert text.count("failed") == 2 + 1 + 1 + 1 + 2 and f"{gain.mean():+.2f} +-0.0" in text and "40 images" in text
+    baselines.write_csv(found.values(), {"a": "uniform", "c": "digital"}, tmp_path / "roi.csv")
+    with open(tmp_path / "roi.csv", newline="") as file:
+        lines = {line["label"]: line for line in csv.DictReader(file)}
+    assert float(lines["b"]["minus_uniform"]) == pytest.approx(gain.mean(), rel=1e-6)
+    assert lines["b"]["minus_digital"] == "nan" and lines["d"]["n"] == "0"
+
+
+@needs_camvid
+def test_annotations_are_found_by_their_picture(experiment):
+    """The truth does not depend on the order or the batch in which pictures come; what is ignored costs nothing."""
+    judge = experiment.judge("segmentation", 0.8, "camvid", 3, True)
+    pictures, labels = data.load("camvid", 3), data.labels("camvid", 3)
+    batch = torch.stack([pictures[2], pictures[0]])
+    found = judge.measure(("miou_truth", "psnr_roi"), batch, batch)
+    assert found["psnr_roi"].tolist() == [100, 100] and (found["miou_truth"] > 0.4).all()
+    counted = sum(found[f"miou_truth_hits_{name}"] for name in labels.classes)
+    seen = judge.segmenter.label(batch)
+    right = [int(((s == labels[i]) & (labels[i] != labels.ignore)).sum()) for s, i in zip(seen, (2, 0), strict=True)]
+    assert counted.tolist() == right
+    assert judge.measure(("miou_sent",), batch, batch)["miou_sent"].tolist() == [1, 1]
+
+
+@pytest.fixture(scope="module")
+def ran(experiment, tmp_path_factory):
+    flags = experiment.RoiFlags(
+        out=tmp_path_factory.mktemp("roi"),
+        data="samples",
+        limit=2,
+        roi=BOX,
+        codecs=("roi_jscc:importance=none", "roi_jscc"),
+        arms=("rayleigh:csi=perfect",),
+        snr=(5.0,),
+    )
+    return flags, experiment.main(flags)
+
+
+def test_a_real_run_gains_in_the_region_at_equal_uses(ran):
+    flags, code = ran
+    assert code == 0
+    with open(flags.out / "roi.csv", newline="") as file:
+        lines = [line for line in csv.DictReader(file) if line["channel"] == "awgn"]
+    assert {line["rho_total"] for line in lines} == {"0.08333333"}
+    gain = {line["metric"]: float(line["minus_uniform"]) for line in lines if "box" in line["label"]}
+    assert gain["psnr_roi"] > 1 > 0 > gain["psnr"] > -0.7 and gain["psnr_roni"] < gain["psnr"]
+
+
+def test_it_leaves_figures_and_says_how(ran):
+    flags, _ = ran
+    names = {path.name for path in flags.out.iterdir()}
+    stems = ("psnr_roi_vs_snr", "psnr_vs_snr", "arms_rayleigh_csi=perfect", "pictures")
+    assert {f"{stem}.{kind}" for stem in stems for kind in ("png", "pdf")} <= names
+    said = json.loads((flags.out / "run.json").read_text())
+    assert said["configuration"]["roi"] == BOX and not said["failures"]
+    assert set(said["arms"]["rayleigh:csi=perfect"]) == {"uniform", "bandwidth", "power", "protection", "all"}
+
+
+def test_the_same_command_measures_nothing_again(experiment, ran, capsys):
+    flags, _ = ran
+    before = {path: os.stat(path).st_mtime_ns for path in (flags.out / "blocks").glob("*/*.json")}
+    assert experiment.main(flags) == 0
+    assert before == {path: os.stat(path).st_mtime_ns for path in (flags.out / "blocks").glob("*/*.json")}
+    text = capsys.readouterr().out
+    assert "PSNR in the region of interest (dB), awgn" in text and "minus uniform" in text and "failed" not in text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"roi": "circle"}, "unknown importance map 'circle'"),
+        ({"roi": "segmentation:classes=car+pedestrian"}, "separate classes by slashes"),
+        ({"theta": 1.5}, "--theta 1.5: give a weight within 0 and 1"),
+        ({"arms": ("tld",)}, "unknown channel 'tld'"),
+    ],
+)
+def test_mistakes_are_named(experiment, flags, change, message):
+    with pytest.raises((SemlinkError, LookupError), match=message):
+        experiment.check(replace(flags, **change))
