@@ -153,8 +153,8 @@ class RoiDual(LatentCodec):
         symbols, power = gather_with_power(latent, order)
         importance = torch.where(order < network.rates[0] * region[0].numel(), 4.0, 1.0)
         told_by = "mask" if self.select == "cells" else ""
-        latent = Stream("latent", "analog", symbols, importance, importance_told_by=told_by)
-        streams = [latent, mask_stream(cells, self.mask_uses(height, width))]
+        main = Stream("latent", "analog", symbols, importance, importance_told_by=told_by)
+        streams = [main, mask_stream(cells, self.mask_uses(height, width))]
         if by_value:
             streams.append(threshold.positions_stream(sent, snr_db, power, position_uses))
         return Transmission(tuple(streams), Session(height, width))

@@ -126,7 +126,7 @@ def tunings(flags: RobustnessFlags) -> dict[Path, Tuning]:
     from semlink.simulator.tuning import Tuning
 
     minutes = 0.0 if flags.steps else flags.minutes
-    recipe = Recipe(minutes, flags.steps, flags.batch, flags.lr, flags.crop, flags.train_snr, seed=flags.seed)
+    recipe = Recipe(minutes, flags.steps, flags.batch, flags.lr, flags.seed, crop=flags.crop, snr_db=flags.train_snr)
     words = [parse(codec) for codec in flags.codecs if is_tunable(parse(codec), flags.rho[0])]
     pairs = [(str(word), str(parse(channel))) for word in words for channel in flags.train_channels]
     return {

