@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 INSTALL := $(PIP) install -qq --constraint constraints.txt
 FIGURES ?= $(patsubst %/rows.h5,%,$(wildcard results/*/rows.h5 results/reference/*/rows.h5))
+ROI_CODECS := roi_jscc:importance=none roi_jscc roi_jscc:domain=street,importance=none roi_jscc:domain=street
 SOURCES := setup.cfg setup.py constraints.txt
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint figures reference studies bench clean
+.PHONY: help setup demo test test-slow lint figures reference studies roi bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -25,8 +26,8 @@ demo: $(VENV)/.setup-done ## quality against SNR on sample photographs, under 3 
 test: $(VENV)/.test-done ## all tests but the slow ones
 	@$(BIN)/python -m pytest -m "not slow"
 
-test-slow: $(VENV)/.test-done ## the slow tests
-	@$(BIN)/python -m pytest -m slow
+test-slow: $(VENV)/.test-done ## the slow tests; what they said last is in results/reference/test_slow.txt
+	@$(BIN)/python -m pytest -m slow --no-header --durations=0 | tee results/reference/test_slow.txt
 
 # mypy cannot follow an editable install's import hook, so it reads the folders under their import names.
 lint: $(VENV)/.lint-done ## ruff and mypy
@@ -42,13 +43,23 @@ reference: $(VENV)/.setup-done ## measure the reference results and write them i
 	@$(BIN)/python experiments/reference.py
 
 # Steps, not minutes, are the training budget, so that a busy machine gives the same networks.
-studies: $(VENV)/.setup-done ## measure power rules, antennas and robustness anew (real data, an hour)
+studies: $(VENV)/.setup-done roi ## measure power rules, antennas, robustness and regions anew (real data, two hours)
 	@$(BIN)/python experiments/power.py --out results/reference/power
 	@$(BIN)/python experiments/mimo.py --data cifar10 --limit 300 --workers 2 --out results/reference/mimo
 	@$(BIN)/python experiments/robustness.py --rho 1/6 --snr 10 3 --data cifar10 --limit 500 --steps 500 --workers 2 \
 		--train-channels awgn rayleigh tdl tdl:delay_spread=300e-9,speed=30 --channels awgn rayleigh tdl \
 		tdl:delay_spread=300e-9,speed=30 rician cdl umi tdl+clipping:ratio_db=3 tdl:speed=10+aging:slots=1 \
 		--out results/reference/robustness
+
+roi: $(VENV)/.setup-done ## measure coding for regions of interest anew (real data, 40 minutes)
+	@$(BIN)/python experiments/roi.py --data camvid --rho 1/12 --snr -2 1 4 7 10 --workers 2 --codecs $(ROI_CODECS) \
+		roi_dual digital --out results/reference/roi
+	@$(BIN)/python experiments/roi.py --data camvid --rho 1/24 1/12 --snr 1 10 --workers 2 --arms --codecs $(ROI_CODECS) \
+		digital --out results/reference/roi_rates
+	@for edges in 16:0.375:0.625 4:0.25:0.75; do IFS=: read share low high <<< $$edges; \
+		$(BIN)/python experiments/roi.py --data imagenet-256 --limit 64 --rho 1/12 --snr 1 10 --workers 2 --arms \
+		--roi "box:x0=$$low,x1=$$high,y0=$$low,y1=$$high" --codecs roi_jscc:importance=none roi_jscc roi_dual \
+		roi_dual:select=threshold --out results/reference/roi_box_$$share; done
 
 bench: $(VENV)/.setup-done ## time the bridge and the link against plain Sionna
 	@$(BIN)/python experiments/bench_link.py

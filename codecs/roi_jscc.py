@@ -41,7 +41,7 @@ from semlink.simulator.values import Reception, Session, Stream, Transmission, T
 
 WEIGHTS = (1.0, 2.0, 0.25)  # of the mean squared error of all, of the ROI, of the ROP (1, 1, 0.5 in ROI-JSCC)
 DOMAINS = ("natural", "street")
-MEANING = 1.0  # weight in the training of "street" of what a segmenter no longer sees
+MEANING = 2.0  # weight in the training of "street" of what a segmenter no longer sees
 
 
 class RoiJscc(LatentCodec):
@@ -54,6 +54,7 @@ class RoiJscc(LatentCodec):
     as if there were no region. While the network trains, regions are random shapes.
     bandwidth: False leaves every place the mean rate and tells the network of no region; the mask still tells the link
     the importance of each symbol, for its power and placement.
+    contrast: importance of a symbol in the region over that of one outside, for the link's power and placement.
     domain: the shipped weights; "natural" for photographs, or "street", tuned on CamVid so that the U-Net of
     `importance.segmentation` sees in the received frame what it saw in the sent one.
     """
@@ -70,6 +71,7 @@ class RoiJscc(LatentCodec):
         share: float = 0.0,
         domain: str = "natural",
         bandwidth: bool = True,
+        contrast: float = 2.0,
     ) -> None:
         super().__init__(rho, weights, RoiNetwork, variant="")
         if domain not in DOMAINS:
@@ -78,6 +80,9 @@ class RoiJscc(LatentCodec):
         self.share = share
         self.domain = domain
         self.bandwidth = bandwidth
+        if contrast < 1:
+            raise SemlinkError(f"contrast is {contrast:g}; the region must count at least as much as the rest, 1")
+        self.contrast = contrast
 
     def shipped(self, domain: str) -> Path:
         """One file for all picture sizes."""
@@ -123,7 +128,9 @@ class RoiJscc(LatentCodec):
         symbols = Stream("latent", "analog", gather(latent, order))
         if self.importance is None:
             return Transmission((symbols,), Session(height, width))
-        symbols = replace(symbols, importance=symbol_importance(levels, order), importance_told_by="mask")
+        symbols = replace(
+            symbols, importance=symbol_importance(levels, order, self.contrast), importance_told_by="mask"
+        )
         return Transmission((symbols, mask_stream(cells, self.mask_uses(height, width))), Session(height, width))
 
     def decode(self, reception: Reception) -> Tensor:
@@ -181,9 +188,9 @@ def map_planes(levels: Tensor, counts: Tensor, most: int) -> Tensor:
     return torch.stack([levels, counts / most], 1)
 
 
-def symbol_importance(levels: Tensor, order: Tensor) -> Tensor:
-    """Importance of each symbol, float32 `[batch, k]`: 1, 2 or 4 by the level of its place."""
-    return 4 ** levels.flatten(1).gather(1, order % levels[0].numel())
+def symbol_importance(levels: Tensor, order: Tensor, contrast: float) -> Tensor:
+    """Importance of each symbol, float32 `[batch, k]`: 1, sqrt(contrast) or contrast by the level of its place."""
+    return contrast ** levels.flatten(1).gather(1, order % levels[0].numel())
 
 
 class RoiNetwork(nn.Module):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from semlink.simulator import cli
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.plan import Sweep
-from semlink.simulator.words import Setting, Word, parse, short
+from semlink.simulator.words import Setting, Word, parse, short, with_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +81,7 @@ def with_roi(codec: str, roi: str) -> str:
     word = parse(codec)
     if not takes(codec, "importance") or "importance" in dict(word.settings):
         return str(word)
-    return changed(codec, importance=str(parse(roi)).replace(",", ";"))
+    return with_settings(codec, importance=str(parse(roi)).replace(",", ";"))
 
 
 def takes(codec: str, setting: str) -> bool:
@@ -89,12 +89,6 @@ def takes(codec: str, setting: str) -> bool:
     from semlink import codecs
 
     return setting in inspect.signature(codecs.registry.get(parse(codec).name)).parameters
-
-
-def changed(codec: str, **settings: Setting) -> str:
-    """A codec's word with other settings."""
-    word = parse(codec)
-    return str(replace(word, settings=tuple(sorted({**dict(word.settings), **settings}.items()))))
 
 
 def is_uniform(codec: str) -> bool:
@@ -116,9 +110,9 @@ def arms(flags: RoiFlags) -> tuple[Arm, ...]:
     base = next((word for word in words if takes(word, "bandwidth") and not is_uniform(word)), None)
     if base is None or not flags.arms:
         return ()
-    flat = changed(base, bandwidth=False)
+    flat = with_settings(base, bandwidth=False)
     return (
-        Arm(UNIFORM, changed(base, importance=None), {}),
+        Arm(UNIFORM, with_settings(base, importance=None), {}),
         Arm("bandwidth", base, {}),
         Arm("power", flat, POWER),
         Arm("protection", flat, PROTECTION),

@@ -54,7 +54,7 @@ def curves(lines: Sequence[Line], metric: str, variable: Variable, x: Axis = "sn
         axes.set_visible(False)
     for axes in grid[-1]:
         axes.set_xlabel(_AXIS_LABELS[x], fontsize=10)
-    figure.supylabel(_y_label(metric, variable), fontsize=10)
+    figure.supylabel(y_label(metric, variable), fontsize=10)
     handles, labels = _legend(list(grid.flat)[: len(panels)])
     columns = _legend_columns(labels, figure.get_figwidth())
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
@@ -170,7 +170,8 @@ def _legend_columns(labels: Sequence[str], inches: float) -> int:
     return max(1, min(3, len(labels), int(inches / (0.55 + CHARACTER * longest))))
 
 
-def _y_label(metric: str, variable: Variable) -> str:
+def y_label(metric: str, variable: Variable) -> str:
+    """A metric with its unit and which way is better, for an axis."""
     units = f" ({variable.units})" if variable.units not in ("", "1") else ""
     better = f", {variable.better} is better" if variable.better else ""
     return f"{variable.label or metric}{units}{better}"

@@ -22,7 +22,8 @@ def show(out: Path, metrics: Sequence[str] = ()) -> list[Path]:
     """
     found = rows.read(out / "rows.h5")
     lines = statistics.summarise(found)
-    chosen = tuple(metrics) or found.asked_metrics()
+    measured = {line.metric for line in lines}  # not what is asked of a whole set, such as FID
+    chosen = tuple(metrics) or tuple(name for name in found.asked_metrics() if name in measured)
     statistics.check_known(chosen, lines)
     files = plots.draw(found, lines, chosen, out, partial(picture_path, out))
     for metric in chosen:

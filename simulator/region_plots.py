@@ -72,18 +72,20 @@ def gains(results: Sequence[Result], variables: Mapping[str, Variable], baseline
     return figure
 
 
-def strip(rows: Sequence[tuple[str, Sequence[Tile]]], region: np.ndarray) -> Figure:
-    """Pictures side by side, each row with a title; the first of a row has the region `[H, W]` outlined."""
+def strip(rows: Sequence[tuple[str, Sequence[Tile]]], region: np.ndarray | None = None) -> Figure:
+    """Pictures side by side, each row with a title; the first of a row has the region `[H, W]` outlined, if given."""
     from matplotlib.figure import Figure
 
     columns = max(len(tiles) for _, tiles in rows)
-    height = 2.7 * region.shape[0] / region.shape[1]
+    shapes = [tile.pixels.shape[1:] for _, tiles in rows for tile in tiles if tile.pixels is not None]
+    height = 2.7 * max((high / wide for high, wide in shapes), default=1.0)
     figure = Figure(figsize=(0.2 + 2.75 * columns, (height + 0.65) * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for line, (title, tiles) in zip(grid, rows, strict=True):
         for place, axes in enumerate(line):
             _tile(axes, tiles[place] if place < len(tiles) else Tile(None, ""))
-        line[0].contour(region.astype(float), levels=[0.5], colors=OUTLINE, linewidths=1.2)
+        if region is not None:
+            line[0].contour(region.astype(float), levels=[0.5], colors=OUTLINE, linewidths=1.2)
         line[0].set_ylabel(title, fontsize=8)
     return figure
 

@@ -145,10 +145,12 @@ def _run_json(sweep: Sweep, identity: Identity, duration_s: float, failures: Map
 
 
 def perform(task: Task, bench: Bench, store: Store) -> Iterator[Progress]:
-    """Execute a task and keep its records, and the first picture of the set as it was received."""
+    """Execute a task and keep its records, the first picture of the set as it was received, and what `parts` keeps."""
     for record, images, received in execute(task, bench):
         if record.positions[0] == 0:
             _keep_pictures(store.out, record.condition, images[0], None if received is None else received[0])
+        if received is not None:
+            bench.parts.keep(store.out, record, images, received)
         store.write(record)
         yield Progress(record.condition, len(record.images), record.error)
 

@@ -101,6 +101,10 @@ def measure_metrics(names: Sequence[str], original: Tensor, received: Tensor) ->
     return metrics.measure(names, original, received)
 
 
+def keep_nothing(out: Path, record: Record, original: Tensor, received: Tensor) -> None:
+    """What is kept of a block's pictures `[batch, 3, H, W]` beside its record, before that is written: nothing."""
+
+
 def describe_metric(name: str) -> Variable:
     """Unit, label and direction of a metric. SemlinkError for an unknown one."""
     from semlink.simulator import metrics
@@ -118,6 +122,7 @@ class Parts:
     link: Callable[[Word], AnyLink] = make_link
     measure: Callable[[Sequence[str], Tensor, Tensor], Mapping[str, Tensor]] = measure_metrics
     describe: Callable[[str], Variable] = describe_metric
+    keep: Callable[[Path, Record, Tensor, Tensor], None] = keep_nothing
 
 
 class Bench:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from semlink.simulator.errors import SemlinkError
 
@@ -52,6 +52,12 @@ def _parse_one(text: str) -> Word:
     if len(set(keys)) != len(keys):
         raise SemlinkError(f"{text!r} gives a setting twice")
     return Word(name, tuple(sorted((key, _value(value)) for key, _, value in pairs)))
+
+
+def with_settings(text: str, **settings: Setting) -> str:
+    """A word with these settings in place of its own of the same names."""
+    word = parse(text)
+    return str(replace(word, settings=tuple(sorted({**dict(word.settings), **settings}.items()))))
 
 
 def short(text: str) -> str:

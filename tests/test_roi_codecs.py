@@ -115,7 +115,8 @@ def test_a_lost_mask_leaves_the_picture_recognisable() -> None:
 
 def test_symbols_of_the_region_are_more_important() -> None:
     region = box(96, 96, 0.3)
-    stream = codecs.create("roi_jscc", importance=Given(region)).encode(smooth_pictures(2, 96, 96)).streams[0]
+    codec = codecs.create("roi_jscc", importance=Given(region), contrast=4.0)
+    stream = codec.encode(smooth_pictures(2, 96, 96)).streams[0]
     assert stream.importance.shape == stream.payload.shape
     assert sorted(stream.importance.unique().tolist()) == [1, 2, 4]
     assert codecs.create("roi_jscc", importance="none").encode(smooth_pictures(1, 96, 96)).streams[0].importance is None
@@ -124,7 +125,8 @@ def test_symbols_of_the_region_are_more_important() -> None:
 def test_without_bandwidth_only_the_importance_is_left() -> None:
     """All places keep the mean rate whatever the region, which the mask tells the link alone."""
     images, region = smooth_pictures(2, 96, 64), box(96, 64, 0.3)
-    roi, flat = (codecs.create("roi_jscc", importance=Given(region), bandwidth=b) for b in (True, False))
+    given = {"importance": Given(region), "contrast": 4.0}
+    roi, flat = (codecs.create("roi_jscc", **given, bandwidth=b) for b in (True, False))
     empty = codecs.create("roi_jscc", importance=Given(0 * region))
     sent = flat.encode(images)
     stream, mask = sent.streams
@@ -196,3 +198,5 @@ def test_an_unknown_rate_or_a_tiny_picture_is_refused() -> None:
         codecs.create("roi_jscc").encode(smooth_pictures(1, 16, 16))
     with pytest.raises(LookupError, match="box"):
         codecs.create("roi_jscc", importance="circle")
+    with pytest.raises(SemlinkError, match="contrast is 0.5; the region must count at least"):
+        codecs.create("roi_jscc", contrast=0.5)

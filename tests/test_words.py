@@ -3,7 +3,7 @@
 import pytest
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.words import Word, parse, short
+from semlink.simulator.words import Word, parse, short, with_settings
 
 
 def test_settings_get_their_types():
@@ -31,6 +31,12 @@ def test_split_takes_the_links_settings():
 def test_bad_words(text):
     with pytest.raises(SemlinkError):
         parse(text)
+
+
+def test_settings_are_replaced_or_added():
+    assert with_settings("ddnm:mode=paper,steps=4", steps=50) == "ddnm:mode=paper,steps=50"
+    assert with_settings("ddnm", scheduler=None, eta=0.5) == "ddnm:eta=0.5,scheduler=none"
+    assert with_settings("tdl:speed=3+clipping:ratio_db=3", speed=30) == "tdl:speed=30+clipping:ratio_db=3"
 
 
 def test_short_words_drop_folders():
