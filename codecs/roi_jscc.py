@@ -41,7 +41,7 @@ from semlink.simulator.values import Reception, Session, Stream, Transmission, T
 
 WEIGHTS = (1.0, 2.0, 0.25)  # of the mean squared error of all, of the ROI, of the ROP (1, 1, 0.5 in ROI-JSCC)
 DOMAINS = ("natural", "street")
-MEANING = 2.0  # weight in the training of "street" of what a segmenter no longer sees
+MEANING = 1.0  # weight in the training of "street" of what a segmenter no longer sees
 
 
 class RoiJscc(LatentCodec):
