@@ -375,8 +375,8 @@ if __name__ == "__main__":
         main,
         DiffusionFlags(
             out=Path("results/diffusion"),
-            data="imagenet-256",
-            limit=16,
+            data="tiny-imagenet-64",
+            limit=64,
             codecs=("digital", "ddnm", "ddnm:mode=paper"),
             snr=(-5.0, 0.0, 5.0, 10.0),
             rho=(1 / 24,),

@@ -149,7 +149,7 @@ def write(flags: DiffusionFlags, network: Any, folder: Path) -> None:
 
     from semlink.codecs._diffusion.networks import make_scheduler
 
-    half = copy.deepcopy(network).to("cpu", torch.float16)
+    half = torch.nn.Module.to(copy.deepcopy(network), "cpu", torch.float16)  # diffusers' own `to` warns of nothing
     if flags.codec:
         from semlink.codecs._diffusion.denoising import ChannelDenoisingPipeline
 

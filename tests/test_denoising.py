@@ -137,7 +137,7 @@ def test_it_is_a_diffusers_pipeline(tmp_path) -> None:
     seeded = [torch.Generator().manual_seed(0) for _ in range(4)]
     alpha = torch.full((2, 1, 1, 1), 0.7)
     one, other = (p(noisy, alpha, **given, generator=seeded.pop()).states for p in (made, again))
-    assert torch.equal(one, other) and bool(torch.isfinite(one).all())
+    assert torch.allclose(one, other, atol=1e-4) and bool(torch.isfinite(one).all())
     again.scheduler = DPMSolverMultistepScheduler.from_config(again.scheduler.config)
     swapped = again(noisy, alpha, **given, generator=seeded.pop())
     assert swapped.steps == 3 and not torch.equal(swapped.states, one)

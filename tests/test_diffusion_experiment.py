@@ -6,13 +6,16 @@ import json
 import os
 import sys
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from semlink.channels import _registry
 from semlink.codecs._diffusion.networks import make_scheduler, make_unet
 from semlink.codecs._diffusion.range_null import RangeNullPipeline
 from semlink.simulator import SemlinkError, cli, set_fid
@@ -24,8 +27,25 @@ from semlink.simulator.store import Condition
 from semlink.simulator.tradeoff_plot import Point, frontier, tradeoff
 
 SCRIPT = Path(__file__).parents[1] / "experiments" / "diffusion.py"
-SGD = ("sgd_jscc:guidance=none,steps=0", "sgd_jscc:guidance=none", "sgd_jscc:guidance=edges", "sgd_jscc")
+SGD = ("guided:guidance=none,steps=0", "guided:guidance=none", "guided:guidance=edges", "guided")
 PICTURES = 24
+
+
+class Guided:
+    """A codec as its words see it: with guides, and with steps that follow the noise level by default."""
+
+    def __init__(self, rho: float = 1 / 24, guidance: str = "edges/tag", steps: int | str = "budget") -> None:
+        self.rho, self.guidance, self.steps = rho, guidance, steps
+
+
+@pytest.fixture(autouse=True)
+def known_codec(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`guided` comes by an entry point, as a third party's codec does."""
+    module = ModuleType("codec_with_guides")
+    module.Guided = Guided
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    point = EntryPoint("guided", f"{module.__name__}:Guided", "semlink.codecs")
+    monkeypatch.setattr(_registry, "entry_points", lambda group: [point] if group == point.group else [])
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +78,7 @@ def test_numbers_of_steps(experiment, flags):
     found = experiment.stepped(flags)
     assert found["ddnm"] == {4: "ddnm:steps=4", 8: "ddnm:steps=8"}
     assert found["ddnm:mode=paper"] == {4: "ddnm:mode=paper,steps=4", 8: "ddnm:mode=paper,steps=8"}
-    assert found["sgd_jscc"] == {4: "sgd_jscc:steps=4", 8: "sgd_jscc:steps=8", None: "sgd_jscc"}
+    assert found["guided"] == {4: "guided:steps=4", 8: "guided:steps=8", None: "guided"}
     assert set(found) == {"ddnm", "ddnm:mode=paper", *SGD[1:]}
     assert experiment.stepped(replace(flags, steps=())) == {}
 
@@ -96,7 +116,7 @@ def test_differences_are_paired_and_only_to_counterparts(experiment, flags):
     assert set(found["ddnm"].minus) == {"adjscc", SGD[0]}
     assert found["ddnm"].minus["adjscc"].high - found["ddnm"].minus["adjscc"].low < 1e-6
     text = experiment.tables(asked, {"awgn": panel}, ())
-    assert "  minus sgd_jscc:guidance=none  " in text and "LPIPS (AlexNet), upsampled to 64 px" in text
+    assert "  minus guided:guidance=none  " in text and "LPIPS (AlexNet), upsampled to 64 px" in text
 
 
 # --- figure of the trade-off
@@ -117,14 +137,14 @@ def test_the_figure_marks_steps_budget_and_plain(experiment):
     failed = Point(50, float("nan"), Interval(float("nan"), float("nan"), float("nan"), 0))
     decoders = {
         "adjscc": [point(0, 0.01, 0.4)],
-        "sgd_jscc": [point(None, 0.3, 0.22), point(12, 0.5, 0.21), point(4, 0.2, 0.3), failed],
+        "guided": [point(None, 0.3, 0.22), point(12, 0.5, 0.21), point(4, 0.2, 0.3), failed],
         "ddnm": [failed],
     }
     figure = tradeoff(decoders, experiment.describe("lpips_alex"), "awgn")
     left, right = figure.axes
     assert right.get_xscale() == "log" and [t.get_text() for t in left.get_xticklabels()] == ["4", "12"]
     texts = [t.get_text() for t in figure.legends[0].get_texts()]
-    assert texts == ["adjscc", "sgd_jscc", "4 steps", "12 steps", "steps by the noise level", "no diffusion"]
+    assert texts == ["adjscc", "guided", "4 steps", "12 steps", "steps by the noise level", "no diffusion"]
     grey, *own = [line.get_xdata() for line in right.lines if len(line.get_xdata()) > 1]
     assert list(grey) == [0.01, 0.2, 0.3, 0.5] and list(own[0]) == [0.2, 0.5]
     assert "lower is better" in left.get_ylabel()
