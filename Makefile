@@ -27,7 +27,7 @@ test: $(VENV)/.test-done ## all tests but the slow ones
 	@$(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(VENV)/.test-done ## the slow tests; what they said last is in results/reference/test_slow.txt
-	@$(BIN)/python -m pytest -m slow --no-header --durations=0 | tee results/reference/test_slow.txt
+	@$(BIN)/python -m pytest -m slow --no-header --disable-warnings --durations=0 | tee results/reference/test_slow.txt
 
 # mypy cannot follow an editable install's import hook, so it reads the folders under their import names.
 lint: $(VENV)/.lint-done ## ruff and mypy
