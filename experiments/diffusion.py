@@ -11,7 +11,6 @@ All meet the same pictures, fades and noise, so all differences are paired.
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -341,15 +340,6 @@ def publish(
     return files + [p for name, f in figures(flags, rows, results).items() for p in plots.save(f, flags.out / name)]
 
 
-def say_how(flags: DiffusionFlags, duration_s: float, failures: Mapping[str, str]) -> None:
-    """run.json of the whole experiment in place of the last sweep's."""
-    from semlink.simulator.store import write_json
-
-    path = flags.out / "run.json"
-    own = {"configuration": {**asdict(flags), "out": str(flags.out)}}
-    write_json(path, {**json.loads(path.read_text()), **own, "duration_s": duration_s, "failures": failures})
-
-
 def main(flags: DiffusionFlags) -> int:
     """Measure, compare, draw and say where everything is."""
     import time
@@ -362,7 +352,8 @@ def main(flags: DiffusionFlags) -> int:
     outcomes = [sweep.run(question, flags.out, flags.workers, parts(flags)) for question in questions(flags)]
     rows = outcomes[-1].rows
     failures = {str(condition): error for o in outcomes for condition, error in o.failures.items()}
-    say_how(flags, round(time.monotonic() - started, 3), failures)
+    seconds = round(time.monotonic() - started, 3)
+    publishing.whole_run(flags.out, asdict(flags), seconds, failures, {})
     results, steps = compare(flags, rows), compare_steps(flags, rows)
     files = publish(flags, rows, results, steps)
     print(tables(flags, results, steps), end="\n\n")

@@ -11,7 +11,6 @@ The second is the comparison of ROI-JSCC (Choi et al. 2025) for a central box of
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
@@ -330,14 +329,9 @@ def publish(flags: RoiFlags, rows: Rows, results: Mapping[str, Sequence[Result]]
     return files + [p for name, f in figures(flags, rows, results).items() for p in plots.save(f, flags.out / name)]
 
 
-def say_how(flags: RoiFlags, duration_s: float, failures: Mapping[str, str]) -> None:
-    """run.json of the whole experiment in place of the last sweep's."""
-    from semlink.simulator.store import write_json
-
-    path = flags.out / "run.json"
-    means = {channel: {arm.name: [arm.codec, arm.channel(channel)] for arm in arms(flags)} for channel in flags.arms}
-    own = {"configuration": {**asdict(flags), "out": str(flags.out)}, "arms": means}
-    write_json(path, {**json.loads(path.read_text()), **own, "duration_s": duration_s, "failures": failures})
+def means(flags: RoiFlags) -> dict[str, dict[str, list[str]]]:
+    """Codec and channel words of each arm, by the channel that was asked for."""
+    return {channel: {arm.name: [arm.codec, arm.channel(channel)] for arm in arms(flags)} for channel in flags.arms}
 
 
 def main(flags: RoiFlags) -> int:
@@ -352,7 +346,8 @@ def main(flags: RoiFlags) -> int:
     outcomes = [sweep.run(question, flags.out, flags.workers, parts(flags)) for question in questions(flags)]
     rows = outcomes[-1].rows
     failures = {str(condition): error for o in outcomes for condition, error in o.failures.items()}
-    say_how(flags, round(time.monotonic() - started, 3), failures)
+    seconds = round(time.monotonic() - started, 3)
+    publishing.whole_run(flags.out, asdict(flags), seconds, failures, {"arms": means(flags)})
     results = compare(flags, rows)
     files = publish(flags, rows, results)
     print(tables(flags, results), end="\n\n")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from semlink.simulator import plots, rows, statistics
-from semlink.simulator.store import picture_path
+from semlink.simulator.store import picture_path, write_json
 
 if TYPE_CHECKING:
     from semlink.simulator.sweep import Outcome
@@ -31,6 +32,15 @@ def show(out: Path, metrics: Sequence[str] = ()) -> list[Path]:
     left = [path for path in (out / "rows.h5", out / "summary.csv", out / "run.json") if path.exists()]
     print("\n".join(["written:", *(f"  {path}" for path in (*left, *files))]))
     return files
+
+
+def whole_run(
+    out: Path, configuration: Mapping[str, Any], duration_s: float, failed: Mapping[str, str], more: Mapping[str, Any]
+) -> None:
+    """run.json of an experiment of several sweeps in place of the last sweep's; more: what else it says."""
+    path = out / "run.json"
+    own = {"configuration": {**configuration, "out": str(out)}, **more, "duration_s": duration_s, "failures": failed}
+    write_json(path, {**json.loads(path.read_text()), **own})
 
 
 def failures(outcome: Outcome) -> int:
