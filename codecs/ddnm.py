@@ -44,7 +44,8 @@ class Ddnm:
     mode: "noisy" takes the coarse picture for as uncertain as it is (DDNM+), "paper" for exact (DDNM).
     steps, eta: of the sampling. scheduler: "ddim", "dpm" or "lcm" instead of DDNM's own step.
     prior: folder or hub id of a RangeNullPipeline or another unconditional pipeline of a UNet2DModel and a scheduler,
-    e.g. a DDPMPipeline; None: the shipped one. dtype: the prior's, "float32" or "bfloat16".
+    e.g. a DDPMPipeline; None: the shipped one. dtype: the prior's, "float32" or "bfloat16". device: of the prior, None
+    for that of what is received. memory: diffusers' own options, e.g. "attention_slicing/cpu_offload".
     sigma_y: RMS error of the coarse picture (peak 1) instead of the table's for the received quality.
     """
 
@@ -62,6 +63,8 @@ class Ddnm:
         sigma_y: float | None = None,
         scheduler: str | None = None,
         dtype: str = "float32",
+        device: str | None = None,
+        memory: str | None = None,
     ) -> None:
         if mode not in MODES or pool not in POOLS:
             raise SemlinkError(f"mode {mode!r}, pool {pool}; known: {', '.join(MODES)}, and pools {POOLS}")
@@ -71,6 +74,8 @@ class Ddnm:
             )
         loading.check_scheduler(scheduler)
         loading.dtype_of(dtype)
+        loading.check_device(device)
+        self.device, self.memory = device, loading.memory_options(memory)
         self.rho, self.pool, self.mode, self.steps, self.eta = rho, pool, mode, steps, eta
         self.inner_word, self.inner = inner, inner_codec(inner, rho * pool**2)
         self.prior = str(prior or SHIPPED)
@@ -118,7 +123,7 @@ class Ddnm:
         """The coarse pictures within [0, 1] and the mean `a` of each one's main stream, None when that has none."""
         streams, lost = zip(*(_sound(stream) for stream in reception.streams), strict=True)
         if any(lost):
-            log.warning("ddnm: %d symbols were not finite; taken for lost", sum(lost))
+            log.warning("%s: %d symbols were not finite; taken for lost", self.inner_word, sum(lost))
         height, width = self.coarse(reception.session.height, reception.session.width)
         session = replace(reception.session, height=height, width=width)
         with torch.no_grad():
@@ -132,18 +137,19 @@ class Ddnm:
             return torch.full((batch,), 0.0 if self.mode == "paper" else cast(float, self.sigma_y))
         levels, errors = measured_errors(self.inner_word, self.rho * self.pool**2, self.pool, side)
         if quality is None:
-            raise SemlinkError(f"{self.inner_word} has no analog stream that tells its quality; give ddnm sigma_y=")
+            raise SemlinkError(f"{self.inner_word} has no analog stream that tells its quality; give sigma_y=")
         a = quality.double().clamp(1e-6, 1 - 1e-6).cpu().numpy()
         snr_db = 10 * np.log10(a / (1 - a))
         beyond = (snr_db < levels[0]) | (snr_db > levels[-1])
         if beyond.any():
             ends = f"{levels[0]:g} to {levels[-1]:g} dB"
-            log.warning("ddnm: SNR of %d pictures beyond %s of the table; its ends hold", beyond.sum(), ends)
+            log.warning("%s: SNR of %d pictures beyond %s; the ends hold", self.inner_word, beyond.sum(), ends)
         return torch.from_numpy(np.interp(snr_db, levels, errors)).float()
 
     def refine(self, means: Tensor, sigma: Tensor, public_seed: int) -> Tensor:
         """Pictures from coarse ones; each gets the same noise, whatever the batch."""
-        pipeline = prior(self.prior, self.scheduler, self.dtype).to(means.device)
+        device = self.device or str(means.device)
+        pipeline = prior(self.prior, self.scheduler, self.dtype, device, self.memory)
         generators = [Generator().manual_seed(public_seed % (1 << 63)) for _ in means]
         settings = {"num_inference_steps": self.steps, "eta": self.eta, "generator": generators}
         return pipeline(means, self.pool, sigma, output_type="pt", **settings).images
@@ -168,7 +174,7 @@ def measured_errors(inner: str, rho: float, pool: int, side: int) -> tuple[list[
     if not fits:
         raise SemlinkError(
             f"no measured error of {inner} at rho {rho:.4f} behind pool {pool}; run python experiments/measure_sigma.py"
-            f' --inner "{inner}" --rho {rho:.4f} --pools {pool}, or give ddnm sigma_y= or mode=paper'
+            f' --inner "{inner}" --rho {rho:.4f} --pools {pool}, or give sigma_y=, or ddnm mode=paper'
         )
     entry = min(fits, key=lambda e: abs(np.log(e["side"] / side)))
     return entry["snr_db"], entry["sigma"]
@@ -180,8 +186,11 @@ def _table() -> list[dict[str, Any]]:
 
 
 @lru_cache(maxsize=2)
-def prior(name: str, scheduler: str | None, dtype: str) -> Any:
-    """The pipeline of a folder or hub id, with that scheduler (None: DDNM's own step), without progress bar."""
+def prior(name: str, scheduler: str | None, dtype: str, device: str = "cpu", memory: tuple[str, ...] = ()) -> Any:
+    """The pipeline of a folder or hub id, with that scheduler (None: DDNM's own step), without progress bar.
+
+    memory: names of `loading.MEMORY`.
+    """
     from semlink.codecs._diffusion.range_null import RangeNullPipeline, RangeNullScheduler
 
     pipeline = loading.load_pipeline(RangeNullPipeline, name, dtype)
@@ -190,7 +199,7 @@ def prior(name: str, scheduler: str | None, dtype: str) -> Any:
         loading.scheduler_of(scheduler, config) if scheduler else RangeNullScheduler.from_config(config.config)
     )
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+    return loading.placed(pipeline, device, memory)
 
 
 def _sound(stream: ReceivedStream) -> tuple[ReceivedStream, int]:

@@ -7,15 +7,20 @@ level needs, and only steps at or below its own level change it.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline
+import torch.nn.functional as F
+from diffusers import DDIMScheduler, DiffusionPipeline
 from diffusers.utils import BaseOutput
 from torch import Generator, Tensor
 
 from semlink.codecs._diffusion.levels import alphas, as_sampler, predicted_sample, set_timesteps, step_of
+
+Predict = Callable[[Tensor, int, Tensor], Tensor]
 
 MOST, LEAST = 50, 4  # steps; SGD-JSCC takes 50 whatever the level
 
@@ -40,6 +45,11 @@ class ChannelDenoisingPipeline(DiffusionPipeline):
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler)
 
+    @property
+    def unit(self) -> int:
+        """What height and width of the network's input must be multiples of; states of other sizes are padded."""
+        return 2 ** (len(getattr(self.unet.config, "block_out_channels", (1,))) - 1)
+
     @torch.no_grad()
     def __call__(
         self,
@@ -59,21 +69,13 @@ class ChannelDenoisingPipeline(DiffusionPipeline):
         null label; 1 asks the network once a step. num_inference_steps: None for as many as the level needs (`budget`).
         generator: the same noise is added to every image.
         """
-        levels = alpha.expand(states.shape).clamp(0, 1)
-        start = int(step_of(self.scheduler, levels.min()))
-        sampler, table = as_sampler(self.scheduler), alphas(self.scheduler).float()
-        steps = set_timesteps(sampler, start, num_inference_steps or budget(start, len(table)))
-        states = torch.where(levels > 0, states, shared_noise(states, generator))
-        levels = levels.maximum(table[start])
-        for step, following in zip(self.progress_bar(steps), [*steps[1:], None], strict=True):
-            common, after = table[step], torch.tensor(1.0) if following is None else table[following]
-            seen = raised(states, levels, common, generator)
-            x0 = self._predict(seen, step, common, hints, labels, guidance_scale)
-            moved = sampler.step(x0, step, seen).prev_sample
-            reached = levels <= after
-            states, levels = torch.where(reached, moved, states), levels.maximum(after)
+
+        def predict(seen: Tensor, step: int, common: Tensor) -> Tensor:
+            return self._predict(seen, step, common, hints, labels, guidance_scale)
+
+        found = descend(self.scheduler, states, alpha, predict, num_inference_steps, generator, self.progress_bar)
         self.maybe_free_model_hooks()
-        return DenoisedStates(states, len(steps))
+        return found
 
     def _predict(
         self, seen: Tensor, step: int, alpha: Tensor, hints: Tensor | None, labels: Tensor | None, scale: float
@@ -86,10 +88,51 @@ class ChannelDenoisingPipeline(DiffusionPipeline):
         return alone + scale * (given - alone)
 
     def _ask(self, seen: Tensor, step: int, alpha: Tensor, hints: Tensor | None, labels: Tensor | None) -> Tensor:
-        inputs = (seen if hints is None else torch.cat([seen, hints], 1)).to(self.unet.dtype)
+        height, width = seen.shape[-2:]
+        inputs = seen if hints is None else torch.cat([seen, hints], 1)
+        padded = F.pad(inputs, (0, -width % self.unit, 0, -height % self.unit), mode="replicate").to(self.unet.dtype)
         steps = torch.full((len(seen),), step, device=seen.device)
-        output = self.unet(inputs, steps, class_labels=labels).sample.float()
+        output = self.unet(padded, steps, class_labels=labels).sample[..., :height, :width].float()
         return predicted_sample(output, seen, alpha, self.scheduler.config.prediction_type)
+
+
+def descend(
+    scheduler: Any,
+    states: Tensor,
+    alpha: Tensor,
+    predict: Predict,
+    steps: int | None = None,
+    generator: Generator | None = None,
+    progress: Callable[[list[int]], Iterable[int]] = list,
+) -> DenoisedStates:
+    """Denoise states sqrt(alpha) x0 + sqrt(1 - alpha) n, from the level of the worst element down to clean ones.
+
+    predict: x0 from states of one level, given the step and alpha of that level. steps: None for `budget`. generator:
+    the same noise is added to every image. progress: wraps the list of steps.
+    """
+    levels = alpha.expand(states.shape).clamp(0, 1)
+    start = int(step_of(scheduler, levels.min()))
+    sampler, table = as_sampler(scheduler), alphas(scheduler).float().to(states.device)
+    chosen = set_timesteps(sampler, start, steps or budget(start, len(table)))
+    states = torch.where(levels > 0, states, shared_noise(states, generator))
+    levels = levels.maximum(table[start])
+    for step, following in zip(progress(chosen), [*chosen[1:], None], strict=True):
+        common, after = table[step], torch.ones_like(table[0]) if following is None else table[following]
+        seen = raised(states, levels, common, generator)
+        x0 = predict(seen, step, common)
+        moved = sampler.step(x0, step, seen, **_own_noise(sampler, generator, len(seen))).prev_sample
+        reached = levels <= after
+        states, levels = torch.where(reached, moved, states), levels.maximum(after)
+    return DenoisedStates(states, len(chosen))
+
+
+def _own_noise(scheduler: Any, generator: Generator | None, batch: int) -> dict[str, list[Generator]]:
+    """What makes the noise of a scheduler's own (LCM, DDPM) follow the generator and be the same for every image."""
+    silent = isinstance(scheduler, DDIMScheduler) or "generator" not in inspect.signature(scheduler.step).parameters
+    if generator is None or silent:
+        return {}
+    seed = int(torch.randint(1 << 62, (), generator=generator, device=generator.device))
+    return {"generator": [torch.Generator(generator.device).manual_seed(seed) for _ in range(batch)]}
 
 
 def budget(start: int, total: int) -> int:

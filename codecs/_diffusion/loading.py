@@ -6,7 +6,8 @@ Weights are read as safetensors and nothing that came with them is run; what was
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,18 @@ from semlink.simulator.errors import SemlinkError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SCHEDULERS = {"ddim": "DDIMScheduler", "dpm": "DPMSolverMultistepScheduler", "lcm": "LCMScheduler"}
+STARTABLE = (*SCHEDULERS.values(), "DDPMScheduler")  # those that can begin anywhere in their schedule
+MEMORY = {
+    "attention_slicing": "enable_attention_slicing",
+    "xformers": "enable_xformers_memory_efficient_attention",
+    "cpu_offload": "enable_model_cpu_offload",
+    "sequential_offload": "enable_sequential_cpu_offload",
+}
+VAE_MEMORY = {"vae_slicing": "enable_slicing", "vae_tiling": "enable_tiling"}
+OFFLOADS = ("cpu_offload", "sequential_offload")
 PIPELINE_FILES = "model_index.json and, for each module, its config and its weights as safetensors"
-MODEL_FILES = "config.json and diffusion_pytorch_model.safetensors"
+PROCESSOR_FILES = "the model's preprocessor and tokenizer files beside it"
+MODEL_FILES = "config.json and the weights beside it as safetensors"
 
 
 def dtype_of(name: str) -> torch.dtype:
@@ -42,18 +53,76 @@ def scheduler_of(name: str, like: Any) -> Any:
     return getattr(diffusers, SCHEDULERS[name]).from_config(like.config)
 
 
-def load_pipeline(kind: Any, name: str | Path, dtype: str = "float32") -> Any:
+def startable(scheduler: Any) -> Any:
+    """The scheduler itself when it can start within its schedule, else DDIM over the same noise levels."""
+    return scheduler if type(scheduler).__name__ in STARTABLE else scheduler_of("ddim", scheduler)
+
+
+def load_pipeline(kind: Any, name: str | Path, dtype: str = "float32", modules: Mapping[str, Any] | None = None) -> Any:
     """A pipeline of the class `kind` from a folder of `save_pretrained` or by hub id, in evaluation mode.
 
-    A folder or id of another pipeline will do when it has the modules that `kind` takes. SemlinkError says what is
-    missing and, where the hub is out of reach, what to download.
+    A folder or id of another pipeline will do when it has the modules that `kind` takes; `modules` stand in for its
+    own. SemlinkError says what is missing and, where the hub is out of reach, what to download.
     """
-    return _load(kind.from_pretrained, name, dtype, PIPELINE_FILES)
+    return _load(kind.from_pretrained, name, dtype, PIPELINE_FILES, **(modules or {}))
 
 
 def load_model(kind: Any, name: str | Path, dtype: str = "float32", subfolder: str | None = None) -> Any:
     """A model of the class `kind`, e.g. UNet2DModel, from a folder of `save_pretrained` or by hub id; likewise."""
-    return _load(kind.from_pretrained, name, dtype, MODEL_FILES, subfolder=subfolder).eval()
+    return _load(kind.from_pretrained, name, dtype, MODEL_FILES, **_inside(subfolder)).eval()
+
+
+def load_one_of(
+    kinds: Mapping[str, Any], name: str | Path, dtype: str = "float32", subfolder: str | None = None
+) -> Any:
+    """A model of the class that its config names, one of `kinds`; likewise."""
+
+    def read(where: str | Path, **settings: Any) -> Any:
+        config = next(iter(kinds.values())).load_config(where, **_inside(subfolder))
+        found = config.get("_class_name")
+        if found not in kinds:
+            raise SemlinkError(f"{name} is of the class {found}; it must be {' or '.join(kinds)}")
+        return kinds[found].from_pretrained(where, **settings)
+
+    return _load(read, name, dtype, PIPELINE_FILES if subfolder else MODEL_FILES, **_inside(subfolder)).eval()
+
+
+def load_processor(kind: Any, name: str | Path) -> Any:
+    """A processor of transformers' class `kind`, what goes before and behind a model; likewise."""
+    return _load(lambda where, **_: kind.from_pretrained(where), name, "float32", PROCESSOR_FILES)
+
+
+def memory_options(text: str | None, known: Mapping[str, str] = MEMORY) -> tuple[str, ...]:
+    """The options of a text such as "attention_slicing/cpu_offload". SemlinkError lists the known ones."""
+    options = () if text in (None, "none") else tuple(str(text).split("/"))
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise SemlinkError(f"unknown memory option {unknown[0]!r}; known: none, {', '.join(known)}")
+    return options
+
+
+def check_device(device: str | None) -> None:
+    """SemlinkError for what is no name of a device."""
+    try:
+        torch.device(device or "cpu")
+    except RuntimeError as error:
+        raise SemlinkError(f"unknown device {device!r}; give cpu, cuda or cuda:N") from error
+
+
+def placed(pipeline: Any, device: torch.device | str, memory: tuple[str, ...] = ()) -> Any:
+    """A pipeline, or a model, with those memory options, on that device; offloaded ones go there piece by piece."""
+    if not set(OFFLOADS) & set(memory):
+        try:
+            pipeline.to(device)
+        except (RuntimeError, AssertionError) as error:
+            raise SemlinkError(f"device {device}: {_first_line(error)}") from error
+    for option in memory:
+        where = {"device": device} if option in OFFLOADS else {}
+        try:
+            getattr(pipeline, {**MEMORY, **VAE_MEMORY}[option])(**where)
+        except (ImportError, RuntimeError, ValueError, AssertionError) as error:
+            raise SemlinkError(f"memory option {option}: {_first_line(error)}") from error
+    return pipeline
 
 
 def _load(read: Callable[..., Any], name: str | Path, dtype: str, wanted: str, **where: Any) -> Any:
@@ -77,19 +146,25 @@ def _load(read: Callable[..., Any], name: str | Path, dtype: str, wanted: str, *
         ) from error
 
 
+def _inside(subfolder: str | None) -> dict[str, str]:
+    return {"subfolder": subfolder} if subfolder else {}
+
+
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bar for the few files of a model."""
+    """No progress bar for the few files of a model, from diffusers or from transformers where that is loaded."""
     from diffusers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    loaded = sys.modules.get("transformers")
+    shown = [lib for lib in (logging, loaded and loaded.utils.logging) if lib and lib.is_progress_bar_enabled()]
+    for library in shown:
+        library.disable_progress_bar()
     try:
         yield
     finally:
-        if shown:
-            logging.enable_progress_bar()
+        for library in shown:
+            library.enable_progress_bar()

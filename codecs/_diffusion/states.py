@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semlink.codecs._diffusion.levels import sound
+from semlink.codecs._diffusion.levels import alphas, sound
 from semlink.codecs._neural import from_symbols
 from semlink.simulator import forms
 from semlink.simulator.errors import SemlinkError
@@ -18,16 +18,19 @@ from semlink.simulator.values import ReceivedStream
 
 log = logging.getLogger(__name__)
 
+GREY = 0.5
+
 
 def received_states(stream: ReceivedStream, planes: int, rows: int, columns: int) -> tuple[Tensor, Tensor]:
     """States sqrt(alpha) x0 + sqrt(1 - alpha) n and their alpha, both float32 `[batch, 2 planes, rows, columns]`.
 
     x0 and n have unit variance per real dimension. Symbols that are not finite are treated as lost (0, alpha 0), and
-    logged.
+    logged; those that carry nothing (a up to 1e-6) are lost as well.
     """
     x_hat, a, bad = sound(stream)
     if bad:
         log.warning("%s: %d symbols that are not finite are treated as lost", stream.name, bad)
+    a = torch.where(a > forms.SMALLEST, a, 0.0)
     states = from_symbols(2**0.5 * forms.variance_preserving(x_hat, a), planes, rows, columns)
     return states, a.reshape(-1, planes, rows, columns).repeat(1, 2, 1, 1)
 
@@ -36,7 +39,7 @@ def check_steps(steps: int | str) -> int | None:
     """Steps as the pipeline takes them, None for "budget". SemlinkError for anything but that and numbers from 0."""
     if steps == "budget":
         return None
-    if isinstance(steps, str) or steps < 0:
+    if not isinstance(steps, int) or steps < 0:
         raise SemlinkError(f"steps is {steps!r}; give budget or a number, 0 for no denoising")
     return steps
 
@@ -51,14 +54,52 @@ def denoise_each(
     labels: Tensor | None = None,
     scale: float = 1.0,
 ) -> Tensor:
-    """Clean states: each image's chain begins at the level of its own worst symbol, with noise of the same seed."""
+    """Clean states: each image's chain begins at the level of its own worst symbol, with noise of the same seed.
+
+    Images of which nothing arrived (alpha 0), and those on which the network fails, stay as they are; the latter and
+    SNRs beyond the schedule, whose ends hold, are logged. SemlinkError for a network of another codec or rate.
+    """
+    check_fit(pipeline, states.shape[1], hints, labels)
+    if out := beyond(pipeline, alpha):
+        log.warning("SNR of %d of %d pictures beyond the schedule's; its ends hold", out, len(states))
     clean = []
     for i in range(len(states)):
         part = slice(i, i + 1)
+        if not alpha[part].any():
+            clean.append(states[part])
+            continue
         given = (None if hints is None else hints[part], None if labels is None else labels[part])
         generator = torch.Generator().manual_seed(seed)
-        clean.append(pipeline(states[part], alpha[part], *given, steps, scale, generator).states)
+        found = pipeline(states[part], alpha[part], *given, steps, scale, generator).states
+        if not (good := bool(torch.isfinite(found).all())):
+            log.warning("the denoiser failed on picture %d; its latent stays noisy", i)
+        clean.append(found if good else states[part])
     return torch.cat(clean)
+
+
+def beyond(pipeline: Any, alpha: Tensor) -> int:
+    """Number of images whose symbols, as far as they arrived, are all noisier or all cleaner than the schedule."""
+    cleanest, noisiest = alphas(pipeline.scheduler)[[0, -1]].tolist()
+    best, worst = alpha.flatten(1).amax(1), torch.where(alpha > 0, alpha, 1.0).flatten(1).amin(1)
+    return int(((best > 0) & ((best < noisiest) | (worst > cleanest))).sum())
+
+
+def check_fit(pipeline: Any, planes: int, hints: Tensor | None, labels: Tensor | None) -> None:
+    """SemlinkError when the denoiser was not trained for that many planes, hints and labels."""
+    config, guides = pipeline.unet.config, 0 if hints is None else hints.shape[1]
+    own = config.out_channels, config.in_channels - config.out_channels, config.num_class_embeds is not None
+    wanted = planes, guides, labels is not None
+    if own != wanted:
+        told = "a denoiser for {} planes and {} hints, labels: {}"
+        raise SemlinkError(f"this is {told.format(*own)}; needed is {told.format(*wanted)}")
+
+
+def shown(pictures: Tensor, alpha: Tensor) -> Tensor:
+    """Pictures within [0, 1], grey where no symbol arrived."""
+    arrived = (alpha > 0).flatten(1).any(1)
+    if not arrived.all():
+        log.warning("nothing arrived of %d of %d pictures; they are grey", int((~arrived).sum()), len(arrived))
+    return torch.where(arrived[:, None, None, None], pictures.clamp(0, 1), GREY)
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,97 @@
+"""Find the centres of `sgd_jscc`'s tags: k-means of AlexNet features of training pictures.
+
+    python experiments/make_tags.py --out results/tags
+
+The denoiser has to be trained on the same tags: put the file where codecs/sgd_jscc.py looks for it before that.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from semlink.simulator.cli import start
+from semlink.simulator.errors import SemlinkError
+
+if TYPE_CHECKING:  # --help needs no NumPy
+    import numpy as np
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TagFlags:
+    """Find the 256 centres of tags in training pictures."""
+
+    out: Path = Path("results/tags")
+    """Folder for tags.safetensors and card.json."""
+    data: tuple[str, ...] = ("tiny-imagenet-64-train", "imagenet-256-train")
+    """Training pictures: names or folders."""
+    limit: int = 8000
+    """Pictures of each set at most."""
+    seed: int = 0
+    """Seed of the first centres."""
+
+
+def main(flags: TagFlags) -> int:
+    import numpy as np
+    from safetensors.torch import save_file
+
+    from semlink.codecs._guides import TAGS
+
+    found = features(flags)
+    if len(found) < TAGS:
+        raise SemlinkError(f"{len(found)} pictures are too few for {TAGS} centres; add sets to --data")
+    centres, nearest = clusters(found, TAGS, flags.seed)
+    flags.out.mkdir(parents=True, exist_ok=True)
+    save_file({"centres": centres}, flags.out / "tags.safetensors")
+    sizes = np.bincount(nearest, minlength=TAGS)
+    write_card(flags, sizes)
+    print(f"{len(found)} pictures, {(sizes > 0).sum()} tags in use, {sizes.min()} to {sizes.max()} pictures each")
+    return 0
+
+
+def features(flags: TagFlags) -> Tensor:
+    """Features of the pictures, float32 `[pictures, 256]`. SemlinkError for a test set."""
+    import torch
+    from tqdm import tqdm
+
+    from semlink.codecs import _guides as guides
+    from semlink.simulator import data
+    from semlink.simulator.training_parts import HELD_OUT
+
+    if any(name in HELD_OUT or "test" in re.split(r"[\W_]+", name) for name in flags.data):
+        raise SemlinkError(f"{' '.join(flags.data)}: a test set is not for training")
+    pictures = [picture for name in flags.data for picture in data.load(name, flags.limit)]
+    return torch.cat([guides.features(picture[None]) for picture in tqdm(pictures, desc="features")])
+
+
+def clusters(found: Tensor, count: int, seed: int) -> tuple[Tensor, np.ndarray]:
+    """Centres of k-means, float16 `[count, features]`, and the number of the centre of each picture."""
+    import torch
+    from scipy.cluster.vq import kmeans2
+
+    centres, nearest = kmeans2(found.double().numpy(), count, iter=30, minit="++", seed=seed)
+    return torch.from_numpy(centres).half(), nearest
+
+
+def write_card(flags: TagFlags, sizes: np.ndarray) -> None:
+    """What made these centres, next to them. sizes: pictures of each tag."""
+    here = Path(__file__).parent
+    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=here)
+    card = {
+        "recipe": {key: value for key, value in asdict(flags).items() if key != "out"},
+        "features": "AlexNet, last convolution, mean over the picture, unit length",
+        "pictures": int(sizes.sum()),
+        "pictures_per_tag": {"least": int(sizes.min()), "most": int(sizes.max())},
+        "commit": git.stdout.strip() or "not a git checkout",
+        "data_note": "found in research data sets that are not redistributed here; see each set's licence",
+    }
+    (flags.out / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    start(main, TagFlags())

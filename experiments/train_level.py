@@ -1,0 +1,139 @@
+"""Train the network that estimates the noise level of `sgd_jscc`'s latent without channel knowledge.
+
+    python experiments/train_level.py --minutes 5 --out results/my-level
+    python experiments/train_level.py --codec sgd_jscc:weights=results/mine/weights.safetensors --out results/my-level
+
+Stop it at any time; the same command continues. Use the result with
+`sgd_jscc:level=blind,estimator=results/my-level/weights.safetensors`; it knows the autoencoder that it was trained on
+and no other.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from semlink.simulator.cli import Rate, start
+from semlink.simulator.errors import SemlinkError
+
+LEVELS_DB = (-5.0, 0.0, 5.0, 10.0, 15.0)
+
+if TYPE_CHECKING:  # --help needs no torch
+    from torch import Generator, Tensor, nn
+
+
+@dataclass(frozen=True)
+class LevelFlags:
+    """Train a blind estimator of the noise level; resumable."""
+
+    out: Path = Path("results/train-level")
+    """Folder for checkpoint.pt, weights.safetensors, curve.csv and card.json."""
+    data: tuple[str, ...] = ("imagenet-256-train", "bsds500-train")
+    """Training pictures: names or folders; 2 % of them (at most 500) are held out for the curve."""
+    codec: str = "sgd_jscc"
+    """The codec whose latent it is about; name:setting=value for its settings."""
+    rho: Rate = 1 / 24
+    """Rate of that codec."""
+    crop: int = 128
+    """Side of the random training crops in px; every other step sees crops of half that side."""
+    copies: int = 4
+    """Noise levels that each crop is seen at."""
+    minutes: float = 5.0
+    """Time budget; the learning rate falls to nothing over it."""
+    steps: int = 0
+    """Budget in steps instead, which makes the run reproducible; 0 uses the minutes."""
+    batch: int = 12
+    """Crops per step."""
+    lr: float = 3e-3
+    """Peak learning rate of Muon; Adam for vectors gets a third."""
+    ema: float = 0.99
+    """Share of the averaged weights that a step keeps."""
+    seed: int = 0
+    """Seed of initial weights, crops and noise."""
+    threads: int = 0
+    """Threads of torch; 0: as many as there are cores."""
+
+
+def main(flags: LevelFlags) -> int:
+    import torch
+
+    from semlink.simulator import training_parts as parts
+
+    if flags.crop % 16 or flags.copies < 1:
+        raise SemlinkError(f"--crop {flags.crop}, --copies {flags.copies}: give a multiple of 16, and at least 1")
+    if flags.threads:
+        torch.set_num_threads(flags.threads)
+    torch.manual_seed(flags.seed)
+    codec = parts.make_codec(flags.codec, flags.rho)
+    if not hasattr(codec, "states_of"):
+        raise SemlinkError(f"codec {codec.name!r} estimates no level")
+    pictures, held_out = parts.load_pictures(flags.data, flags.crop)
+    run = make_run(flags, codec, pictures, codec.states_of(held_out))
+    run.spend()
+    levels = run.levels(quick=False)
+    run.save(levels)
+    write_card(flags, run.step, run.seconds, levels)
+    said = ", ".join(f"{error:.2f} dB at {snr:g} dB" for snr, error in zip(LEVELS_DB, levels.values(), strict=True))
+    print(f"mean |error| of the SNR on held-out pictures: {said}")
+    print(f"weights, curve and card are in {flags.out}")
+    return 0
+
+
+def make_run(flags: LevelFlags, codec: Any, pictures: Sequence[Tensor], held_out: Tensor) -> Any:
+    """The training run; built here, because --help must not load torch. held_out: clean states."""
+    from semlink.codecs._diffusion.blind import LevelNetwork, level_loss
+    from semlink.simulator.training import random_batch
+    from semlink.simulator.training_run import Budget, Run
+
+    class Training(Run):
+        def batch_loss(self, generator: Generator) -> Tensor:
+            crop = flags.crop // (1 + self.step % 2)
+            x0 = codec.states_of(random_batch(pictures, flags.batch, crop, generator))
+            return level_loss(self.network, x0.repeat(flags.copies, 1, 1, 1), generator)
+
+        def levels(self, quick: bool) -> dict[str, float]:
+            return errors(self.average, held_out[:64] if quick else held_out)
+
+    budget = Budget(flags.minutes, flags.steps, flags.batch, flags.lr, flags.seed, flags.ema, checkpoint_every=60)
+    return Training(LevelNetwork(held_out.shape[1]), budget, flags.out)
+
+
+def errors(network: nn.Module, x0: Tensor) -> dict[str, float]:
+    """Mean |error| of the SNR in dB at each of LEVELS_DB, with the same noise every time."""
+    import torch
+
+    from semlink.codecs._diffusion.blind import noisy
+
+    generator = torch.Generator().manual_seed(-1)
+    found = {}
+    with torch.no_grad():
+        for snr in LEVELS_DB:
+            snr_db = torch.full((len(x0),), snr)
+            found[f"error_db_at_{snr:g}"] = float((network(noisy(x0, snr_db, generator)) - snr_db).abs().mean())
+    return found
+
+
+def write_card(flags: LevelFlags, steps: int, seconds: float, levels: dict[str, float]) -> None:
+    """What made these weights, next to them."""
+    here = Path(__file__).parent
+    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=here)
+    recipe = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(flags).items() if k not in ("out", "threads")}
+    card = {
+        "recipe": recipe,
+        "steps": steps,
+        "minutes": round(seconds / 60, 1),
+        "hardware": f"{platform.machine()}, {flags.threads or 'all'} threads",
+        "commit": git.stdout.strip() or "not a git checkout",
+        "held_out_mean_error_db_by_snr": {k.removeprefix("error_db_at_"): round(v, 2) for k, v in levels.items()},
+        "data_note": "trained on research data sets that are not redistributed here; see each set's licence",
+    }
+    (flags.out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    start(main, LevelFlags())
