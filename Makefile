@@ -24,7 +24,7 @@ demo: $(VENV)/.setup-done ## quality against SNR on sample photographs, under 3 
 	@$(BIN)/python experiments/snr_sweep.py --out results/demo
 
 test: $(VENV)/.test-done ## all tests but the slow ones
-	@$(BIN)/python -m pytest -m "not slow"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(VENV)/.test-done ## the slow tests; what they said last is in results/reference/test_slow.txt
 	@$(BIN)/python -m pytest -m slow --no-header --disable-warnings --durations=0 | tee results/reference/test_slow.txt

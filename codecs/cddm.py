@@ -20,8 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from semlink.codecs._diffusion import loading
-from semlink.codecs._diffusion.states import check_steps, denoise_each, denoising_pipeline, received_states, shown
+from semlink.codecs._diffusion.states import Denoiser, check_steps, denoise_each, received_states, shown
 from semlink.codecs._diffusion.training import Examples
 from semlink.codecs._neural import LatentCodec, _in_parts, snr_per_image
 from semlink.codecs.adjscc import CELL, AdaptiveNetwork
@@ -39,7 +38,7 @@ class Cddm(LatentCodec):
     x_hat as that of `adjscc` does. limit_db: the chain never starts noisier than the step of this SNR, even where the
     channel is worse (10 in the paper for small pictures; symbols that are lost altogether excepted); None: from the
     measured level. weights: of the network with its decoder trained again; denoiser: folder of a
-    `ChannelDenoisingPipeline`; scheduler: "ddim", "dpm" or "lcm" instead of its own; dtype: "float32" or "bfloat16".
+    `ChannelDenoisingPipeline`; scheduler, dtype, device, memory: see `Denoiser`.
     A picture of which no symbol arrived is grey. SemlinkError for unknown settings and a denoiser of another rate.
     """
 
@@ -56,15 +55,15 @@ class Cddm(LatentCodec):
         denoiser: str | Path | None = None,
         scheduler: str | None = None,
         dtype: str = "float32",
+        device: str | None = None,
+        memory: str | None = None,
     ) -> None:
         super().__init__(rho, weights, AdaptiveNetwork, variant="")
         if limit_db is not None and not isinstance(limit_db, (int, float)):
             raise SemlinkError(f"limit_db is {limit_db!r}; give an SNR in dB or none")
-        loading.check_scheduler(scheduler)
-        loading.dtype_of(dtype)
         self.steps, self.limit_db = check_steps(steps), limit_db
-        self.denoiser = Path(denoiser or WEIGHTS / f"cddm-denoiser-m{self.planes}")
-        self.scheduler, self.dtype = scheduler, dtype
+        folder = Path(denoiser or WEIGHTS / f"cddm-denoiser-m{self.planes}")
+        self.denoiser = Denoiser(folder, scheduler, dtype, device, memory)
 
     def shipped(self, domain: str) -> Path:
         """One file for all picture sizes."""
@@ -87,7 +86,7 @@ class Cddm(LatentCodec):
 
     def denoised(self, states: Tensor, alpha: Tensor, seed: int) -> Tensor:
         """Clean states of noisy ones."""
-        pipeline = denoising_pipeline(self.denoiser, self.scheduler, self.dtype)
+        pipeline = self.denoiser.pipeline(states.device)
         if self.limit_db is not None:
             snr = 10 ** (self.limit_db / 10)
             alpha = torch.where(alpha > 0, alpha.clamp_min(snr / (1 + snr)), alpha)

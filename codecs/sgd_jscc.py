@@ -25,9 +25,8 @@ from torch import Tensor, nn
 
 from semlink.codecs import _guides as guides
 from semlink.codecs import _mask_code as mask_code
-from semlink.codecs._diffusion import loading
 from semlink.codecs._diffusion.blind import alpha_of, blind_states, level_network
-from semlink.codecs._diffusion.states import check_steps, denoise_each, denoising_pipeline, received_states, shown
+from semlink.codecs._diffusion.states import Denoiser, check_steps, denoise_each, received_states, shown
 from semlink.codecs._diffusion.training import Examples
 from semlink.codecs._latent import CELL, LatentNetwork
 from semlink.codecs._neural import LatentCodec, _in_parts, pad_to_cells, planes_for, to_symbols
@@ -58,8 +57,8 @@ class SgdJscc(LatentCodec):
     level: where the chain starts; "told" (by the equaliser, symbol by symbol), "blind" (one SNR per picture that
     `estimator`, a file of experiments/train_level.py, finds in the symbols), or an SNR in dB that the receiver believes
     for all symbols that arrived. scale: of classifier-free guidance, 1 asks the network once a step. weights: of the
-    autoencoder; denoiser: folder of a `ChannelDenoisingPipeline`; scheduler: "ddim", "dpm" or "lcm" instead of its own.
-    dtype: of the denoiser, "float32" or "bfloat16". A picture of which no symbol arrived is grey. SemlinkError for
+    autoencoder; denoiser: folder of a `ChannelDenoisingPipeline`; scheduler, dtype, device, memory: see `Denoiser`.
+    A picture of which no symbol arrived is grey. SemlinkError for
     unknown settings, and for weights, denoiser or estimator of another rate.
     """
 
@@ -80,6 +79,8 @@ class SgdJscc(LatentCodec):
         estimator: str | Path | None = None,
         scheduler: str | None = None,
         dtype: str = "float32",
+        device: str | None = None,
+        memory: str | None = None,
     ) -> None:
         whole = planes_for(rho, CELL)
         if whole < 2:
@@ -88,10 +89,8 @@ class SgdJscc(LatentCodec):
         self.whole, self.planes = whole, whole - max(1, whole // 8)
         self.guidance, self.mcs = check_guidance(guidance), get(mcs)
         self.steps, self.level, self.scale = check_steps(steps), check_level(level), scale
-        self.denoiser, self.estimator = Path(denoiser or DENOISER), Path(estimator or ESTIMATOR)
-        self.scheduler, self.dtype = scheduler, dtype
-        loading.check_scheduler(scheduler)
-        loading.dtype_of(dtype)
+        self.denoiser = Denoiser(Path(denoiser or DENOISER), scheduler, dtype, device, memory)
+        self.estimator = Path(estimator or ESTIMATOR)
 
     def shipped(self, domain: str) -> Path:
         """One file for all picture sizes."""
@@ -148,7 +147,7 @@ class SgdJscc(LatentCodec):
 
     def denoised(self, states: Tensor, alpha: Tensor, reception: Reception) -> Tensor:
         """Clean states of noisy ones, with the guides that arrived."""
-        pipeline = denoising_pipeline(self.denoiser, self.scheduler, self.dtype)
+        pipeline = self.denoiser.pipeline(states.device)
         given = self.hints(reception), self.labels(reception)
         return denoise_each(pipeline, states, alpha, reception.public_seed, self.steps, *given, self.scale)
 

@@ -17,7 +17,7 @@ from semlink.codecs import cddm
 from semlink.codecs._diffusion.denoising import ChannelDenoisingPipeline
 from semlink.codecs._diffusion.levels import step_of
 from semlink.codecs._diffusion.networks import make_scheduler, make_unet
-from semlink.codecs._diffusion.states import denoising_pipeline, received_states
+from semlink.codecs._diffusion.states import Denoiser, received_states
 from semlink.codecs.adjscc import AdaptiveNetwork
 from semlink.simulator import Reception, SemlinkError, TxInfo, check_codec
 from semlink.simulator.checks import check_pictures, lost, noiseless, smooth_pictures
@@ -95,7 +95,7 @@ def wiener(folder: Path) -> ChannelDenoisingPipeline:
 @pytest.fixture
 def best(make: Make, wiener: ChannelDenoisingPipeline, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Codecs with that denoiser."""
-    monkeypatch.setattr(cddm, "denoising_pipeline", lambda folder, scheduler, dtype: wiener)
+    monkeypatch.setattr(Denoiser, "pipeline", lambda self, received: wiener)
     return make
 
 
@@ -126,7 +126,7 @@ def error(codec, reception: Reception, snr_db: float) -> float:
 def asked(codec, reception: Reception) -> list[int]:
     """The steps at which a decoding asks the network."""
     steps: list[int] = []
-    unet = denoising_pipeline(codec.denoiser, codec.scheduler, codec.dtype).unet
+    unet = codec.denoiser.pipeline(torch.device("cpu")).unet
     hook = unet.register_forward_pre_hook(lambda module, inputs: steps.append(int(inputs[1][0])))
     codec.decode(reception)
     hook.remove()
@@ -220,6 +220,8 @@ def test_bad_symbols_give_defined_pictures_and_a_log(make, caplog) -> None:
         ({"limit_db": "ten"}, "limit_db is 'ten'"),
         ({"scheduler": "magic"}, "unknown scheduler"),
         ({"dtype": "int8"}, "unknown dtype"),
+        ({"device": "abacus"}, "unknown device"),
+        ({"memory": "sponge"}, "unknown memory option"),
         ({"rho": 0.05}, "not a multiple of 1/48"),
     ],
     ids=str,
@@ -227,6 +229,13 @@ def test_bad_symbols_give_defined_pictures_and_a_log(make, caplog) -> None:
 def test_wrong_settings_are_refused(make, settings, message) -> None:
     with pytest.raises(SemlinkError, match=message):
         make(**settings)
+
+
+def test_memory_options_reach_diffusers_and_change_nothing(make) -> None:
+    images = smooth_pictures(2, 32, 32, seed=5)
+    plain, sliced = make(steps=4), make(steps=4, memory="attention_slicing", device="cpu")
+    reception = received(plain, images, 5.0)
+    torch.testing.assert_close(sliced.decode(reception), plain.decode(reception), atol=1e-4, rtol=0)
 
 
 def test_a_denoiser_of_another_rate_is_refused(make, folder) -> None:
@@ -259,7 +268,7 @@ def test_examples_have_unit_power(make) -> None:
 def test_the_shipped_codec_denoises_photographs() -> None:
     """PSNR at 0 dB is above that of the same decoder without denoising, and above 20 dB."""
     codec = codecs.create("cddm")
-    for path in (codec.shipped(""), codec.denoiser / "model_index.json"):
+    for path in (codec.shipped(""), codec.denoiser.folder / "model_index.json"):
         assert path.exists(), path
     crops = [picture[20:276, 80:336] for picture in (data.astronaut(), data.coffee(), data.chelsea())]
     images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255

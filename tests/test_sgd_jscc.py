@@ -19,7 +19,7 @@ from semlink.codecs._diffusion.blind import LevelNetwork, alpha_of, blind_states
 from semlink.codecs._diffusion.denoising import ChannelDenoisingPipeline
 from semlink.codecs._diffusion.levels import step_of
 from semlink.codecs._diffusion.networks import make_scheduler, make_unet
-from semlink.codecs._diffusion.states import denoising_pipeline
+from semlink.codecs._diffusion.states import Denoiser
 from semlink.codecs._latent import LatentNetwork
 from semlink.simulator import Link, Reception, SemlinkError, check_codec
 from semlink.simulator.checks import check_pictures, lost, noiseless, smooth_pictures
@@ -112,7 +112,7 @@ def wiener(folder: Path) -> ChannelDenoisingPipeline:
 @pytest.fixture
 def best(make: Make, wiener: ChannelDenoisingPipeline, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Codecs with that denoiser."""
-    monkeypatch.setattr(sgd_jscc, "denoising_pipeline", lambda folder, scheduler, dtype: wiener)
+    monkeypatch.setattr(Denoiser, "pipeline", lambda self, received: wiener)
     return make
 
 
@@ -149,7 +149,7 @@ def error(codec, reception: Reception, images: Tensor) -> float:
 def asked(codec, reception: Reception) -> list[int]:
     """The steps at which a decoding asks the network."""
     steps: list[int] = []
-    unet = denoising_pipeline(codec.denoiser, codec.scheduler, codec.dtype).unet
+    unet = codec.denoiser.pipeline(torch.device("cpu")).unet
     hook = unet.register_forward_pre_hook(lambda module, inputs: steps.append(int(inputs[1][0])))
     codec.decode(reception)
     hook.remove()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from semlink.codecs._diffusion import loading
 from semlink.codecs._diffusion.levels import alphas, sound
 from semlink.codecs._neural import from_symbols
 from semlink.simulator import forms
@@ -62,19 +64,24 @@ def denoise_each(
     check_fit(pipeline, states.shape[1], hints, labels)
     if out := beyond(pipeline, alpha):
         log.warning("SNR of %d of %d pictures beyond the schedule's; its ends hold", out, len(states))
-    clean = []
+    clean, device = [], execution_device(pipeline)
     for i in range(len(states)):
         part = slice(i, i + 1)
         if not alpha[part].any():
             clean.append(states[part])
             continue
-        given = (None if hints is None else hints[part], None if labels is None else labels[part])
+        given = (None if t is None else t[part].to(device) for t in (states, alpha, hints, labels))
         generator = torch.Generator().manual_seed(seed)
-        found = pipeline(states[part], alpha[part], *given, steps, scale, generator).states
+        found = pipeline(*given, steps, scale, generator).states.to(states.device)
         if not (good := bool(torch.isfinite(found).all())):
             log.warning("the denoiser failed on picture %d; its latent stays noisy", i)
         clean.append(found if good else states[part])
     return torch.cat(clean)
+
+
+def execution_device(pipeline: Any) -> torch.device | None:
+    """Where a pipeline computes, also when it is offloaded; None, which leaves tensors where they are, if unknown."""
+    return getattr(pipeline, "_execution_device", None)
 
 
 def beyond(pipeline: Any, alpha: Tensor) -> int:
@@ -102,14 +109,38 @@ def shown(pictures: Tensor, alpha: Tensor) -> Tensor:
     return torch.where(arrived[:, None, None, None], pictures.clamp(0, 1), GREY)
 
 
+@dataclass(frozen=True)
+class Denoiser:
+    """Which `ChannelDenoisingPipeline` a codec asks, and how it is run.
+
+    folder: of save_pretrained. scheduler: "ddim", "dpm" or "lcm" instead of its own. dtype: "float32" or "bfloat16".
+    device: None for that of what is received. memory: diffusers' own options, e.g. "attention_slicing/cpu_offload".
+    SemlinkError for unknown settings.
+    """
+
+    folder: Path
+    scheduler: str | None = None
+    dtype: str = "float32"
+    device: str | None = None
+    memory: str | None = None
+
+    def __post_init__(self) -> None:
+        loading.check_scheduler(self.scheduler)
+        loading.dtype_of(self.dtype)
+        loading.check_device(self.device)
+        loading.memory_options(self.memory)
+
+    def pipeline(self, received: torch.device) -> Any:
+        """The pipeline, for what was received there, without progress bars; loaded once."""
+        return _loaded(self, self.device or str(received))
+
+
 @lru_cache(maxsize=4)
-def denoising_pipeline(folder: Path, scheduler: str | None = None, dtype: str = "float32") -> Any:
-    """The `ChannelDenoisingPipeline` of a folder, without progress bars; scheduler: a short name of `loading`."""
-    from semlink.codecs._diffusion import loading
+def _loaded(asked: Denoiser, device: str) -> Any:
     from semlink.codecs._diffusion.denoising import ChannelDenoisingPipeline
 
-    made = loading.load_pipeline(ChannelDenoisingPipeline, folder, dtype)
-    if scheduler:
-        made.scheduler = loading.scheduler_of(scheduler, made.scheduler)
+    made = loading.load_pipeline(ChannelDenoisingPipeline, asked.folder, asked.dtype)
+    if asked.scheduler:
+        made.scheduler = loading.scheduler_of(asked.scheduler, made.scheduler)
     made.set_progress_bar_config(disable=True)
-    return made
+    return loading.placed(made, device, loading.memory_options(asked.memory))
