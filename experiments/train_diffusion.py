@@ -55,6 +55,8 @@ class DiffusionFlags:
     """Crops per step."""
     lr: float = 1e-3
     """Peak learning rate of Muon; Adam for vectors gets a third."""
+    emphasis: float = 1.0
+    """Levels are drawn as steps * u^emphasis; 2 suits the denoiser of a codec, which seldom meets the noisiest."""
     ema: float = 0.998
     """Share of the averaged weights that a step keeps."""
     seed: int = 0
@@ -121,7 +123,15 @@ def make_run(flags: DiffusionFlags, pictures: Sequence[Tensor], held_out: Tensor
     budget = Budget(flags.minutes, flags.steps, flags.batch, flags.lr, flags.seed, flags.ema, checkpoint_every=300)
     scheduler = make_scheduler()
     return DenoiserRun(
-        network, scheduler, draw, held, lambda net, out: write(flags, net, out), budget, flags.out, device
+        network,
+        scheduler,
+        draw,
+        held,
+        lambda net, out: write(flags, net, out),
+        budget,
+        flags.out,
+        device,
+        flags.emphasis,
     )
 
 

@@ -1,4 +1,4 @@
-"""Received latents as diffusion states, and their denoising image by image; diffusers is imported on first use."""
+"""Received latents as diffusion states, and their denoising from each image's own level; diffusers comes on first use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from semlink.codecs._diffusion import loading
-from semlink.codecs._diffusion.levels import alphas, sound
+from semlink.codecs._diffusion.levels import alphas, sound, step_of
 from semlink.codecs._neural import from_symbols
 from semlink.simulator import forms
 from semlink.simulator.errors import SemlinkError
@@ -21,6 +21,7 @@ from semlink.simulator.values import ReceivedStream
 log = logging.getLogger(__name__)
 
 GREY = 0.5
+PLACES_AT_ONCE = 1 << 13  # bounds the memory of a chain
 
 
 def received_states(stream: ReceivedStream, planes: int, rows: int, columns: int) -> tuple[Tensor, Tensor]:
@@ -64,19 +65,25 @@ def denoise_each(
     check_fit(pipeline, states.shape[1], hints, labels)
     if out := beyond(pipeline, alpha):
         log.warning("SNR of %d of %d pictures beyond the schedule's; its ends hold", out, len(states))
-    clean, device = [], execution_device(pipeline)
-    for i in range(len(states)):
-        part = slice(i, i + 1)
-        if not alpha[part].any():
-            clean.append(states[part])
-            continue
+    clean, device = states.clone(), execution_device(pipeline)
+    for part in alike(pipeline, alpha):
         given = (None if t is None else t[part].to(device) for t in (states, alpha, hints, labels))
         generator = torch.Generator().manual_seed(seed)
         found = pipeline(*given, steps, scale, generator).states.to(states.device)
-        if not (good := bool(torch.isfinite(found).all())):
-            log.warning("the denoiser failed on picture %d; its latent stays noisy", i)
-        clean.append(found if good else states[part])
-    return torch.cat(clean)
+        good = torch.isfinite(found).flatten(1).all(1)
+        if not good.all():
+            log.warning("the denoiser failed on pictures %s; their latents stay noisy", part[~good].tolist())
+        clean[part[good]] = found[good]
+    return clean
+
+
+def alike(pipeline: Any, alpha: Tensor) -> list[Tensor]:
+    """Numbers of the images whose chains begin at the same step, in parts of bounded memory; lost images in none."""
+    starts = step_of(pipeline.scheduler, alpha.flatten(1).amin(1))
+    starts = torch.where((alpha > 0).flatten(1).any(1), starts, -1)
+    size = max(1, PLACES_AT_ONCE // alpha[0, 0].numel())
+    groups = [(starts == start).nonzero()[:, 0] for start in starts.unique().tolist() if start >= 0]
+    return [part for group in groups for part in group.split(size)]
 
 
 def execution_device(pipeline: Any) -> torch.device | None:
