@@ -21,6 +21,7 @@ from torch import Generator, Tensor
 
 from semlink.codecs._diffusion import loading
 from semlink.codecs._diffusion.levels import sound
+from semlink.codecs._neural import SMALL
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import ReceivedStream, Reception, Session, Transmission, TxInfo
 from semlink.simulator.words import parse
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).parent
 TABLE = FOLDER / "tables" / "ddnm_sigma.json"
-SHIPPED = FOLDER / "weights" / "prior-natural"
+WEIGHTS = FOLDER / "weights"
 MODES = ("noisy", "paper")
 POOLS = (1, 2, 4)
 PIXELS_AT_ONCE = 1 << 21  # bounds the memory of a call of the pipeline
@@ -44,8 +45,9 @@ class Ddnm:
     mode: "noisy" takes the coarse picture for as uncertain as it is (DDNM+), "paper" for exact (DDNM).
     steps, eta: of the sampling. scheduler: "ddim", "dpm" or "lcm" instead of DDNM's own step.
     prior: folder or hub id of a RangeNullPipeline or another unconditional pipeline of a UNet2DModel and a scheduler,
-    e.g. a DDPMPipeline; None: the shipped one. dtype: the prior's, "float32" or "bfloat16". device: of the prior, None
-    for that of what is received. memory: diffusers' own options, e.g. "attention_slicing/cpu_offload".
+    e.g. a DDPMPipeline; None: a shipped one, of CIFAR-10 up to 40 px and of photographs above. dtype: the prior's,
+    "float32" or "bfloat16". device: of the prior, None for that of what is received. memory: diffusers' own options,
+    e.g. "attention_slicing/cpu_offload".
     sigma_y: RMS error of the coarse picture (peak 1) instead of the table's for the received quality.
     """
 
@@ -78,7 +80,7 @@ class Ddnm:
         self.device, self.memory = device, loading.memory_options(memory)
         self.rho, self.pool, self.mode, self.steps, self.eta = rho, pool, mode, steps, eta
         self.inner_word, self.inner = inner, inner_codec(inner, rho * pool**2)
-        self.prior = str(prior or SHIPPED)
+        self.prior = str(prior) if prior else None
         self.sigma_y, self.scheduler, self.dtype = sigma_y, scheduler, dtype
 
     @property
@@ -149,10 +151,16 @@ class Ddnm:
     def refine(self, means: Tensor, sigma: Tensor, public_seed: int) -> Tensor:
         """Pictures from coarse ones; each gets the same noise, whatever the batch."""
         device = self.device or str(means.device)
-        pipeline = prior(self.prior, self.scheduler, self.dtype, device, self.memory)
+        name = self.prior or shipped_prior(self.pool * max(means.shape[-2:]))
+        pipeline = prior(name, self.scheduler, self.dtype, device, self.memory)
         generators = [Generator().manual_seed(public_seed % (1 << 63)) for _ in means]
         settings = {"num_inference_steps": self.steps, "eta": self.eta, "generator": generators}
         return pipeline(means, self.pool, sigma, output_type="pt", **settings).images
+
+
+def shipped_prior(side: int) -> str:
+    """Folder of the prior for pictures whose longer side has that many pixels."""
+    return str(WEIGHTS / ("prior-small" if side <= SMALL else "prior-natural"))
 
 
 def inner_codec(word: str, rho: float) -> Any:

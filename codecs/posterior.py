@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 from semlink.codecs._diffusion import loading
 from semlink.codecs._diffusion.levels import sound, step_of
 from semlink.codecs._neural import LatentCodec, from_symbols, pad_to_cells, to_symbols
-from semlink.codecs.ddnm import SHIPPED, _table, inner_codec
+from semlink.codecs.ddnm import _table, inner_codec, shipped_prior
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Transmission, TxInfo
 
@@ -45,8 +45,8 @@ class Posterior:
     picture and `reach` times as much noise, so that reach says how much is left to the prior. start="paper": from the
     level 10 log10(alpha / (1 - alpha)) = 50 log10((1 + SNR)^rho) of DiffCom, whatever the inner picture is worth.
     eta: share of fresh noise in a step. scheduler: "ddim", "dpm" or "lcm". prior: folder or hub id of an unconditional
-    pipeline of a UNet2DModel and a scheduler; None: the shipped one, which knows little, so that zeta, gamma and reach
-    ask little of it; a strong one deserves a reach of 1 or more. dtype: the prior's, "float32" or "bfloat16".
+    pipeline of a UNet2DModel and a scheduler; None: a shipped one, as in ddnm, which knows little, so that zeta, gamma
+    and reach ask little of it; a strong one deserves a reach of 1 or more. dtype: the prior's, "float32" or "bfloat16".
     device: of the prior, None for that of what is received. memory: diffusers' own options, e.g. "attention_slicing".
     SemlinkError for unknown settings and for an inner codec that is no learned one with a plain latent.
     """
@@ -88,7 +88,7 @@ class Posterior:
             measured_errors(inner, rho, 64)  # complain now
         self.rho, self.mode, self.steps, self.eta, self.start, self.reach = rho, mode, steps, eta, start, reach
         self.zeta, self.gamma = zeta, gamma if mode == "hifi" else 0.0
-        self.prior, self.scheduler, self.dtype = str(prior or SHIPPED), scheduler, dtype
+        self.prior, self.scheduler, self.dtype = str(prior) if prior else None, scheduler, dtype
 
     @property
     def encodes_on(self) -> str:
@@ -135,7 +135,7 @@ class Posterior:
 
     def first_steps(self, snr_db: Tensor, side: int) -> Tensor:
         """Training step at which the chain of each picture starts, int64 `[batch]`, in multiples of STEPS_ALIKE."""
-        scheduler = self.pipeline(snr_db.device).scheduler
+        scheduler = self.pipeline(snr_db.device, side).scheduler
         if self.start == "paper":
             ratio = (1 + 10 ** (snr_db.double() / 10)) ** (5 * self.rho)
         else:
@@ -171,12 +171,14 @@ class Posterior:
 
         generators = [Generator().manual_seed(seed) for _ in pictures]
         settings = {"num_inference_steps": self.steps, "eta": self.eta, "generator": generators}
-        drawn = self.pipeline(pictures.device)(pictures, misfit, step, output_type="pt", **settings)
+        pipeline = self.pipeline(pictures.device, max(pictures.shape[-2:]))
+        drawn = pipeline(pictures, misfit, step, output_type="pt", **settings)
         return drawn.images.to(pictures.device)
 
-    def pipeline(self, home: torch.device) -> Any:
-        """The prior's pipeline; home: where what is received lies."""
-        return prior(self.prior, self.scheduler, self.dtype, self.device or str(home), self.memory)
+    def pipeline(self, home: torch.device, side: int) -> Any:
+        """The prior's pipeline. home: where what is received lies; side: the longer one of the pictures, in px."""
+        name = self.prior or shipped_prior(side)
+        return prior(name, self.scheduler, self.dtype, self.device or str(home), self.memory)
 
 
 @dataclass(frozen=True)

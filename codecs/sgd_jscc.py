@@ -180,7 +180,7 @@ class SgdJscc(LatentCodec):
     def examples(self, images: Tensor, generator: torch.Generator) -> Examples:
         """What the denoiser is trained on: clean states, edge maps of random density and tags, some of them lost."""
         draws = torch.rand(3, len(images), generator=generator, device=generator.device).cpu()
-        edges = guides.densest(guides.edge_strength(images).cpu(), guides.DENSEST * draws[0])
+        edges = guides.densest(guides.edge_strength(images).cpu(), guides.DENSEST * draws[0].square())
         known = (draws[1] >= DROPPED).float()[:, None, None]
         hints = torch.stack([edges.float() * known, known.expand(edges.shape)], 1)
         tags = guides.tags(images.cpu(), guides.centres(TAGS))

@@ -1,4 +1,4 @@
-"""Received latents as diffusion states, and their denoising from each image's own level; diffusers comes on first use."""
+"""Received latents as diffusion states, and their denoising from each image's own level; diffusers comes when used."""
 
 from __future__ import annotations
 
