@@ -6,7 +6,7 @@ what the denoiser answers. The chain starts at the measured noise level of each 
     python experiments/train.py --codec adjscc --rho 1/24 --data imagenet-256-train bsds500-train --crop 64 \\
         --batch 16 --snr -6 16 --out results/one
     python experiments/train_diffusion.py --codec cddm:weights=results/one/weights.safetensors --crop 64 \\
-        --data imagenet-256-train bsds500-train --widths 64 96 --out results/two
+        --data imagenet-256-train bsds500-train --widths 64 96 --emphasis 2 --out results/two
     python experiments/train.py --codec cddm:steps=8,denoiser=results/two/pipeline --rho 1/24 --crop 64 --batch 16 \\
         --data imagenet-256-train bsds500-train --init results/one/weights.safetensors --lr 3e-4 --minutes 15
 

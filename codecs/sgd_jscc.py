@@ -9,7 +9,7 @@ Training, in this order (make_tags.py finds the centres of the tags beforehand):
     python experiments/train.py --codec sgd_jscc:steps=0,guidance=none --rho 1/24 --crop 64 --batch 16 --lr 2e-3 \\
         --data imagenet-256-train bsds500-train tiny-imagenet-64-train --snr 7 20 --channels surrogate-awgn
     python experiments/train_diffusion.py --codec sgd_jscc:weights=results/train/weights.safetensors --crop 128 \\
-        --data imagenet-256-train bsds500-train --widths 96 128
+        --data imagenet-256-train bsds500-train --widths 64 96 --lr 1.5e-3 --emphasis 2
     python experiments/train_level.py --codec sgd_jscc:weights=results/train/weights.safetensors --minutes 5
 """
 

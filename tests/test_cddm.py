@@ -18,6 +18,7 @@ from semlink.codecs._diffusion.denoising import ChannelDenoisingPipeline
 from semlink.codecs._diffusion.levels import step_of
 from semlink.codecs._diffusion.networks import make_scheduler, make_unet
 from semlink.codecs._diffusion.states import Denoiser, received_states
+from semlink.codecs._neural import from_symbols
 from semlink.codecs.adjscc import AdaptiveNetwork
 from semlink.simulator import Reception, SemlinkError, TxInfo, check_codec
 from semlink.simulator.checks import check_pictures, lost, noiseless, smooth_pictures
@@ -266,13 +267,21 @@ def test_examples_have_unit_power(make) -> None:
 
 
 def test_the_shipped_codec_denoises_photographs() -> None:
-    """PSNR at 0 dB is above that of the same decoder without denoising, and above 20 dB."""
+    """At 0 dB the latent is 3 dB nearer to the one sent than zero forcing is (whose error is 0 dB), PSNR above 22 dB.
+
+    Linear denoising of a white latent would bring 3 dB; PSNR is not that of `adjscc`, which knows the noise (README).
+    """
     codec = codecs.create("cddm")
     for path in (codec.shipped(""), codec.denoiser.folder / "model_index.json"):
         assert path.exists(), path
     crops = [picture[20:276, 80:336] for picture in (data.astronaut(), data.coffee(), data.chelsea())]
     images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        symbols = codec.encode(images, TxInfo(snr_db=0.0)).streams[0].payload
+    sent = from_symbols(2**0.5 * symbols, codec.planes, 64, 64)
     reception = received(codec, images, 0.0)
-    denoised, alone = codec.decode(reception), codecs.create("cddm", steps=0).decode(reception)
-    levels = [-10 * (found - images).square().mean((1, 2, 3)).log10().mean() for found in (denoised, alone)]
-    assert levels[0] > levels[1] and levels[0] > 20.0, levels
+    states, alpha = received_states(reception.streams[0], codec.planes, 64, 64)
+    error = (codec.denoised(states, alpha, 0) - sent).square().mean().item()
+    assert 10 * np.log10(error) < -3.0
+    psnr = -10 * (codec.decode(reception) - images).square().mean((1, 2, 3)).log10().mean()
+    assert psnr > 22.0, psnr
