@@ -66,10 +66,10 @@ diffusion: $(VENV)/.fid-done ## measure diffusion at the receiver anew (real dat
 		posterior sgd_jscc:steps=0 sgd_jscc --out results/reference/diffusion
 	@$(BIN)/python experiments/diffusion.py --workers 2 --channels rayleigh tdl --steps --codecs adjscc digital cddm \
 		sgd_jscc:steps=0 sgd_jscc --out results/reference/diffusion_fading
-	@$(BIN)/python experiments/diffusion.py --workers 2 --data imagenet-256 --limit 48 --metrics psnr lpips_alex \
-		--snr -5 -3 0 5 --steps --codecs adjscc \
-		sgd_jscc:steps=0,guidance=none sgd_jscc:guidance=none sgd_jscc:guidance=tag sgd_jscc:guidance=edges sgd_jscc \
-		sgd_jscc:level=blind --out results/reference/diffusion_guides
+	@$(BIN)/python experiments/diffusion.py --workers 2 --data imagenet-256 --metrics psnr lpips_alex --snr -5 -3 0 \
+		--steps --codecs adjscc sgd_jscc:steps=0,guidance=none sgd_jscc:guidance=none sgd_jscc:guidance=tag \
+		sgd_jscc:guidance=edges sgd_jscc sgd_jscc:mcs=qpsk-0.25 sgd_jscc:level=blind \
+		--out results/reference/diffusion_guides
 	@$(BIN)/python experiments/diffusion.py --workers 2 --limit 2000 --metrics psnr lpips_alex fid --steps --snr 0 \
 		--codecs adjscc sgd_jscc:steps=0 sgd_jscc --out results/reference/diffusion_fid
 

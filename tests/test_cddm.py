@@ -263,7 +263,7 @@ def test_examples_have_unit_power(make) -> None:
     assert x0.square().mean((1, 2, 3)).numpy() == pytest.approx(np.ones(4), abs=1e-4)
 
 
-# Shipped weights: this test passes as soon as the files are there
+# Shipped weights
 
 
 def test_the_shipped_codec_denoises_photographs() -> None:

@@ -469,7 +469,7 @@ def test_a_blind_receiver_does_not_look_at_the_level(make, estimator) -> None:
     check_pictures(codec.decode(reception), PICTURES)
 
 
-# Shipped weights: these tests pass as soon as the files are there
+# Shipped weights
 
 
 def photographs() -> Tensor:
@@ -489,3 +489,13 @@ def test_the_shipped_codec_denoises_photographs() -> None:
     assert gain.mean() > 1.0, gain
     _, alpha = codecs.create("sgd_jscc", level="blind").received(reception)
     assert (10 * torch.logit(alpha[:, 0, 0, 0]) / np.log(10)).abs().mean() < 1.0
+
+
+@pytest.mark.parametrize(("snr_db", "believed"), [(0.0, -8.0), (0.0, 10.0), (10.0, 0.0)])
+def test_the_measured_start_beats_a_fixed_wrong_one(snr_db, believed) -> None:
+    """Shipped networks, photographs: at least 1 dB of PSNR on each (measured: 1.1 to 3.2 dB)."""
+    images = photographs()
+    reception = received(codecs.create("sgd_jscc", guidance="none"), images, snr_db)
+    found = [codecs.create("sgd_jscc", guidance="none", level=level).decode(reception) for level in ("told", believed)]
+    right, wrong = (-10 * (x - images).square().mean((1, 2, 3)).log10() for x in found)
+    assert (right - wrong > 1.0).all(), (right, wrong)
