@@ -2,7 +2,7 @@
 
     python experiments/diffusion.py --out results/diffusion
     python experiments/diffusion.py --data tiny-imagenet-64 --limit 2000 --metrics psnr lpips_alex fid --steps \\
-        --codecs digital ddnm --out results/diffusion_fid
+        --codecs adjscc sgd_jscc --out results/diffusion_fid
 
 Codecs are words, such as `ddnm:mode=paper`; where a codec takes `steps=0`, that is itself without its diffusion.
 All meet the same pictures, fades and noise, so all differences are paired.
@@ -368,7 +368,7 @@ if __name__ == "__main__":
             out=Path("results/diffusion"),
             data="tiny-imagenet-64",
             limit=64,
-            codecs=("digital", "ddnm", "ddnm:mode=paper"),
+            codecs=("adjscc", "digital", "sgd_jscc:steps=0", "sgd_jscc", "ddnm"),
             snr=(-5.0, 0.0, 5.0, 10.0),
             rho=(1 / 24,),
         ),
