@@ -63,7 +63,9 @@ roi: $(VENV)/.setup-done ## measure coding for regions of interest anew (real da
 
 diffusion: $(VENV)/.fid-done ## measure diffusion at the receiver anew (real data, 90 minutes)
 	@$(BIN)/python experiments/diffusion.py --workers 2 --codecs adjscc digital cddm:steps=0 cddm ddnm ddnm:mode=paper \
-		posterior sgd_jscc:steps=0 sgd_jscc --steps 4 12 50 --out results/reference/diffusion
+		sgd_jscc:steps=0 sgd_jscc --steps 4 12 50 --out results/reference/diffusion
+	@$(BIN)/python experiments/diffusion.py --workers 2 --steps --limit 48 --codecs adjscc posterior posterior:mode=plain \
+		--out results/reference/diffusion_posterior
 	@$(BIN)/python experiments/diffusion.py --workers 2 --channels tdl --snr 0 10 --steps --limit 32 \
 		--codecs adjscc digital sgd_jscc:steps=0 sgd_jscc --out results/reference/diffusion_fading
 	@$(BIN)/python experiments/diffusion.py --workers 2 --data imagenet-256 --metrics psnr lpips_alex --snr -5 -3 0 \
