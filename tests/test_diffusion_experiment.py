@@ -145,7 +145,8 @@ def test_the_figure_marks_steps_budget_and_plain(experiment):
     assert right.get_xscale() == "log" and [t.get_text() for t in left.get_xticklabels()] == ["4", "12"]
     texts = [t.get_text() for t in figure.legends[0].get_texts()]
     assert texts[:2] == ["adjscc", "guided"]
-    assert texts[2:] == ["4 steps", "12 steps", "steps by the noise level", "no diffusion", "nothing is better and faster"]
+    marks = ["4 steps", "12 steps", "steps by the noise level", "no diffusion", "nothing is better and faster"]
+    assert texts[2:] == marks
     grey, *own = [line.get_xdata() for line in right.lines if len(line.get_xdata()) > 1]
     assert list(grey) == [0.01, 0.2, 0.3, 0.5] and list(own[0]) == [0.2, 0.5]
     assert "lower is better" in left.get_ylabel()
