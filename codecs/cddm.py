@@ -16,13 +16,14 @@ The last one trains the decoder alone, because no gradient passes the denoiser.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from semlink.codecs._diffusion.states import Denoiser, check_steps, denoise_each, received_states, shown
 from semlink.codecs._diffusion.training import Examples
-from semlink.codecs._neural import LatentCodec, _in_parts, snr_per_image
+from semlink.codecs._neural import LatentCodec, _in_parts, read_weights, snr_per_image
 from semlink.codecs.adjscc import CELL, AdaptiveNetwork
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, TxInfo
@@ -68,6 +69,14 @@ class Cddm(LatentCodec):
     def shipped(self, domain: str) -> Path:
         """One file for all picture sizes."""
         return super().shipped("natural")
+
+    def read(self, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and settings of a weight file; one that holds the decoder alone goes with the encoder of `adjscc`."""
+        state, settings = read_weights(path)
+        if any(key.startswith("encoder.") for key in state):
+            return state, settings
+        whole, _ = read_weights(WEIGHTS / f"adjscc-natural-m{self.planes}.safetensors")
+        return {**{key: value for key, value in whole.items() if key.startswith("encoder.")}, **state}, settings
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]`; clipped to [0, 1] unless the network is in training."""

@@ -74,10 +74,7 @@ class Ddnm:
             raise SemlinkError(
                 f"steps {steps}, eta {eta}, sigma_y {sigma_y}: need steps >= 1, 0 <= eta <= 1, sigma >= 0"
             )
-        loading.check_scheduler(scheduler)
-        loading.dtype_of(dtype)
-        loading.check_device(device)
-        self.device, self.memory = device, loading.memory_options(memory)
+        self.device, self.memory = device, loading.check_settings(scheduler, dtype, device, memory)
         self.rho, self.pool, self.mode, self.steps, self.eta = rho, pool, mode, steps, eta
         self.inner_word, self.inner = inner, inner_codec(inner, rho * pool**2)
         self.prior = str(prior) if prior else None

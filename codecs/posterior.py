@@ -77,10 +77,7 @@ class Posterior:
                 f"steps {steps}, eta {eta}, zeta {zeta}, gamma {gamma}, reach {reach}: need steps >= 1, 0 <= eta <= 1, "
                 f"weights >= 0, reach > 0"
             )
-        loading.check_scheduler(scheduler)
-        loading.dtype_of(dtype)
-        loading.check_device(device)
-        self.device, self.memory = device, loading.memory_options(memory)
+        self.device, self.memory = device, loading.check_settings(scheduler, dtype, device, memory)
         self.inner_word, self.inner = inner, inner_codec(inner, rho)
         if not plain(self.inner):
             raise SemlinkError(f"posterior needs a codec that is one network at each end, not {inner}; try adjscc")

@@ -7,13 +7,12 @@ The denoiser has to be trained on the same tags: put the file where codecs/sgd_j
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from semlink.simulator.card import RESEARCH_DATA, write_card
 from semlink.simulator.cli import start
 from semlink.simulator.errors import SemlinkError
 
@@ -49,7 +48,13 @@ def main(flags: TagFlags) -> int:
     flags.out.mkdir(parents=True, exist_ok=True)
     save_file({"centres": centres}, flags.out / "tags.safetensors")
     sizes = np.bincount(nearest, minlength=TAGS)
-    write_card(flags, sizes)
+    facts = {
+        "features": "AlexNet, last convolution, mean over the picture, unit length",
+        "pictures": int(sizes.sum()),
+        "pictures_per_tag": {"least": int(sizes.min()), "most": int(sizes.max())},
+        "data_note": f"found in {RESEARCH_DATA}",
+    }
+    write_card(flags, __file__, facts)
     print(f"{len(found)} pictures, {(sizes > 0).sum()} tags in use, {sizes.min()} to {sizes.max()} pictures each")
     return 0
 
@@ -76,21 +81,6 @@ def clusters(found: Tensor, count: int, seed: int) -> tuple[Tensor, np.ndarray]:
 
     centres, nearest = kmeans2(found.double().numpy(), count, iter=30, minit="++", seed=seed)
     return torch.from_numpy(centres).half(), nearest
-
-
-def write_card(flags: TagFlags, sizes: np.ndarray) -> None:
-    """What made these centres, next to them. sizes: pictures of each tag."""
-    here = Path(__file__).parent
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=here)
-    card = {
-        "recipe": {key: value for key, value in asdict(flags).items() if key != "out"},
-        "features": "AlexNet, last convolution, mean over the picture, unit length",
-        "pictures": int(sizes.sum()),
-        "pictures_per_tag": {"least": int(sizes.min()), "most": int(sizes.max())},
-        "commit": git.stdout.strip() or "not a git checkout",
-        "data_note": "found in research data sets that are not redistributed here; see each set's licence",
-    }
-    (flags.out / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

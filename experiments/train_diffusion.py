@@ -10,14 +10,12 @@ Stop it at any time; the same command continues. Use the result with `ddnm:prior
 
 from __future__ import annotations
 
-import json
-import platform
-import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semlink.simulator.card import RESEARCH_DATA, hardware, write_card
 from semlink.simulator.cli import Rate, start
 from semlink.simulator.errors import SemlinkError
 
@@ -84,7 +82,14 @@ def main(flags: DiffusionFlags) -> int:
     run.save(levels)
     if not flags.codec:
         contact_sheet(samples(flags, run.average), 8).save(flags.out / "samples.png")
-    write_card(flags, run.step, run.seconds, levels)
+    facts = {
+        "steps": run.step,
+        "minutes": round(run.seconds / 60, 1),
+        "hardware": hardware(flags.threads),
+        "held_out_error_db_by_alpha": {k.removeprefix("error_db_at_"): round(v, 2) for k, v in levels.items()},
+        "data_note": f"trained on {RESEARCH_DATA}",
+    }
+    write_card(flags, __file__, facts)
     said = ", ".join(f"{value:.2f} dB at {name.removeprefix('error_db_at_')}" for name, value in levels.items())
     print(f"error of held-out pictures by signal share alpha: {said}")
     print(f"pipeline, curve, samples and card are in {flags.out}")
@@ -183,24 +188,6 @@ def samples(flags: DiffusionFlags, network: Any) -> Tensor:
     generator = torch.Generator().manual_seed(flags.seed)
     found = sample(network.cpu(), make_scheduler(), (32, 3 * flags.patch**2, side, side), 50, generator)
     return (F.pixel_shuffle(found, flags.patch) / 2 + 0.5).clamp(0, 1)
-
-
-def write_card(flags: DiffusionFlags, steps: int, seconds: float, levels: dict[str, float]) -> None:
-    """What made these weights, next to them."""
-    here = Path(__file__).parent
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=here)
-    left_out = ("out", "threads", "device")
-    recipe = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(flags).items() if k not in left_out}
-    card = {
-        "recipe": recipe,
-        "steps": steps,
-        "minutes": round(seconds / 60, 1),
-        "hardware": f"{platform.machine()}, {flags.threads or 'all'} threads",
-        "commit": git.stdout.strip() or "not a git checkout",
-        "held_out_error_db_by_alpha": {k.removeprefix("error_db_at_"): round(v, 2) for k, v in levels.items()},
-        "data_note": "trained on research data sets that are not redistributed here; see each set's licence",
-    }
-    (flags.out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -10,14 +10,12 @@ and no other.
 
 from __future__ import annotations
 
-import json
-import platform
-import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semlink.simulator.card import RESEARCH_DATA, hardware, write_card
 from semlink.simulator.cli import Rate, start
 from semlink.simulator.errors import SemlinkError
 
@@ -77,7 +75,14 @@ def main(flags: LevelFlags) -> int:
     run.spend()
     levels = run.levels(quick=False)
     run.save(levels)
-    write_card(flags, run.step, run.seconds, levels)
+    facts = {
+        "steps": run.step,
+        "minutes": round(run.seconds / 60, 1),
+        "hardware": hardware(flags.threads),
+        "held_out_mean_error_db_by_snr": {k.removeprefix("error_db_at_"): round(v, 2) for k, v in levels.items()},
+        "data_note": f"trained on {RESEARCH_DATA}",
+    }
+    write_card(flags, __file__, facts)
     said = ", ".join(f"{error:.2f} dB at {snr:g} dB" for snr, error in zip(LEVELS_DB, levels.values(), strict=True))
     print(f"mean |error| of the SNR on held-out pictures: {said}")
     print(f"weights, curve and card are in {flags.out}")
@@ -116,23 +121,6 @@ def errors(network: nn.Module, x0: Tensor) -> dict[str, float]:
             snr_db = torch.full((len(x0),), snr)
             found[f"error_db_at_{snr:g}"] = float((network(noisy(x0, snr_db, generator)) - snr_db).abs().mean())
     return found
-
-
-def write_card(flags: LevelFlags, steps: int, seconds: float, levels: dict[str, float]) -> None:
-    """What made these weights, next to them."""
-    here = Path(__file__).parent
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=here)
-    recipe = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(flags).items() if k not in ("out", "threads")}
-    card = {
-        "recipe": recipe,
-        "steps": steps,
-        "minutes": round(seconds / 60, 1),
-        "hardware": f"{platform.machine()}, {flags.threads or 'all'} threads",
-        "commit": git.stdout.strip() or "not a git checkout",
-        "held_out_mean_error_db_by_snr": {k.removeprefix("error_db_at_"): round(v, 2) for k, v in levels.items()},
-        "data_note": "trained on research data sets that are not redistributed here; see each set's licence",
-    }
-    (flags.out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
 
 
 if __name__ == "__main__":

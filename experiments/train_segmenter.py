@@ -9,16 +9,15 @@ camvid, the test set. Use the result with `segmentation:weights=results/my-segme
 
 from __future__ import annotations
 
-import json
 import math
-import platform
-import subprocess
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semlink.simulator.card import hardware, write_card
 from semlink.simulator.cli import start
+from semlink.simulator.store import write_json
 
 if TYPE_CHECKING:  # --help needs no torch
     from torch import Generator, Tensor
@@ -67,7 +66,13 @@ def train(flags: SegmenterFlags) -> int:
     training.spend()
     levels = measure(training.average, *validation)
     training.save(columns(levels))
-    write_json(flags.out / "card.json", card(flags, training.step, levels))
+    facts = {
+        "steps": training.step,
+        "hardware": f"{hardware(flags.threads)}, CPU, float32",
+        "data": "CamVid (Brostow et al. 2009), 367 training frames of 256x192, 11 classes; research use",
+        "validation": levels,
+    }
+    write_card(flags, __file__, facts, dropped=("evaluate", "validate_every"))
     print(f"validation mIoU {100 * levels['miou']:.1f} %; weights, curve and card are in {flags.out}")
     return 0
 
@@ -225,25 +230,6 @@ def random_colours(x: Tensor, generator: Generator) -> Tensor:
     x = x * torch.cat([1 + 0.12 * d for d in draws[4:7]], dim=1)
     middle = x.mean((1, 2, 3), keepdim=True)
     return (middle + (x - middle) * (1 + 0.3 * draws[2]) + 0.12 * draws[3]).clamp(0, 1)
-
-
-def card(flags: SegmenterFlags, steps: int, levels: dict[str, Any]) -> dict[str, Any]:
-    """What made these weights."""
-    here = Path(__file__).parent
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=here)
-    left_out = ("out", "evaluate", "threads", "validate_every")
-    return {
-        "recipe": {key: value for key, value in asdict(flags).items() if key not in left_out},
-        "steps": steps,
-        "commit": git.stdout.strip() or "not a git checkout",
-        "hardware": f"{platform.machine()} CPU, {flags.threads or 'all'} threads, float32",
-        "data": "CamVid (Brostow et al. 2009), 367 training frames of 256x192, 11 classes; research use",
-        "validation": levels,
-    }
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

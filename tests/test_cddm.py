@@ -4,12 +4,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from skimage import data
+from tiny_denoisers import Wiener, asked, pipeline_of
 from torch import Tensor
 
 from semlink import codecs
@@ -37,30 +37,6 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def quiet(unet: torch.nn.Module, kind: str = "v_prediction") -> ChannelDenoisingPipeline:
-    made = ChannelDenoisingPipeline(unet, make_scheduler(kind))
-    made.set_progress_bar_config(disable=True)
-    return made
-
-
-class Wiener(torch.nn.Module):
-    """The best linear denoiser of states like `examples`, which need no training: their mean and covariance."""
-
-    def __init__(self, examples: Tensor) -> None:
-        super().__init__()
-        flat = examples.flatten(1)
-        self.mean = flat.mean(0)
-        self.variances, self.axes = torch.linalg.eigh(torch.cov(flat.T))
-        self.config = SimpleNamespace(num_class_embeds=None, out_channels=4, in_channels=4)
-        self.dtype, self.table = torch.float32, make_scheduler().alphas_cumprod
-
-    def forward(self, x: Tensor, steps: Tensor, class_labels: None) -> SimpleNamespace:
-        alpha, states = self.table[steps[0]], x.flatten(1)
-        gains = alpha.sqrt() * self.variances / (alpha * self.variances + 1 - alpha)
-        found = self.mean + ((states - alpha.sqrt() * self.mean) @ self.axes * gains) @ self.axes.T
-        return SimpleNamespace(sample=found.reshape(x.shape))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny `adjscc` network, trained for seconds on smooth pictures, and a denoiser with random weights."""
@@ -71,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pictures = [(picture * 255).to(torch.uint8) for picture in smooth_pictures(128, 40, 40, seed=1)]
     trainer.run(pictures, PICTURES)
     save_weights(trainer.average, where / "weights.safetensors", {})
-    quiet(make_unet(4, (32, 32), side=8)).save_pretrained(where / "denoiser")
+    pipeline_of(make_unet(4, (32, 32), side=8)).save_pretrained(where / "denoiser")
     return where
 
 
@@ -90,7 +66,7 @@ def make(folder: Path) -> Make:
 def wiener(folder: Path) -> ChannelDenoisingPipeline:
     """A denoiser that is as good as a linear one can be on smooth pictures."""
     codec = codecs.create("cddm", weights=folder / "weights.safetensors")
-    return quiet(Wiener(codec.examples(smooth_pictures(512, 32, 32, seed=3), generator()).x0), "sample")
+    return pipeline_of(Wiener(codec.examples(smooth_pictures(512, 32, 32, seed=3), generator()).x0), "sample")
 
 
 @pytest.fixture
@@ -122,16 +98,6 @@ def error(codec, reception: Reception, snr_db: float) -> float:
     """Mean squared error of the denoised latent, whose clean one has power 1."""
     clean, _ = states(codec, noiseless(codec.encode(PICTURES, TxInfo(snr_db=snr_db))))
     return float((codec.denoised(*states(codec, reception), 0) - clean).square().mean())
-
-
-def asked(codec, reception: Reception) -> list[int]:
-    """The steps at which a decoding asks the network."""
-    steps: list[int] = []
-    unet = codec.denoiser.pipeline(torch.device("cpu")).unet
-    hook = unet.register_forward_pre_hook(lambda module, inputs: steps.append(int(inputs[1][0])))
-    codec.decode(reception)
-    hook.remove()
-    return steps
 
 
 def test_conformance_at_the_rate_that_is_told(make) -> None:
@@ -285,3 +251,10 @@ def test_the_shipped_codec_denoises_photographs() -> None:
     assert 10 * np.log10(error) < -3.0
     psnr = -10 * (codec.decode(reception) - images).square().mean((1, 2, 3)).log10().mean()
     assert psnr > 22.0, psnr
+
+
+def test_a_file_of_the_decoder_alone_goes_with_the_encoder_of_adjscc() -> None:
+    images = smooth_pictures(2, 32, 32)
+    sent = codecs.create("cddm", rho=1 / 24).encode(images, TxInfo(snr_db=5.0)).streams[0].payload
+    adjscc = codecs.create("adjscc", rho=1 / 24, weights=cddm.WEIGHTS / "adjscc-natural-m2.safetensors")
+    assert torch.equal(sent, adjscc.encode(images, TxInfo(snr_db=5.0)).streams[0].payload)

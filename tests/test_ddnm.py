@@ -3,13 +3,11 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
+from tiny_denoisers import Gaussian
 
 from semlink import codecs
 from semlink.codecs import ddnm
@@ -81,22 +79,6 @@ def white_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("white")
     tiny(silent=True).save_pretrained(folder)
     return folder
-
-
-class Gaussian(ModelMixin, ConfigMixin):
-    """The exact denoiser of pixels that are independent N(mean, spread^2), as a network that predicts samples."""
-
-    @register_to_config
-    def __init__(self, mean: float, spread: float, in_channels: int = 3) -> None:
-        super().__init__()
-        self.register_to_config(block_out_channels=(1,))
-        self.scale = torch.nn.Parameter(torch.ones(()))
-        self.alphas = make_scheduler().alphas_cumprod
-
-    def forward(self, state: torch.Tensor, t: torch.Tensor) -> SimpleNamespace:
-        alpha, mean, spread = self.alphas[int(t)], self.config.mean, self.config.spread
-        gain = spread**2 * alpha.sqrt() / (spread**2 * alpha + 1 - alpha)
-        return SimpleNamespace(sample=mean + gain * (state - alpha.sqrt() * mean))
 
 
 @pytest.mark.parametrize("pool", [1, 2, 4])

@@ -1,19 +1,18 @@
 """experiments/diffusion.py: what is compared with what, numbers of steps, FID in time, and a small real run."""
 
 import csv
-import importlib.util
 import json
 import os
 import sys
 from dataclasses import replace
 from importlib.metadata import EntryPoint
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scripts import loaded
 
 from semlink.channels import _registry
 from semlink.codecs._diffusion.networks import make_scheduler, make_unet
@@ -26,7 +25,6 @@ from semlink.simulator.statistics import Interval
 from semlink.simulator.store import Condition
 from semlink.simulator.tradeoff_plot import Point, frontier, tradeoff
 
-SCRIPT = Path(__file__).parents[1] / "experiments" / "diffusion.py"
 SGD = ("guided:guidance=none,steps=0", "guided:guidance=none", "guided:guidance=edges", "guided")
 PICTURES = 24
 
@@ -50,12 +48,8 @@ def known_codec(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def experiment():
-    spec = importlib.util.spec_from_file_location("diffusion_experiment", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with loaded("diffusion") as module:
+        yield module
 
 
 @pytest.fixture

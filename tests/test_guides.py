@@ -1,16 +1,14 @@
 """Guides of a diffusion receiver: edge maps where the picture changes, within their bytes; tags that stay the same."""
 
-import importlib.util
 import json
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from scripts import loaded
 from skimage import data
 from skimage.filters import sobel
 
@@ -20,8 +18,6 @@ from semlink.codecs import sgd_jscc
 from semlink.simulator import SemlinkError
 from semlink.simulator.checks import smooth_pictures
 from semlink.simulator.metrics import _lpips_weights, lpips
-
-SCRIPT = Path(__file__).parents[1] / "experiments" / "make_tags.py"
 
 
 def photograph(height: int, width: int) -> torch.Tensor:
@@ -124,13 +120,8 @@ def test_shipped_centres() -> None:
 
 @pytest.fixture
 def script() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("make_tags", SCRIPT)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with loaded("make_tags") as module:
+        yield module
 
 
 def test_the_script_finds_the_centres_of_clusters(script, tmp_path, monkeypatch) -> None:

@@ -1,14 +1,12 @@
 """experiments/mimo.py on stand-ins: equal channel uses, words of links, paired gains, table, figure, mistakes."""
 
 import csv
-import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scripts import loaded
 from sweep_fakes import fake_data, fake_describe, fake_measure
 
 from semlink.simulator import SemlinkError, sweep
@@ -26,17 +24,11 @@ from semlink.simulator.values import (
 )
 from semlink.simulator.words import parse
 
-SCRIPT = Path(__file__).parents[1] / "experiments" / "mimo.py"
-
 
 @pytest.fixture(scope="module")
 def experiment():
-    spec = importlib.util.spec_from_file_location("mimo_experiment", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with loaded("mimo") as module:
+        yield module
 
 
 class Repeating:

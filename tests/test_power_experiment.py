@@ -1,14 +1,12 @@
 """experiments/power.py on a link of one line: the best rule wins, old CSI loses, pairs are pairs, figures are drawn."""
 
 import csv
-import importlib.util
-import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scripts import loaded
 
 from semlink.channels._fade import complex_normal
 from semlink.simulator import SemlinkError, power, sweep
@@ -16,17 +14,11 @@ from semlink.simulator.rng import generator
 from semlink.simulator.values import LinkReport, LinkResult, ReceivedStream, Reception
 from semlink.simulator.words import parse
 
-SCRIPT = Path(__file__).parents[1] / "experiments" / "power.py"
-
 
 @pytest.fixture(scope="module")
 def experiment():
-    spec = importlib.util.spec_from_file_location("power_experiment", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with loaded("power") as module:
+        yield module
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,7 @@
 """experiments/robustness.py: the matrix is what the rows say, differences are paired, weights are kept."""
 
 import csv
-import importlib.util
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from scipy.stats import ttest_1samp, ttest_rel
+from scripts import loaded
 
 from semlink.simulator import SemlinkError, cli, heatmap, matrix, tuning
 from semlink.simulator.matrix import Variant, compare
@@ -21,7 +20,6 @@ from semlink.simulator.store import Condition
 from semlink.simulator.training import Recipe, Trainer
 from semlink.simulator.words import parse
 
-SCRIPT = Path(__file__).parents[1] / "experiments" / "robustness.py"
 SHIPPED = Variant("adjscc")
 ON_AWGN = Variant("adjscc:weights=w/a.safetensors", "awgn", "perfect")
 ON_TDL = Variant("adjscc:weights=w/t.safetensors", "tdl:speed=20", "ls")
@@ -36,12 +34,8 @@ KNOWN = {
 
 @pytest.fixture(scope="module")
 def experiment():
-    spec = importlib.util.spec_from_file_location("robustness_experiment", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with loaded("robustness") as module:
+        yield module
 
 
 def measurement(codec: str, channel: str, level: float, n: int = 20, rho: float = 1 / 6) -> Measurement:

@@ -1,16 +1,14 @@
 """experiments/roi.py: words of codecs and arms, paired differences, annotations by picture, and a small real run."""
 
 import csv
-import importlib.util
 import json
 import os
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scripts import loaded
 
 from semlink.simulator import SemlinkError, baselines, data
 from semlink.simulator.rows import Measurement, Rows
@@ -19,19 +17,14 @@ from semlink.simulator.store import Condition
 from semlink.simulator.trial import describe_metric, make_codec, make_link
 from semlink.simulator.words import parse
 
-SCRIPT = Path(__file__).parents[1] / "experiments" / "roi.py"
 BOX = "box:x0=0.375,x1=0.625,y0=0.375,y1=0.625"
 needs_camvid = pytest.mark.skipif(not (data.root() / "camvid" / "test").is_dir(), reason="no CamVid below SEMLINK_DATA")
 
 
 @pytest.fixture(scope="module")
 def experiment():
-    spec = importlib.util.spec_from_file_location("roi_experiment", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with loaded("roi") as module:
+        yield module
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from skimage import data
+from tiny_denoisers import Wiener, asked, pipeline_of
 from torch import Tensor
 
 from semlink import channels, codecs
@@ -44,30 +44,6 @@ def mean_colours(images: Tensor) -> Tensor:
     return torch.nn.functional.normalize(torch.nn.functional.adaptive_avg_pool2d(images, 2).flatten(1), dim=1)
 
 
-class Wiener(torch.nn.Module):
-    """The best linear denoiser of states like `examples`, which need no training: their mean and covariance."""
-
-    def __init__(self, examples: Tensor) -> None:
-        super().__init__()
-        flat = examples.flatten(1)
-        self.mean = flat.mean(0)
-        self.variances, self.axes = torch.linalg.eigh(torch.cov(flat.T))
-        self.config = SimpleNamespace(num_class_embeds=guides.TAGS + 1, out_channels=14, in_channels=16)
-        self.dtype, self.table = torch.float32, make_scheduler().alphas_cumprod
-
-    def forward(self, x: Tensor, steps: Tensor, class_labels: Tensor) -> SimpleNamespace:
-        alpha, states = self.table[steps[0]], x[:, :14].flatten(1)
-        gains = alpha.sqrt() * self.variances / (alpha * self.variances + 1 - alpha)
-        found = self.mean + ((states - alpha.sqrt() * self.mean) @ self.axes * gains) @ self.axes.T
-        return SimpleNamespace(sample=found.reshape(len(x), 14, *x.shape[2:]))
-
-
-def quiet(unet: torch.nn.Module, kind: str = "v_prediction") -> ChannelDenoisingPipeline:
-    made = ChannelDenoisingPipeline(unet, make_scheduler(kind))
-    made.set_progress_bar_config(disable=True)
-    return made
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny autoencoder, trained for seconds on smooth pictures, and a denoiser with random weights."""
@@ -84,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (network.decode(received) - images).square().mean().backward()
         optimizer.step()
     save_weights(network, where / "weights.safetensors", {})
-    quiet(make_unet(14, (32, 32), hints=2, classes=guides.TAGS, side=8)).save_pretrained(where / "denoiser")
+    pipeline_of(make_unet(14, (32, 32), hints=2, classes=guides.TAGS, side=8)).save_pretrained(where / "denoiser")
     return where
 
 
@@ -106,7 +82,7 @@ def make(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
 def wiener(folder: Path) -> ChannelDenoisingPipeline:
     """A denoiser that is as good as a linear one can be on smooth pictures."""
     codec = codecs.create("sgd_jscc", weights=folder / "weights.safetensors")
-    return quiet(Wiener(codec.states_of(smooth_pictures(512, 64, 64, seed=3))), "sample")
+    return pipeline_of(Wiener(codec.states_of(smooth_pictures(512, 64, 64, seed=3)), 2, guides.TAGS + 1), "sample")
 
 
 @pytest.fixture
@@ -144,16 +120,6 @@ def error(codec, reception: Reception, images: Tensor) -> float:
     """Mean squared error of the denoised latent, whose clean one has power 1."""
     states, alpha = codec.received(reception)
     return float((codec.denoised(states, alpha, reception) - codec.states_of(images)).square().mean())
-
-
-def asked(codec, reception: Reception) -> list[int]:
-    """The steps at which a decoding asks the network."""
-    steps: list[int] = []
-    unet = codec.denoiser.pipeline(torch.device("cpu")).unet
-    hook = unet.register_forward_pre_hook(lambda module, inputs: steps.append(int(inputs[1][0])))
-    codec.decode(reception)
-    hook.remove()
-    return steps
 
 
 def test_conformance(make) -> None:

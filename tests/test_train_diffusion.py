@@ -1,9 +1,7 @@
 """experiments/train_diffusion.py learns, resumes, and leaves what `ddnm` loads."""
 
 import csv
-import importlib.util
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from scripts import loaded
 
 from semlink import codecs
 from semlink.codecs._diffusion.networks import make_scheduler, make_unet
@@ -22,18 +21,11 @@ from semlink.simulator import SemlinkError, TxInfo
 from semlink.simulator.checks import noiseless, smooth_pictures
 from semlink.simulator.training_run import Budget
 
-SCRIPT = Path(__file__).parents[1] / "experiments" / "train_diffusion.py"
-
 
 @pytest.fixture(scope="module")
 def experiment() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("train_diffusion", SCRIPT)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with loaded("train_diffusion") as module:
+        yield module
 
 
 @pytest.fixture

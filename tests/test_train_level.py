@@ -1,9 +1,7 @@
 """experiments/train_level.py learns, resumes, and leaves what `sgd_jscc:level=blind` loads."""
 
 import csv
-import importlib.util
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from scripts import loaded
 
 from semlink import codecs
 from semlink.codecs._diffusion.blind import LevelNetwork, alpha_of, level_network, noisy, unit_power
@@ -21,18 +20,11 @@ from semlink.simulator import SemlinkError
 from semlink.simulator.checks import smooth_pictures
 from semlink.simulator.training_run import save_weights
 
-SCRIPT = Path(__file__).parents[1] / "experiments" / "train_level.py"
-
 
 @pytest.fixture(scope="module")
 def experiment() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("train_level", SCRIPT)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with loaded("train_level") as module:
+        yield module
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 """The U-Net: shapes, files, the shipped weights and their card; labels; the training script on streets of one car."""
 
 import csv
-import importlib.util
 import json
-import sys
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scripts import loaded
 
 from semlink.codecs import _unet
 from semlink.codecs._unet import CLASSES, UNet, load, segment
@@ -21,18 +21,13 @@ from semlink.simulator import data
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.training_run import save_weights
 
-SCRIPT = Path(__file__).parents[1] / "experiments" / "train_segmenter.py"
 CARD = json.loads(_unet.CAMVID.with_suffix(".json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def experiment() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("train_segmenter", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+def experiment() -> Iterator[ModuleType]:
+    with loaded("train_segmenter") as module:
+        yield module
 
 
 @pytest.fixture

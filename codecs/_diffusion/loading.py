@@ -101,12 +101,17 @@ def memory_options(text: str | None, known: Mapping[str, str] = MEMORY) -> tuple
     return options
 
 
-def check_device(device: str | None) -> None:
-    """SemlinkError for what is no name of a device."""
+def check_settings(
+    scheduler: str | None, dtype: str, device: str | None, memory: str | None, known: Mapping[str, str] = MEMORY
+) -> tuple[str, ...]:
+    """The memory options; SemlinkError for a setting that is wrong whatever the model. Imports nothing."""
+    check_scheduler(scheduler)
+    dtype_of(dtype)
     try:
         torch.device(device or "cpu")
     except RuntimeError as error:
         raise SemlinkError(f"unknown device {device!r}; give cpu, cuda or cuda:N") from error
+    return memory_options(memory, known)
 
 
 def placed(pipeline: Any, device: torch.device | str, memory: tuple[str, ...] = ()) -> Any:

@@ -33,10 +33,8 @@ class Pretrained:
 
     def __post_init__(self) -> None:
         """SemlinkError for settings that are wrong whatever the model."""
-        loading.check_scheduler(self.scheduler)
-        loading.dtype_of(self.dtype)
-        loading.check_device(self.device)
-        loading.memory_options(self.memory, {**loading.MEMORY, **loading.VAE_MEMORY})
+        known = {**loading.MEMORY, **loading.VAE_MEMORY}
+        loading.check_settings(self.scheduler, self.dtype, self.device, self.memory, known)
 
     def at(self, device: torch.device) -> Pretrained:
         """These settings with that device where none is set."""

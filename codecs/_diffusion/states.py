@@ -132,10 +132,7 @@ class Denoiser:
     memory: str | None = None
 
     def __post_init__(self) -> None:
-        loading.check_scheduler(self.scheduler)
-        loading.dtype_of(self.dtype)
-        loading.check_device(self.device)
-        loading.memory_options(self.memory)
+        loading.check_settings(self.scheduler, self.dtype, self.device, self.memory)
 
     def pipeline(self, received: torch.device) -> Any:
         """The pipeline, for what was received there, without progress bars; loaded once."""
