@@ -51,11 +51,11 @@ class LatentCodec:
 
     def network(self, height: int, width: int) -> Any:
         """The network for pictures of that size, loaded on first use. SemlinkError when its weights do not fit."""
-        domain = "own" if self.weights else "small" if max(height, width) <= SMALL else "natural"
-        if domain not in self._networks:
-            path = Path(self.weights) if self.weights else self.shipped(domain)
-            self._networks[domain] = self.load(path)
-        return self._networks[domain]
+        shipped = self.shipped("small" if max(height, width) <= SMALL else "natural")
+        key = "own" if self.weights else shipped.name
+        if key not in self._networks:
+            self._networks[key] = self.load(Path(self.weights) if self.weights else shipped)
+        return self._networks[key]
 
     def shipped(self, domain: str) -> Path:
         """File of the shipped weights for `domain`, "small" or "natural"."""
@@ -63,13 +63,21 @@ class LatentCodec:
 
     def load(self, path: Path) -> nn.Module:
         """A network in evaluation mode from a safetensors file. SemlinkError when it is not one or does not fit."""
-        state, settings = read_weights(path)
+        state, settings = self.read(path)
+        network = self._build(**self.fits(settings, path))
+        fit_weights(network, state, path)
+        return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+
+    def read(self, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and settings of a weight file."""
+        return read_weights(path)
+
+    def fits(self, settings: dict[str, Any], path: Path) -> dict[str, Any]:
+        """Settings to rebuild the network of that file; SemlinkError when it was trained for another rate."""
         if settings.get("planes", self.planes) != self.planes:
             trained = settings["planes"] / (3 * self.cell**2)
             raise SemlinkError(f"{path}: trained for rho {trained:.4f}, not {self.rho:.4f}")
-        network = self._build(**{**settings, "planes": self.planes})
-        fit_weights(network, state, path)
-        return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        return {**settings, "planes": self.planes}
 
     def new_network(self) -> nn.Module:
         """A network of this codec's rate with random weights, for training."""
@@ -86,7 +94,7 @@ class LatentCodec:
         network = self.network(height, width)
         snr_db = snr_per_image(tx, len(images)).to(images.device)
         padded = pad_to_cells(images, self.cell)
-        latent = _in_parts(network.training, network.encode, padded, snr_db, pixels=padded[0, 0].numel())
+        latent = _in_parts(network.training, self.encoder(network), padded, snr_db, pixels=padded[0, 0].numel())
         return Transmission((Stream("latent", "analog", to_symbols(latent)),), Session(height, width))
 
     def decode(self, reception: Reception) -> Tensor:
@@ -95,11 +103,19 @@ class LatentCodec:
         network = self.network(height, width)
         stream = reception.stream("latent")
         rows, columns = -(-height // self.cell), -(-width // self.cell)
-        z = from_symbols(cast(Tensor, stream.x_hat), self.planes, rows, columns)
-        a = stream.a.reshape(-1, self.planes, rows, columns)
+        z, a = self.planes_of(cast(Tensor, stream.x_hat), cast(Tensor, stream.a), rows, columns)
         pictures = _in_parts(network.training, network.decode, z, a, pixels=rows * columns * self.cell**2)
         pictures = pictures[..., :height, :width]
         return pictures if network.training else pictures.clamp(0, 1)
+
+    def encoder(self, network: Any) -> Callable[[Tensor, Tensor], Tensor]:
+        """What maps padded pictures and SNRs to the latent that is sent."""
+        encode: Callable[[Tensor, Tensor], Tensor] = network.encode
+        return encode
+
+    def planes_of(self, x_hat: Tensor, a: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+        """Symbols `[batch, k]` and their `a` as the planes that the network decodes."""
+        return from_symbols(x_hat, self.planes, rows, columns), a.reshape(-1, self.planes, rows, columns)
 
 
 def planes_for(rho: float, cell: int) -> int:

@@ -1,11 +1,10 @@
 """The reference results: measure them all, and write their tables into README.md.
 
-`make reference` runs it (about 40 minutes on two cores, real data needed); README tables are made from the rows alone.
+`make reference` runs it (about an hour on two cores, real data needed); README tables are made from the rows alone.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,23 +13,35 @@ from pathlib import Path
 from semlink.simulator import cli
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.plan import Sweep
+from semlink.simulator.published import beside, read_levels
 
 ROOT = Path(__file__).parent.parent
-LEARNED, DIGITAL = ("adjscc", "deepjscc"), ("digital", "digital_capacity")
+LEARNED, DIGITAL, MANY_RATES = ("adjscc", "deepjscc"), ("digital", "digital_capacity"), ("semlink",)
 PUBLISHED_SNR = (1.0, 4.0, 7.0, 10.0, 13.0)
 SWEEPS: Mapping[str, tuple[Sweep, ...]] = {
     "cifar10": (
         Sweep(LEARNED, ("awgn",), PUBLISHED_SNR, (1 / 6, 1 / 12), ("psnr",), data="cifar10"),
+        Sweep(MANY_RATES, ("awgn",), PUBLISHED_SNR, (1 / 3, 1 / 6, 1 / 12), ("psnr",), data="cifar10"),
+    ),
+    "cifar10_fading": (
+        Sweep(("adjscc", *MANY_RATES), ("rayleigh", "tdl"), PUBLISHED_SNR, (1 / 6,), ("psnr",), data="cifar10",
+              limit=1000),
     ),
     "cifar10_mosaic": (
         Sweep(DIGITAL, ("awgn",), PUBLISHED_SNR, (1 / 6,), ("psnr",), data="cifar10-mosaic", limit=32),
     ),
     "kodak": (
-        Sweep((*LEARNED, "digital"), ("awgn", "tdl"), (0.0, 5.0, 10.0, 15.0), (1 / 12,),
+        Sweep((*LEARNED, *MANY_RATES, "digital"), ("awgn", "rayleigh", "tdl"), (0.0, 5.0, 10.0, 15.0), (1 / 12,),
               ("psnr", "ms_ssim", "lpips_alex"), data="kodak"),
+    ),
+    "kodak_rates": (
+        Sweep((*MANY_RATES, "digital"), ("awgn",), PUBLISHED_SNR, (1 / 48, 1 / 24, 1 / 16, 1 / 12), ("psnr",),
+              data="kodak"),
     ),
 }  # fmt: skip
 
+PUBLISHED = ROOT / "results" / "reference" / "published.csv"
+BESIDE = {"cifar10": "cifar10", "kodak": "kodak_rates"}  # sets of published levels and the folder that answers them
 KEY = ("codec", "rho_total", "channel", "csi")
 
 
@@ -64,6 +75,10 @@ def main(flags: ReferenceFlags) -> int:
     for name in SWEEPS:
         if (flags.out / name / "summary.csv").exists():
             text = replaced(text, name, tables(flags.out / name / "summary.csv"))
+    for name, summary in BESIDE.items():
+        if (flags.out / summary / "summary.csv").exists():
+            levels = [x for x in read_levels(PUBLISHED) if x["set"] == name]
+            text = replaced(text, f"{name}_published", beside(levels, read_levels(flags.out / summary / "summary.csv")))
     bench = flags.out / "bench" / "bench.json"
     if bench.exists():
         text = replaced(text, "bench", bench_tables(json.loads(bench.read_text())))
@@ -74,8 +89,7 @@ def main(flags: ReferenceFlags) -> int:
 
 def tables(summary: Path) -> str:
     """Markdown tables of a summary: one row a codec, rate and channel, one column an SNR, one table a metric."""
-    with open(summary, newline="") as file:
-        lines = list(csv.DictReader(file))
+    lines = read_levels(summary)
     wanted = [m for m in ("psnr", "psnr_of_mean_mse", "ms_ssim", "lpips_alex") if any(x["metric"] == m for x in lines)]
     return "\n".join(table([x for x in lines if x["metric"] == metric], metric) for metric in wanted)
 

@@ -6,17 +6,20 @@ Pre-train on the surrogate channel (no TensorFlow needed), then fine-tune throug
     python experiments/train.py --codec adjscc --rho 1/6 --data cifar10-train --minutes 5 --lr 3e-4 \\
         --channels awgn tdl --init results/mine/weights.safetensors --out results/mine-tuned
 
+Recipes say all flags in one file, for CPUs and for GPUs; the card of a run is a recipe too:
+
+    python experiments/train.py --recipe experiments/recipes/semlink.json --out results/mine
+
 Stop it at any time; the same command continues. Use the result with `adjscc:weights=results/mine/weights.safetensors`.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from semlink.simulator.card import RESEARCH_DATA, hardware, write_card
 from semlink.simulator.cli import Rate, start
 from semlink.simulator.errors import SemlinkError
 
@@ -27,12 +30,16 @@ class TrainFlags:
 
     out: Path = Path("results/train")
     """Folder for checkpoint.pt, weights.safetensors, curve.csv and card.json."""
+    recipe: Path | None = None
+    """A JSON file of these flags, or the card of a run: what it says holds unless said here."""
     codec: str = "adjscc"
     """A codec with a network, built-in or from an entry point; name:setting=value for its settings."""
     rho: Rate = 1 / 6
     """Channel uses per source dimension."""
     data: tuple[str, ...] = ("cifar10-train",)
     """Training pictures: names or folders; 2 % of them (at most 500) are held out for the curve."""
+    small_data: tuple[str, ...] = ()
+    """Pictures below the crop, such as cifar10-train, for half of the steps: for a codec of all sizes."""
     channels: tuple[str, ...] = ("surrogate",)
     """`surrogate`, or channels of the real link such as awgn tdl:speed=10."""
     init: Path | None = None
@@ -49,6 +56,10 @@ class TrainFlags:
     """Peak learning rate of Muon; Adam for vectors gets a third."""
     snr: tuple[float, float] = (-3.0, 16.0)
     """Range in dB from which each picture's SNR is drawn; give the same number twice for one SNR."""
+    rates: tuple[Rate, Rate] | None = None
+    """Range of rho from which each step draws one, for a codec of many rates; --rho is then the curve's."""
+    cut: float = 0.0
+    """Share of pictures of which only the first symbols arrive, which orders the planes by importance."""
     loss: str = "log_mse"
     """log_mse (mean PSNR over pictures) or mse."""
     seed: int = 0
@@ -82,13 +93,24 @@ def main(flags: TrainFlags) -> int:
         crop=flags.crop,
         snr_db=flags.snr,
         loss=flags.loss,
+        rates=flags.rates,
+        cut=flags.cut,
         seed=flags.seed,
     )
     device = flags.device or parts.default_device()
     trainer = Trainer(codec, network, make_channel(flags.channels), recipe, flags.out, device)
     pictures, validation = parts.load_pictures(flags.data, flags.crop)
-    levels = trainer.run(pictures, validation)
-    write_card(flags, trainer.step, levels)
+    small, _ = parts.load_pictures(flags.small_data, 1) if flags.small_data else ([], None)
+    levels = trainer.run(pictures, validation, small)
+    facts = {
+        "steps": trainer.step,
+        "minutes": round(trainer.seconds / 60, 1),
+        "hardware": hardware(flags.threads),
+        "curve": trainer.curve(),
+        "validation_psnr_db_awgn": {f"{snr:g} dB": round(level, 2) for snr, level in levels.items()},
+        "data_note": f"trained on {RESEARCH_DATA}",
+    }
+    write_card(flags, __file__, facts)
     said = ", ".join(f"{level:.2f} dB at {snr:g} dB" for snr, level in levels.items())
     print(f"PSNR on held-out training pictures over AWGN: {said}")
     print(f"weights, curve and card are in {flags.out}")
@@ -120,25 +142,6 @@ def transplant(network: Any, path: Path) -> None:
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     network.load_state_dict({**own, **fitting})
     print(f"{len(fitting)} of {len(own)} tensors taken from {path}")
-
-
-def write_card(flags: TrainFlags, steps: int, levels: dict[float, float]) -> None:
-    """What made these weights, next to them."""
-    here = Path(__file__).parent
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=here)
-    recipe = {
-        k: str(v) if isinstance(v, Path) else v
-        for k, v in asdict(flags).items()
-        if k not in ("out", "threads", "device")
-    }
-    card = {
-        "recipe": recipe,
-        "steps": steps,
-        "commit": git.stdout.strip() or "not a git checkout",
-        "validation_psnr_db_awgn": {f"{snr:g} dB": round(level, 2) for snr, level in levels.items()},
-        "data_note": "trained on research data sets that are not redistributed here; see each set's licence",
-    }
-    (flags.out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
 
 
 if __name__ == "__main__":

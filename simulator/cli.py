@@ -24,6 +24,7 @@ import tyro
 from semlink.channels._registry import UnknownName
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.plan import Sweep
+from semlink.simulator.recipes import with_recipe
 from semlink.simulator.values import SNR_LIMITS_DB
 from semlink.simulator.words import parse
 
@@ -113,6 +114,7 @@ def run(main: Callable[[AnyFlags], int], default: AnyFlags, arguments: Sequence[
 def read(default: AnyFlags, arguments: Sequence[str]) -> AnyFlags:
     """Flags from arguments; --help prints and exits. SemlinkError names unknown flags and lists the known ones."""
     kind = type(default)
+    default = with_recipe(default, arguments)
     flags, unknown = tyro.cli(
         kind, default=default, args=list(arguments), description=_help(kind), return_unknown_args=True
     )

@@ -107,6 +107,12 @@ class Run(ABC):
                 writer.writerow(["step", "seconds", *levels])
             writer.writerow([self.step, round(self.seconds), *(f"{level:.4f}" for level in levels.values())])
 
+    def curve(self) -> dict[str, list[float]]:
+        """The curve so far, by column: step, seconds and the levels of the averaged network."""
+        with open(self.folder / "curve.csv", newline="") as file:
+            columns, *rows = csv.reader(file)
+        return {name: [float(row[i]) for row in rows] for i, name in enumerate(columns)}
+
     def _step(self) -> float:
         loss = self.batch_loss(step_generator(self.budget.seed, self.step, self.device))
         self.network.zero_grad(set_to_none=True)

@@ -176,7 +176,7 @@ def test_training_starts_from_adjscc_and_lowers_its_own_loss(tmp_path) -> None:
     assert torch.allclose(plain.encode(images).streams[0].payload, base.encode(images).streams[0].payload, atol=1e-4)
     pictures = [(p * 255).to(torch.uint8) for p in photographs(4, 96)]
     run = Trainer(codec, network, Surrogate(), Recipe(steps=10, batch=4, lr=1e-3, crop=64, warm_up=1), tmp_path)
-    run.pictures = pictures
+    run.sets = [(pictures, 64)]
     before = training_loss(codec, images)
     for _ in range(10):
         run._step()
