@@ -38,7 +38,7 @@ def test_every_tdl_model_draws_what_it_tells(model: str) -> None:
 
 @pytest.mark.parametrize("rho", [1 / 6, 1 / 12])
 @pytest.mark.parametrize("size", [(32, 32), (50, 61)], ids=str)
-@pytest.mark.parametrize("name", ["adjscc", "deepjscc"])
+@pytest.mark.parametrize("name", ["adjscc", "deepjscc", "semlink"])
 def test_learned_codecs(name: str, size: tuple[int, int], rho: float) -> None:
     check_codec(codecs.create(name, rho=rho), smooth_pictures(3, *size))
 

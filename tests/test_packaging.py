@@ -86,6 +86,14 @@ def test_wheel_lists_plugins_with_the_standard_library_alone(wheel, tmp_path):
     assert {"awgn", "rayleigh", "rician", "tdl"} <= set(names)
 
 
+def test_weights_stay_small_and_each_has_its_card():
+    weights = list((ROOT / "codecs" / "weights").rglob("*.safetensors"))
+    assert weights and sum(path.stat().st_size for path in weights) <= 60_000_000
+    for path in weights:
+        of_pipeline = path.parent.parent / "card.json"
+        assert path.with_suffix(".json").is_file() or of_pipeline.is_file(), f"{path.name} has no card"
+
+
 def test_wheel_metadata_carries_licence_and_extras(wheel):
     folder = f"semlink-{settings()['metadata']['version']}.dist-info"
     metadata = wheel.read(f"{folder}/METADATA").decode()
