@@ -30,13 +30,17 @@ SWEEPS: Mapping[str, tuple[Sweep, ...]] = {
     "cifar10_mosaic": (
         Sweep(DIGITAL, ("awgn",), PUBLISHED_SNR, (1 / 6,), ("psnr",), data="cifar10-mosaic", limit=32),
     ),
+    "photographs_fading": (
+        Sweep(("adjscc", *MANY_RATES, "digital"), ("tdl",), (0.0, 5.0, 10.0, 15.0), (1 / 12,), ("psnr", "lpips_alex"),
+              data="imagenet-256"),
+    ),
     "kodak": (
         Sweep((*LEARNED, *MANY_RATES, "digital"), ("awgn", "rayleigh", "tdl"), (0.0, 5.0, 10.0, 15.0), (1 / 12,),
               ("psnr", "ms_ssim", "lpips_alex"), data="kodak"),
     ),
     "kodak_rates": (
-        Sweep((*MANY_RATES, "digital"), ("awgn",), PUBLISHED_SNR, (1 / 48, 1 / 24, 1 / 16, 1 / 12), ("psnr",),
-              data="kodak"),
+        Sweep((*MANY_RATES, "digital"), ("awgn",), PUBLISHED_SNR, (1 / 16,), ("psnr",), data="kodak"),
+        Sweep((*MANY_RATES, "digital"), ("awgn",), (10.0,), (1 / 48, 1 / 24, 1 / 12), ("psnr",), data="kodak"),
     ),
 }  # fmt: skip
 
