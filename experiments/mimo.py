@@ -375,6 +375,7 @@ if __name__ == "__main__":
         main,
         MimoFlags(
             out=Path("results/mimo"),
+            codecs=("adjscc",),
             channels=("tdl",),
             snr=(0.0, 5.0, 10.0, 15.0, 20.0),
             rho=(1 / 12,),

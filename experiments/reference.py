@@ -17,7 +17,8 @@ from semlink.simulator.published import beside, read_levels
 
 ROOT = Path(__file__).parent.parent
 LEARNED, DIGITAL, MANY_RATES = ("adjscc", "deepjscc"), ("digital", "digital_capacity"), ("semlink",)
-PUBLISHED_SNR = (1.0, 4.0, 7.0, 10.0, 13.0)
+PUBLISHED_SNR, FADING_SNR = (1.0, 4.0, 7.0, 10.0, 13.0), (0.0, 5.0, 10.0, 15.0)
+QUALITY = ("psnr", "ms_ssim", "lpips_alex")
 SWEEPS: Mapping[str, tuple[Sweep, ...]] = {
     "cifar10": (
         Sweep(LEARNED, ("awgn",), PUBLISHED_SNR, (1 / 6, 1 / 12), ("psnr",), data="cifar10"),
@@ -31,12 +32,12 @@ SWEEPS: Mapping[str, tuple[Sweep, ...]] = {
         Sweep(DIGITAL, ("awgn",), PUBLISHED_SNR, (1 / 6,), ("psnr",), data="cifar10-mosaic", limit=32),
     ),
     "photographs_fading": (
-        Sweep(("adjscc", *MANY_RATES, "digital"), ("tdl",), (0.0, 5.0, 10.0, 15.0), (1 / 12,), ("psnr", "lpips_alex"),
+        Sweep(("adjscc", *MANY_RATES, "digital"), ("tdl",), FADING_SNR, (1 / 12,), ("psnr", "lpips_alex"),
               data="imagenet-256"),
     ),
     "kodak": (
-        Sweep((*LEARNED, *MANY_RATES, "digital"), ("awgn", "rayleigh", "tdl"), (0.0, 5.0, 10.0, 15.0), (1 / 12,),
-              ("psnr", "ms_ssim", "lpips_alex"), data="kodak"),
+        Sweep((*LEARNED, *MANY_RATES, "digital"), ("awgn", "tdl"), FADING_SNR, (1 / 12,), QUALITY, data="kodak"),
+        Sweep((*MANY_RATES, "digital"), ("rayleigh",), FADING_SNR, (1 / 12,), QUALITY, data="kodak"),
     ),
     "kodak_rates": (
         Sweep((*MANY_RATES, "digital"), ("awgn",), PUBLISHED_SNR, (1 / 16,), ("psnr",), data="kodak"),

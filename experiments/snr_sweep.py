@@ -35,7 +35,7 @@ if __name__ == "__main__":
         main,
         SnrSweep(
             out=Path("results/snr_sweep"),
-            codecs=("adjscc", "deepjscc", "digital"),
+            codecs=("semlink", "deepjscc", "digital"),
             channels=("awgn", "tdl"),
             rho=(1 / 12,),
         ),

@@ -71,7 +71,7 @@ class Flags:
     """Use only the first so many pictures."""
     seed: int = 0
     """Seed of fades, noise and decoders; the same seed gives the same rows."""
-    codecs: tuple[str, ...] = ("adjscc",)
+    codecs: tuple[str, ...] = ("semlink",)
     """Codecs, each a name or name:setting=value,... such as adjscc:weights=mine.safetensors."""
     channels: tuple[str, ...] = ("awgn",)
     """Channels, each a name or name:setting=value,... such as tdl:model=C,speed=30. The settings csi, equalizer, power,
