@@ -59,3 +59,16 @@ def test_fading_with_estimated_csi_costs_what_it_must(cifar) -> None:
     codec = codecs.create("adjscc", rho=1 / 6)
     flat = measure(["psnr"], cifar, cifar.mean((2, 3), keepdim=True).expand_as(cifar))["psnr"].mean()
     assert flat + 3 < psnr(codec, cifar, "tdl", 10.0) < psnr(codec, cifar, "awgn", 10.0) - 1
+
+
+@pytest.mark.parametrize(("rho", "level"), [(1 / 24, 26.0), (1 / 12, 28.3), (1 / 6, 31.0)])
+def test_semlink_one_model_for_all_rates(data_root, rho: float, level: float) -> None:
+    """Half a dB below what the shipped network reaches, so that a worse one is noticed."""
+    images = load("imagenet-256").batch(range(8))
+    assert psnr(codecs.create("semlink", rho=rho), images, "awgn", 10.0) > level
+
+
+def test_semlink_beats_the_baseline_at_low_snr_over_fading(data_root) -> None:
+    images = load("imagenet-256").batch(range(16))
+    learned, separated = (psnr(codecs.create(name, rho=1 / 12), images, "tdl", 0.0) for name in ("semlink", "digital"))
+    assert learned > separated + 1
