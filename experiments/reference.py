@@ -40,8 +40,8 @@ SWEEPS: Mapping[str, tuple[Sweep, ...]] = {
         Sweep((*MANY_RATES, "digital"), ("rayleigh",), FADING_SNR, (1 / 12,), QUALITY, data="kodak"),
     ),
     "kodak_rates": (
-        Sweep((*MANY_RATES, "digital"), ("awgn",), PUBLISHED_SNR, (1 / 16,), ("psnr",), data="kodak"),
-        Sweep((*MANY_RATES, "digital"), ("awgn",), (10.0,), (1 / 48, 1 / 24, 1 / 12), ("psnr",), data="kodak"),
+        Sweep((*MANY_RATES, "digital"), ("awgn",), PUBLISHED_SNR, (1 / 48, 1 / 24, 1 / 16, 1 / 12), ("psnr",),
+              data="kodak"),
     ),
 }  # fmt: skip
 
