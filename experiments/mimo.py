@@ -7,7 +7,6 @@ at --rho 1/12 a codec is asked for rho L, and `rho_total` of all rows is the sam
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -336,15 +335,9 @@ def check(flags: MimoFlags) -> None:
             make_link(parse(a.link(channel)))
 
 
-def say_how(flags: MimoFlags, duration_s: float, failures: Mapping[str, str], path: Path) -> None:
-    """run.json of the whole experiment in place of the last sweep's."""
-    from semlink.simulator.store import write_json
-
-    links: dict[str, Any] = {
-        str(a): {"layers": a.layers, **{c: a.link(c) for c in flags.channels}} for a in arrangements(flags)
-    }
-    own = {"configuration": {**asdict(flags), "out": str(flags.out)}, "links": links}
-    write_json(path, {**json.loads(path.read_text()), **own, "duration_s": duration_s, "failures": failures})
+def links_of(flags: MimoFlags) -> dict[str, Any]:
+    """What the arrangements mean: layers, and the link over each channel."""
+    return {str(a): {"layers": a.layers, **{c: a.link(c) for c in flags.channels}} for a in arrangements(flags)}
 
 
 def main(flags: MimoFlags) -> int:
@@ -359,7 +352,8 @@ def main(flags: MimoFlags) -> int:
     rows = outcomes[-1].rows
     results = compare(flags, rows) + efficiencies(flags, rows)
     failures = {str(condition): error for o in outcomes for condition, error in o.failures.items()}
-    say_how(flags, round(time.monotonic() - started, 3), failures, flags.out / "run.json")
+    seconds = round(time.monotonic() - started, 3)
+    publish.whole_run(flags.out, asdict(flags), seconds, failures, {"links": links_of(flags)})
     write_csv(results, flags.out / "mimo.csv")
     variables = {metric: describe(metric, rows) for metric in dict.fromkeys(r.metric for r in results)}
     files = [flags.out / name for name in ("rows.h5", "summary.csv", "mimo.csv", "run.json")]

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from semlink.simulator.card import RESEARCH_DATA, hardware, write_card
+from semlink.simulator.card import spent, write_card
 from semlink.simulator.cli import Rate, start
 from semlink.simulator.errors import SemlinkError
 
@@ -103,12 +103,9 @@ def main(flags: TrainFlags) -> int:
     small, _ = parts.load_pictures(flags.small_data, 1) if flags.small_data else ([], None)
     levels = trainer.run(pictures, validation, small)
     facts = {
-        "steps": trainer.step,
-        "minutes": round(trainer.seconds / 60, 1),
-        "hardware": hardware(flags.threads),
+        **spent(trainer.step, trainer.seconds, flags.threads),
         "curve": trainer.curve(),
         "validation_psnr_db_awgn": {f"{snr:g} dB": round(level, 2) for snr, level in levels.items()},
-        "data_note": f"trained on {RESEARCH_DATA}",
     }
     write_card(flags, __file__, facts)
     said = ", ".join(f"{level:.2f} dB at {snr:g} dB" for snr, level in levels.items())

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semlink.simulator.card import RESEARCH_DATA, hardware, write_card
+from semlink.simulator.card import spent, write_card
 from semlink.simulator.cli import Rate, start
 from semlink.simulator.errors import SemlinkError
 
@@ -83,11 +83,8 @@ def main(flags: DiffusionFlags) -> int:
     if not flags.codec:
         contact_sheet(samples(flags, run.average), 8).save(flags.out / "samples.png")
     facts = {
-        "steps": run.step,
-        "minutes": round(run.seconds / 60, 1),
-        "hardware": hardware(flags.threads),
+        **spent(run.step, run.seconds, flags.threads),
         "held_out_error_db_by_alpha": {k.removeprefix("error_db_at_"): round(v, 2) for k, v in levels.items()},
-        "data_note": f"trained on {RESEARCH_DATA}",
     }
     write_card(flags, __file__, facts)
     said = ", ".join(f"{value:.2f} dB at {name.removeprefix('error_db_at_')}" for name, value in levels.items())

@@ -25,6 +25,12 @@ def write_card(flags: Any, script: str, facts: Mapping[str, Any], dropped: Colle
     write_json(flags.out / "card.json", {"recipe": recipe, "commit": commit(Path(script).parent), **facts})
 
 
+def spent(steps: int, seconds: float, threads: int) -> dict[str, Any]:
+    """Facts of every training on research data: steps, minutes and hardware."""
+    note = f"trained on {RESEARCH_DATA}"
+    return {"steps": steps, "minutes": round(seconds / 60, 1), "hardware": hardware(threads), "data_note": note}
+
+
 def hardware(threads: int) -> str:
     """The kind of processor and the number of threads; 0: all."""
     return f"{platform.machine()}, {threads or 'all'} threads"

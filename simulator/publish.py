@@ -37,9 +37,13 @@ def show(out: Path, metrics: Sequence[str] = ()) -> list[Path]:
 def whole_run(
     out: Path, configuration: Mapping[str, Any], duration_s: float, failed: Mapping[str, str], more: Mapping[str, Any]
 ) -> None:
-    """run.json of an experiment of several sweeps in place of the last sweep's; more: what else it says."""
+    """run.json of an experiment of several sweeps in place of the last sweep's; more: what else it says.
+
+    configuration: the flags; where they wrote is no part of it, so that no path of a machine travels with results.
+    """
     path = out / "run.json"
-    own = {"configuration": {**configuration, "out": str(out)}, **more, "duration_s": duration_s, "failures": failed}
+    asked = {name: value for name, value in configuration.items() if name != "out"}
+    own = {"configuration": asked, **more, "duration_s": duration_s, "failures": failed}
     write_json(path, {**json.loads(path.read_text()), **own})
 
 

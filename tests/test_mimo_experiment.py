@@ -1,7 +1,7 @@
 """experiments/mimo.py on stand-ins: equal channel uses, words of links, paired gains, table, figure, mistakes."""
 
 import csv
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ import torch
 from scripts import loaded
 from sweep_fakes import fake_data, fake_describe, fake_measure
 
-from semlink.simulator import SemlinkError, sweep
+from semlink.simulator import SemlinkError, publish, sweep
 from semlink.simulator.statistics import NOTHING
 from semlink.simulator.trial import LINK_SETTINGS, Parts, make_link
 from semlink.simulator.values import (
@@ -151,9 +151,11 @@ def test_run_json_has_all_arrangements(experiment, measured):
     import json
 
     flags = measured[0]
-    experiment.say_how(flags, 1.5, {"a condition": "wires crossed"}, flags.out / "run.json")
+    failed, links = {"a condition": "wires crossed"}, experiment.links_of(flags)
+    publish.whole_run(flags.out, asdict(flags), 1.5, failed, {"links": links})
     said = json.loads((flags.out / "run.json").read_text())
     assert said["configuration"]["arrangements"] == list(ARRANGEMENTS) and said["duration_s"] == 1.5
+    assert "out" not in said["configuration"], "results would carry a path of the machine"
     assert said["links"]["4x2 SVD, 2 layers"]["layers"] == 2 and said["versions"]["semlink"]
     assert said["failures"] == {"a condition": "wires crossed"}
 
