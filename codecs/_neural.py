@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from semlink.codecs._packing import unpack
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
 
@@ -159,8 +160,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and the network's settings from a safetensors file. SemlinkError names the file and the remedy."""
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            return {key: file.get_tensor(key) for key in file.keys()}, json.loads(metadata.get("settings", "{}"))
+            settings = (file.metadata() or {}).get("settings", "{}")
+            return unpack({key: file.get_tensor(key) for key in file.keys()}), json.loads(settings)
     except FileNotFoundError as error:
         raise SemlinkError(
             f"{path}: no such weights; train them with experiments/train.py or choose a shipped rate"

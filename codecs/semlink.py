@@ -1,170 +1,82 @@
-"""The default codec: one convolutional network for every SNR, every rate up to 1/3 and any picture size.
+"""The default codec: an image coder's base for what surely arrives, analog symbols for what the channel still allows.
 
-Features live on 4x4 and 8x8 cells, where CPUs and GPUs are quick; bottleneck residual blocks are modulated by SNR and
-rate (the idea of ADJSCC, Xu et al. 2012.00533, and SwinJSCC, Yang et al. 2308.09361; the network is ours). The decoder
-is told the reliability `a` of every symbol, so that under fading it knows what to believe, and a = 0 for what was not
-sent; nested dropout of the planes' tail (Rippel et al. 1402.0915) in training orders them by importance.
+With link statistics it shares the channel uses between a base (HEVC intra, LDPC, QAM), which gives what is worth sure
+bits, and the residual on analog symbols by importance, which degrade and improve with the channel (hybrid
+digital-analog coding: Skoglund, Phamdo and Alajaji, IEEE Trans. Inform. Theory 2002 and 2006; the learned parts are in
+`_hybrid`). Where no base is worth its risk, and without link statistics, it sends the analog planes of one network
+(`_planes`) alone: any rate, any prefix of the symbols decodes.
 """
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from semlink.codecs._prefix import PrefixCodec, heard
+from semlink.codecs._hybrid.codec import HybridCoder
+from semlink.codecs._hybrid.layouts import Layout, choose
+from semlink.codecs._planes import CELL, PLANES, SIZES, AdaptiveNetwork
+from semlink.codecs._prefix import PrefixCodec
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.values import Reception, Transmission, TxInfo
 
-FINE, CELL = 4, 8
-PLANES = 64  # complex symbols of an 8x8 cell at the highest rate, 1/3
-CONDITION = 64
-
-
-class Size(NamedTuple):
-    """widths: features on 4x4 and 8x8 cells; encoder and decoder: blocks on 4x4 and 8x8 cells."""
-
-    widths: tuple[int, int]
-    encoder: tuple[int, int]
-    decoder: tuple[int, int]
-
-
-SIZES = {"compact": Size((96, 192), (2, 5), (3, 6)), "base": Size((128, 320), (3, 8), (4, 10))}
+BASES = ("auto", "none")
+HYBRID = Path(__file__).parent / "weights" / "semlink-hybrid.safetensors"
 
 
 class Semlink(PrefixCodec):
-    """SNR- and rate-adaptive JSCC; rho = m / 192 for m in 1..64.
+    """rho = m / 192 for m in 1..64, so up to 1/3.
 
-    size: of a network to be trained, `compact` (2 CPU cores) or `base` (a GPU); weight files know their own.
+    base: "auto" shares the uses between a base and analog symbols as link statistics advise; "none" sends analog
+    planes alone. weights: of the analog planes. hybrid: of experiments/train_hybrid.py. size: of a network of planes to
+    be trained, `compact` (2 CPU cores) or `base` (a GPU); weight files know their own.
     """
 
     name = "semlink"
-    encodes_on = "snr"
+    encodes_on = "link"
     cell = CELL
     most = PLANES
 
-    def __init__(self, rho: float = 1 / 12, weights: str | Path | None = None, size: str = "compact") -> None:
-        if size not in SIZES:
-            raise SemlinkError(f"semlink has no size {size!r}; known: {', '.join(SIZES)}")
-        super().__init__(rho, weights, partial(AdaptiveNetwork, **SIZES[size]._asdict()))
-
-
-class AdaptiveNetwork(nn.Module):
-    """Encoder and decoder with `planes` complex symbols per 8x8 cell; the other settings are those of `Size`."""
-
     def __init__(
-        self, planes: int, widths: tuple[int, int], encoder: tuple[int, int], decoder: tuple[int, int]
+        self,
+        rho: float = 1 / 12,
+        weights: str | Path | None = None,
+        size: str = "compact",
+        base: str = "auto",
+        hybrid: str | Path | None = None,
     ) -> None:
-        super().__init__()
-        self.settings = {"planes": planes, "widths": [*widths], "encoder": [*encoder], "decoder": [*decoder]}
-        self.encoder = Encoder(2 * planes, widths, encoder)
-        self.decoder = Decoder(planes, widths, decoder)
+        for what, value, known in (("size", size, tuple(SIZES)), ("base", base, BASES)):
+            if value not in known:
+                raise SemlinkError(f"semlink has no {what} {value!r}; known: {', '.join(known)}")
+        super().__init__(rho, weights, partial(AdaptiveNetwork, **SIZES[size]._asdict()))
+        self.base = base
+        self._hybrid_weights = Path(hybrid or HYBRID)
+        self._loaded: dict[str, HybridCoder] = {}
 
-    def encode(self, images: Tensor, snr_db: Tensor, planes: int) -> Tensor:
-        """Pictures `[batch, 3, H, W]` in [0, 1], SNR in dB `[batch]` to the first planes `[batch, 2 m, H/8, W/8]`."""
-        share = torch.full_like(snr_db, planes / PLANES)
-        real, imaginary = self.encoder(2 * images - 1, condition(snr_db, share)).chunk(2, dim=1)
-        return torch.cat([real[:, :planes], imaginary[:, :planes]], 1)
+    @property
+    def hybrid(self) -> HybridCoder:
+        """The hybrid coder, loaded on first use."""
+        if not self._loaded:
+            self._loaded["hybrid"] = HybridCoder(self._hybrid_weights)
+        return self._loaded["hybrid"]
 
-    def decode(self, z: Tensor, a: Tensor) -> Tensor:
-        """x_hat as real `[batch, 2 M, h, w]` and its `a` `[batch, M, h, w]`, 0 where nothing came, to pictures."""
-        pictures: Tensor = self.decoder(z, a, condition(*heard(a)))
-        return pictures / 2 + 0.5
+    def layout(self, tx: TxInfo | None, height: int, width: int) -> Layout | None:
+        """How the uses are shared; None: analog planes alone."""
+        if self.base == "none" or tx is None or tx.statistics is None:
+            return None
+        return choose(tx.statistics, height, width)
 
+    def encode(self, images: Tensor, tx: TxInfo | None = None) -> Transmission:
+        """Pictures `[batch, 3, H, W]` in [0, 1] to `base` and `residual`, or to `latent` (see the module)."""
+        height, width = images.shape[-2:]
+        layout = self.layout(tx, height, width)
+        return self.hybrid.encode(images, self.uses(height, width), layout) if layout else super().encode(images, tx)
 
-def condition(snr_db: Tensor, share: Tensor) -> Tensor:
-    """SNR in dB `[batch]` and share of the planes `[batch]` as `[batch, 2]` of order 1."""
-    return torch.stack([(snr_db.clamp(-10, 30) - 7.5) / 10, share.clamp_min(1 / PLANES).log2() / 3 + 1], 1)
-
-
-class Encoder(nn.Module):
-    """Pictures in [-1, 1] to real planes on 8x8 cells, beside a linear path."""
-
-    def __init__(self, outputs: int, widths: tuple[int, int], blocks: tuple[int, int]) -> None:
-        super().__init__()
-        fine, coarse = widths
-        self.condition = conditioner()
-        self.first = nn.Conv2d(3 * FINE**2, fine, 3, padding=1)
-        self.fine = Blocks(fine, blocks[0])
-        self.down = nn.Conv2d(fine, coarse, 2, stride=2)
-        self.coarse = Blocks(coarse, blocks[1])
-        self.last = nn.Conv2d(coarse, outputs, 1)
-        self.linear = nn.Conv2d(3 * CELL**2, outputs, 1)
-        self.gain = nn.Linear(CONDITION, outputs)
-        for zero in self.gain.parameters():
-            nn.init.zeros_(zero)
-
-    def forward(self, x: Tensor, known: Tensor) -> Tensor:
-        steering = self.condition(known)
-        h = self.fine(self.first(F.pixel_unshuffle(x, FINE)), steering)
-        h = self.coarse(self.down(h), steering)
-        latent = self.last(h) + self.linear(F.pixel_unshuffle(x, CELL))
-        return latent * self.gain(steering).exp()[:, :, None, None]  # power of each plane at this SNR and rate
-
-
-class Decoder(nn.Module):
-    """Received planes and their reliability to pictures in [-1, 1], beside a linear path."""
-
-    def __init__(self, planes: int, widths: tuple[int, int], blocks: tuple[int, int]) -> None:
-        super().__init__()
-        fine, coarse = widths
-        self.condition = conditioner()
-        self.first = nn.Conv2d(5 * planes, coarse, 1)
-        self.coarse = Blocks(coarse, blocks[1])
-        self.up = nn.Conv2d(coarse, fine * (CELL // FINE) ** 2, 1)
-        self.fine = Blocks(fine, blocks[0])
-        self.last = nn.Conv2d(fine, 3 * FINE**2, 3, padding=1)
-        self.linear = nn.Conv2d(5 * planes, 3 * CELL**2, 1)
-        self.gain = nn.Linear(CONDITION, 2 * planes)
-        for zero in self.gain.parameters():
-            nn.init.zeros_(zero)
-
-    def forward(self, z: Tensor, a: Tensor, known: Tensor) -> Tensor:
-        steering = self.condition(known)
-        z = z * self.gain(steering).exp()[:, :, None, None]
-        received = torch.cat([z, z * a.repeat(1, 2, 1, 1), a], 1)
-        h = self.coarse(self.first(received), steering)
-        h = self.fine(F.pixel_shuffle(self.up(h), CELL // FINE), steering)
-        return F.pixel_shuffle(self.last(h), FINE) + F.pixel_shuffle(self.linear(received), CELL)
-
-
-class Blocks(nn.Module):
-    """Residual blocks in a row, all steered by one vector."""
-
-    def __init__(self, width: int, count: int) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(Block(width) for _ in range(count))
-
-    def forward(self, x: Tensor, steering: Tensor) -> Tensor:
-        for block in self.blocks:
-            x = block(x, steering)
-        return x
-
-
-class Block(nn.Module):
-    """x + expand(silu(scale * conv3x3(silu(squeeze(x))) + shift)) at half the width; expand starts at zero."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.squeeze = nn.Conv2d(width, width // 2, 1)
-        self.mix = nn.Conv2d(width // 2, width // 2, 3, padding=1)
-        self.modulation = nn.Linear(CONDITION, width)
-        self.expand = nn.Conv2d(width // 2, width, 1)
-        for zero in (*self.modulation.parameters(), *self.expand.parameters()):
-            nn.init.zeros_(zero)
-
-    def forward(self, x: Tensor, steering: Tensor) -> Tensor:
-        scale, shift = self.modulation(steering)[:, :, None, None].chunk(2, 1)
-        h = self.mix(F.silu(self.squeeze(x))) * (1 + scale) + shift
-        return x + self.expand(F.silu(h))
-
-
-def conditioner() -> nn.Sequential:
-    """SNR and rate to the vector that steers all blocks."""
-    return nn.Sequential(nn.Linear(2, CONDITION), nn.SiLU(), nn.Linear(CONDITION, CONDITION), nn.SiLU())
+    def decode(self, reception: Reception) -> Tensor:
+        """Pictures `[batch, 3, H, W]`; clipped to [0, 1] unless the network of planes is in training."""
+        coded = any(stream.name == "base" for stream in reception.streams)
+        return self.hybrid.decode(reception) if coded else super().decode(reception)
 
 
 PLUGIN = Semlink

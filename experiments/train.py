@@ -98,7 +98,7 @@ def main(flags: TrainFlags) -> int:
         seed=flags.seed,
     )
     device = flags.device or parts.default_device()
-    trainer = Trainer(codec, network, make_channel(flags.channels), recipe, flags.out, device)
+    trainer = Trainer(codec, network, parts.make_channel(flags.channels), recipe, flags.out, device)
     pictures, validation = parts.load_pictures(flags.data, flags.crop)
     small, _ = parts.load_pictures(flags.small_data, 1) if flags.small_data else ([], None)
     levels = trainer.run(pictures, validation, small)
@@ -112,19 +112,6 @@ def main(flags: TrainFlags) -> int:
     print(f"PSNR on held-out training pictures over AWGN: {said}")
     print(f"weights, curve and card are in {flags.out}")
     return 0
-
-
-def make_channel(words: tuple[str, ...]) -> Any:
-    """The surrogate (AWGN alone for codecs that are blind to fading is `surrogate-awgn`), or real links."""
-    from semlink.simulator.surrogate import Surrogate
-
-    if words in (("surrogate",), ("surrogate-awgn",)):
-        return Surrogate() if words == ("surrogate",) else Surrogate(0.0, 0.0)
-    from semlink.simulator.through_link import ThroughLink
-    from semlink.simulator.trial import make_link
-    from semlink.simulator.words import parse
-
-    return ThroughLink(tuple(make_link(parse(word)) for word in words))
 
 
 def transplant(network: Any, path: Path) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from semlink.simulator.link import Link
 
 FADES = (64, 512)  # images sampled: the more, the fewer slots each takes
+HEADS = (1 / 16, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8, 15 / 16)  # payloads ahead of others
+HEAD_STEP = 32  # symbols; the smallest block
 GRID_DB = np.arange(-20.0, 45.0, 0.25)  # SNRs at which the mutual information is tabulated
 
 
@@ -34,7 +36,22 @@ def link_statistics(link: Link, snr_db: float, uses: int) -> LinkStatistics:
     a = link.reliability(snr_db, uses, fades, seed=key("adaptation") >> 33).astype(np.float64)
     sinr = a / np.maximum(1 - a, 1e-9)
     information = np.log2(1 + sinr).mean(1)
-    return LinkStatistics(uses, tuple(information.tolist()), {m.name: success(sinr, m) for m in TABLE})
+    heads = {head: chances(sinr[:, :head]) for head in head_sizes(uses)}
+    reliability = tuple(a.mean(1).tolist())
+    return LinkStatistics(uses, tuple(information.tolist()), chances(sinr), heads, reliability)
+
+
+def head_sizes(uses: int) -> tuple[int, ...]:
+    """Sizes of payloads at the head of `uses` symbols that link statistics know about, whole small blocks."""
+    sizes = (int(share * uses) // HEAD_STEP * HEAD_STEP for share in HEADS)
+    return tuple(dict.fromkeys(size for size in sizes if size))
+
+
+def chances(sinr: np.ndarray) -> dict[str, float]:
+    """`success` of every scheme."""
+    snr_db = 10 * np.log10(np.maximum(sinr[:, interleaver(sinr.shape[1])], 1e-9))
+    bits = {order: _bits(snr_db, order) for order in {m.order for m in TABLE}}
+    return {m.name: _success(bits[m.order], m) for m in TABLE}
 
 
 def success(sinr: np.ndarray, mcs: Mcs) -> float:
@@ -42,12 +59,20 @@ def success(sinr: np.ndarray, mcs: Mcs) -> float:
 
     0 for a scheme without a block that fits, or whose error rates were not measured.
     """
-    blocks = framing.blocks_in(sinr.shape[1], mcs)
+    snr_db = 10 * np.log10(np.maximum(sinr[:, interleaver(sinr.shape[1])], 1e-9))
+    return _success(_bits(snr_db, mcs.order), mcs)
+
+
+def _bits(snr_db: np.ndarray, order: int) -> np.ndarray:
+    return np.interp(snr_db, GRID_DB, mutual_information(order))
+
+
+def _success(bits: np.ndarray, mcs: Mcs) -> float:
+    """bits: mutual information of every symbol in the order of the blocks, `[images, uses]`."""
+    blocks = framing.blocks_in(bits.shape[1], mcs)
     if not blocks or mcs.name not in _table():
         return 0.0
     edges = np.cumsum([0, *blocks[:-1]])
-    sinr = sinr[:, interleaver(sinr.shape[1])]
-    bits = np.interp(10 * np.log10(np.maximum(sinr, 1e-9)), GRID_DB, mutual_information(mcs.order))
     mean = np.add.reduceat(bits[:, : sum(blocks)], edges, axis=1) / np.asarray(blocks)
     effective = np.interp(mean, mutual_information(mcs.order), GRID_DB)
     errors = np.stack([bler(effective[:, i], mcs, size) for i, size in enumerate(blocks)], axis=1)

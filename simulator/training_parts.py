@@ -27,13 +27,18 @@ def make_codec(word: str, rho: float) -> Any:
     return codec
 
 
+def refuse_tests(names: Sequence[str]) -> None:
+    """SemlinkError for a test set."""
+    if any(name in HELD_OUT or "test" in re.split(r"[\W_]+", name) for name in names):
+        raise SemlinkError(f"{' '.join(names)}: a test set is not for training; known training sets end in -train")
+
+
 def load_pictures(names: Sequence[str], crop: int) -> tuple[list[Tensor], Tensor]:
     """uint8 pictures `[3, H, W]` to train on, and central crops `[n, 3, crop, crop]` in [0, 1] of those held out.
 
     SemlinkError for a test set, and when no picture is as large as the crop.
     """
-    if any(name in HELD_OUT or "test" in re.split(r"[\W_]+", name) for name in names):
-        raise SemlinkError(f"{' '.join(names)}: a test set is not for training; known training sets end in -train")
+    refuse_tests(names)
     sets = [data.load(name) for name in names]
     pictures = [(picture * 255).round().to(torch.uint8) for chosen in sets for picture in chosen]
     pictures = [p for p in pictures if min(p.shape[1:]) >= crop]
@@ -42,6 +47,19 @@ def load_pictures(names: Sequence[str], crop: int) -> tuple[list[Tensor], Tensor
     if not held:
         raise SemlinkError(f"{' '.join(names)}: no picture of at least {crop} px")
     return [p for i, p in enumerate(pictures) if i % step], torch.stack(held).float() / 255
+
+
+def make_channel(words: tuple[str, ...]) -> Any:
+    """The training channel of words: the surrogate (AWGN alone is `surrogate-awgn`), or real links."""
+    from semlink.simulator.surrogate import Surrogate
+
+    if words in (("surrogate",), ("surrogate-awgn",)):
+        return Surrogate() if words == ("surrogate",) else Surrogate(0.0, 0.0)
+    from semlink.simulator.through_link import ThroughLink
+    from semlink.simulator.trial import make_link
+    from semlink.simulator.words import parse
+
+    return ThroughLink(tuple(make_link(parse(word)) for word in words))
 
 
 def default_device() -> str:

@@ -68,12 +68,16 @@ class LinkStatistics:
     """What link adaptation knows about payloads of `uses` symbols, from fades that no test meets.
 
     information: mean mutual information in bits per use, log2(1 + SINR), one value per sampled image.
-    success: by MCS name, the probability that all blocks of such a payload arrive.
+    success: by MCS name, the probability that all blocks of such a payload arrive. heads: the same for payloads of
+    fewer symbols that are sent ahead of the rest of the uses, by their number of symbols. reliability: mean `a` of the
+    symbols, one value per sampled image.
     """
 
     uses: int
     information: tuple[float, ...]
     success: Mapping[str, float]
+    heads: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    reliability: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

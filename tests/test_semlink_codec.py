@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from semlink import codecs
-from semlink.codecs.semlink import SIZES, AdaptiveNetwork, condition
+from semlink.codecs._planes import SIZES, AdaptiveNetwork, condition
 from semlink.simulator import SemlinkError, TxInfo
 from semlink.simulator.checks import noiseless, smooth_pictures
 from semlink.simulator.surrogate import Surrogate
