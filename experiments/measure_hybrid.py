@@ -84,7 +84,8 @@ def hybrid_levels(coder: HybridCoder, pictures: Tensor, budgets: Sequence[float]
     from semlink.codecs._hybrid.base import code_base, is_small
     from semlink.codecs._hybrid.coding import allocation_of, expect, receive
 
-    pixels, levels = pictures[0, 0].numel(), []
+    pixels = pictures[0, 0].numel()
+    levels: list[list[list[float]]] = []
     small = torch.full((len(pictures),), float(is_small(*pictures.shape[-2:])))
     with torch.no_grad():
         for budget in tqdm(budgets, kind, unit="budget"):
@@ -123,7 +124,7 @@ def plane_levels(codec: Any, pictures: Tensor) -> list[list[float]]:
     return levels
 
 
-def noisy(x: Tensor, snr_db: float) -> tuple[Tensor, Tensor]:
+def noisy(x: Tensor, snr_db: float) -> tuple[Any, Any]:
     """x_hat and a over AWGN."""
     import torch
 

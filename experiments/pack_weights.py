@@ -1,6 +1,7 @@
 """Pack trained weights for shipping: matrices in 8 bits with a scale a row, the rest in half precision, card beside.
 
-python experiments/pack_weights.py --run results/my-hybrid --out codecs/weights/semlink-hybrid.safetensors
+    python experiments/pack_weights.py --run results/hybrid-tuned --before results/hybrid \\
+        --out codecs/weights/semlink-hybrid.safetensors
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from semlink.simulator.cli import start
 from semlink.simulator.errors import SemlinkError
@@ -20,6 +22,8 @@ class PackFlags:
 
     run: Path = Path("results/train")
     """Folder with weights.safetensors and, if the run is over, card.json."""
+    before: tuple[Path, ...] = ()
+    """Folders of the runs that it started from, in order: their cards are part of its card."""
     out: Path = Path("results/packed.safetensors")
     """File to write; its card lies beside it as .json."""
 
@@ -38,12 +42,18 @@ def main(flags: PackFlags) -> int:
         settings = {"settings": (file.metadata() or {}).get("settings", "{}")}
         state = unpack({name: file.get_tensor(name) for name in file.keys()})
     replace_file(flags.out, partial(save_file, pack(state), metadata=settings))
-    card = flags.run / "card.json"
-    if card.is_file():
-        said = {**json.loads(card.read_text()), "stored_as": "int8 matrices with a scale a row, float16 vectors"}
+    cards = [folder / "card.json" for folder in (*flags.before, flags.run)]
+    if cards[-1].is_file():
+        runs = [without_paths(json.loads(card.read_text())) for card in cards]
+        said = {**runs[-1], "before": runs[:-1], "stored_as": "int8 matrices with a scale a row, float16 vectors"}
         flags.out.with_suffix(".json").write_text(json.dumps(said, indent=1) + "\n")
     print(f"{flags.out}: {flags.out.stat().st_size / 1e6:.2f} MB, {source.stat().st_size / 1e6:.2f} MB before")
     return 0
+
+
+def without_paths(card: dict[str, Any]) -> dict[str, Any]:
+    """A card without what was where on the machine that trained."""
+    return {**card, "recipe": {name: value for name, value in card.get("recipe", {}).items() if name != "init"}}
 
 
 if __name__ == "__main__":

@@ -43,10 +43,11 @@ def is_small(height: int, width: int) -> bool:
 def code_base(image: Tensor, room: int, source: SourceCoder) -> Base:
     """The best base of at most `room` bytes (3 or more) of a picture `[3, H, W]` in [0, 1]."""
     picture = to_uint8(image)
+    height, width = picture.shape[:2]
     found = fit(source, picture, room)
     data = found[0] if found is not None and len(found[0]) != FLAT_BYTES else mean_colour(picture)
-    coded = read_base(data, *picture.shape[:2], source)
-    if not is_small(*picture.shape[:2]) or room > thumbs.MOST:
+    coded = read_base(data, height, width, source)
+    if not is_small(height, width) or room > thumbs.MOST:
         return coded
     drawn = draw_base(picture, room)
     return min((coded, drawn), key=lambda base: squared_error(base, picture))

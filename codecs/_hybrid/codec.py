@@ -50,7 +50,8 @@ class HybridCoder:
     @torch.no_grad()
     def encode(self, images: Tensor, uses: int, layout: Layout) -> Transmission:
         """Pictures `[batch, 3, H, W]` in [0, 1] to base and residual of `uses` channel uses in all."""
-        session = Session(*images.shape[-2:], constants={"analog": uses - layout.uses, "snr_db": layout.snr_db})
+        constants = {"analog": uses - layout.uses, "snr_db": layout.snr_db}
+        session = Session(images.shape[-2], images.shape[-1], constants)
         budget = room(layout.uses, layout.mcs) - 1
         parts = [self._encode(part, budget, session) for part in images.split(at_once(session))]
         base = Stream("base", "bits", [data for p, _ in parts for data in p], mcs=layout.mcs.name, uses=layout.uses)

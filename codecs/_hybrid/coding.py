@@ -51,9 +51,8 @@ def receive(
     scales = scale.repeat_interleave(per_group)
     errors = left.reshape(shape) * (2 * expected.log_sigma.detach()).exp() * scales.square()[:, None, None, None]
     received = expected.picture + transform.inverse(found.reshape(shape))
-    snr_db, share = heard(a, allocation.places)
-    spread_out = (v.repeat_interleave(per_group) for v in (snr_db, share))
-    known = about_reception(expected.bpp, expected.small, *spread_out, scales)
+    snr_db, share = (v.repeat_interleave(per_group) for v in heard(a, allocation.places))
+    known = about_reception(expected.bpp, expected.small, snr_db, share, scales)
     picture: Tensor = network.refine(expected.base, expected.picture, received, errors, known)
     return picture
 

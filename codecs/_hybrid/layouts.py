@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,10 +85,11 @@ def _layouts(statistics: LinkStatistics, quality: Quality, pixels: int, snr_db: 
                 yield Layout(uses, mcs, design, expected)
 
 
-def _snr_db(a: np.ndarray) -> np.ndarray:
+def _snr_db(a: Any) -> np.ndarray:
     """The SNR of a constant channel of that reliability."""
-    a = np.clip(a, 1e-6, 1 - 1e-6)
-    return 10 * np.log10(a / (1 - a))
+    inside = np.clip(a, 1e-6, 1 - 1e-6)
+    found: np.ndarray = 10 * np.log10(inside / (1 - inside))
+    return found
 
 
 @cache
@@ -98,7 +100,7 @@ def measured(small: bool) -> Quality:
     return Quality(**tables["small" if small else "natural"])
 
 
-def _interpolate(grid: Sequence[np.ndarray], values: object, *where: np.ndarray) -> np.ndarray:
+def _interpolate(grid: Sequence[Any], values: object, *where: np.ndarray) -> np.ndarray:
     from scipy.interpolate import RegularGridInterpolator
 
     axes = [np.asarray(axis, float) for axis in grid]

@@ -17,6 +17,7 @@ from semlink.codecs._hybrid import transform
 
 FINE = 4
 STEERING = 64
+CORRECTION = 0.02  # size of what coding takes from a picture: outputs of order 1 learn fast and finely
 BANDS = 6  # error energy of each colour kind (one luma, two chroma) in three bands of frequency
 
 
@@ -57,7 +58,7 @@ class Restore(nn.Module):
     def forward(self, base: Tensor, known: Tensor) -> Tensor:
         """base `[batch, 3, H, W]` in [0, 1], known `[batch, 2]` (see `about_base`); the same shape."""
         h = F.pixel_unshuffle(2 * base - 1, FINE)
-        return base + F.pixel_shuffle(self.trunk(h, self.steer(known)).float(), FINE)
+        return base + CORRECTION * F.pixel_shuffle(self.trunk(h, self.steer(known)).float(), FINE)
 
 
 class Spread(nn.Module):
@@ -70,7 +71,7 @@ class Spread(nn.Module):
         self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
         self.last = nn.Conv2d(width, transform.COEFFICIENTS, 1)
         nn.init.zeros_(self.last.weight)
-        nn.init.constant_(self.last.bias, -4.0)
+        self.last.bias.data.fill_(-4.0)
 
     def forward(self, base: Tensor, known: Tensor) -> Tensor:
         """float `[batch, 192, H / 8, W / 8]` in the dtype of base."""
@@ -92,10 +93,11 @@ class Refine(nn.Module):
     def forward(self, base: Tensor, expected: Tensor, received: Tensor, errors: Tensor, known: Tensor) -> Tensor:
         """Pictures `[batch, 3, H, W]`: base, expected by `Restore`, received; errors `[batch, 192, H / 8, W / 8]`,
         variances; known `[batch, 5]` (see `about_reception`)."""
-        parts = (2 * received - 1, 8 * (received - expected), 8 * (base - expected))
+        error = errors.mean((1, 2, 3), keepdim=True).clamp_min(1e-8).sqrt()  # the size of what is to be found
+        parts = (2 * received - 1, (received - expected) / error, (base - expected) / CORRECTION)
         maps = F.interpolate(band_errors(errors), scale_factor=2.0)
         h = torch.cat([*(F.pixel_unshuffle(part, FINE) for part in parts), maps], 1)
-        return received + F.pixel_shuffle(self.trunk(h, self.steer(known)).float(), FINE)
+        return received + error * F.pixel_shuffle(self.trunk(h, self.steer(known)).float(), FINE)
 
 
 def band_errors(errors: Tensor) -> Tensor:
@@ -131,8 +133,8 @@ class Trunk(nn.Module):
         self.up = nn.Conv2d(coarse, 4 * fine, 1)
         self.after = nn.ModuleList(Block(fine) for _ in range(after))
         self.last = nn.Conv2d(fine, 3 * FINE**2, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        for zero in self.last.parameters():
+            nn.init.zeros_(zero)
 
     def forward(self, x: Tensor, steering: Tensor) -> Tensor:
         h = self.first(x.contiguous(memory_format=torch.channels_last))

@@ -55,12 +55,13 @@ def _code(job: tuple[np.ndarray, int, int]) -> tuple[np.ndarray, float]:
 
 def random_base(picture: np.ndarray, rng: np.random.Generator) -> Base:
     """A base of a uint8 `[H, W, 3]` picture, of a random kind and quality."""
-    kind, size = rng.random(), picture.shape[:2]
+    height, width = picture.shape[:2]
+    kind, source = rng.random(), coder(SOURCE)
     if kind < COLOURS:
-        return read_base(mean_colour(picture), *size, coder(SOURCE))
-    if is_small(*size) and kind < COLOURS + DRAWN:
+        return read_base(mean_colour(picture), height, width, source)
+    if is_small(height, width) and kind < COLOURS + DRAWN:
         return draw_base(picture, int(rng.integers(*DRAWN_BYTES)))
-    return read_base(coder(SOURCE).encode(picture, int(rng.integers(*QUALITIES))), *size, coder(SOURCE))
+    return read_base(source.encode(picture, int(rng.integers(*QUALITIES))), height, width, source)
 
 
 def _write(arrays: dict[str, np.ndarray], path: Path) -> None:
