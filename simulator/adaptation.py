@@ -8,6 +8,7 @@ al., PIMRC 2005). Fades are drawn apart from those of any test.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,9 +37,9 @@ def link_statistics(link: Link, snr_db: float, uses: int) -> LinkStatistics:
     a = link.reliability(snr_db, uses, fades, seed=key("adaptation") >> 33).astype(np.float64)
     sinr = a / np.maximum(1 - a, 1e-9)
     information = np.log2(1 + sinr).mean(1)
-    heads = {head: chances(sinr[:, :head]) for head in head_sizes(uses)}
-    reliability = tuple(a.mean(1).tolist())
-    return LinkStatistics(uses, tuple(information.tolist()), chances(sinr), heads, reliability)
+    bits = {order: _bits(sinr, order) for order in {m.order for m in TABLE}}
+    heads = {head: _chances(bits, head) for head in head_sizes(uses)}
+    return LinkStatistics(uses, tuple(information.tolist()), _chances(bits, uses), heads, tuple(a.mean(1).tolist()))
 
 
 def head_sizes(uses: int) -> tuple[int, ...]:
@@ -47,24 +48,23 @@ def head_sizes(uses: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys(size for size in sizes if size))
 
 
-def chances(sinr: np.ndarray) -> dict[str, float]:
-    """`success` of every scheme."""
-    snr_db = 10 * np.log10(np.maximum(sinr[:, interleaver(sinr.shape[1])], 1e-9))
-    bits = {order: _bits(snr_db, order) for order in {m.order for m in TABLE}}
-    return {m.name: _success(bits[m.order], m) for m in TABLE}
-
-
 def success(sinr: np.ndarray, mcs: Mcs) -> float:
     """Probability that every block of a payload arrives, averaged over images; sinr linear `[images, uses]`.
 
     0 for a scheme without a block that fits, or whose error rates were not measured.
     """
-    snr_db = 10 * np.log10(np.maximum(sinr[:, interleaver(sinr.shape[1])], 1e-9))
-    return _success(_bits(snr_db, mcs.order), mcs)
+    return _success(_bits(sinr, mcs.order)[:, interleaver(sinr.shape[1])], mcs)
 
 
-def _bits(snr_db: np.ndarray, order: int) -> np.ndarray:
-    return np.interp(snr_db, GRID_DB, mutual_information(order))
+def _bits(sinr: np.ndarray, order: int) -> np.ndarray:
+    """Mutual information of every symbol."""
+    return np.interp(10 * np.log10(np.maximum(sinr, 1e-9)), GRID_DB, mutual_information(order))
+
+
+def _chances(bits: Mapping[int, np.ndarray], uses: int) -> dict[str, float]:
+    """Of every scheme, for a payload of the first `uses` symbols; bits by QAM order."""
+    ordered = {order: own[:, interleaver(uses)] for order, own in bits.items()}
+    return {m.name: _success(ordered[m.order], m) for m in TABLE}
 
 
 def _success(bits: np.ndarray, mcs: Mcs) -> float:
