@@ -14,6 +14,7 @@ from semlink.simulator import cli
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.plan import Sweep
 from semlink.simulator.published import beside, read_levels
+from semlink.simulator.store import Condition
 
 ROOT = Path(__file__).parent.parent
 LEARNED, DIGITAL, MANY_RATES = ("adjscc", "deepjscc"), ("digital", "digital_capacity"), ("semlink",)
@@ -47,6 +48,7 @@ SWEEPS: Mapping[str, tuple[Sweep, ...]] = {
 
 PUBLISHED = ROOT / "results" / "reference" / "published.csv"
 BESIDE = {"cifar10": "cifar10", "kodak": "kodak_rates"}  # sets of published levels and the folder that answers them
+PAIRED = {"kodak": "Kodak", "photographs_fading": "256 px"}  # sets in which semlink is set against the baseline
 KEY = ("codec", "rho_total", "channel", "csi")
 
 
@@ -84,6 +86,7 @@ def main(flags: ReferenceFlags) -> int:
         if (flags.out / summary / "summary.csv").exists():
             levels = [x for x in read_levels(PUBLISHED) if x["set"] == name]
             text = replaced(text, f"{name}_published", beside(levels, read_levels(flags.out / summary / "summary.csv")))
+    text = replaced(text, "paired", paired(flags.out))
     bench = flags.out / "bench" / "bench.json"
     if bench.exists():
         text = replaced(text, "bench", bench_tables(json.loads(bench.read_text())))
@@ -110,6 +113,26 @@ def table(lines: list[dict[str, str]], metric: str) -> str:
         cells = " | ".join(cell(own[s], metric) if s in own else "" for s in snrs)
         rows.append(f"| {codec} | 1/{1 / float(rho):.3g} | {channel} ({csi}) | {cells} |")
     return "\n".join([*rows, ""])
+
+
+def paired(out: Path) -> str:
+    """A Markdown table of PSNR of semlink minus digital on the same pictures and fades, with 95 % intervals."""
+    from semlink.simulator import rows, statistics
+
+    head = "| semlink minus digital, dB | channel (CSI) | " + " | ".join(f"{s:g} dB" for s in FADING_SNR) + " |"
+    lines = [head, "| --- " * (2 + len(FADING_SNR)) + "|"]
+    for name in (name for name in PAIRED if (out / name / "rows.h5").exists()):
+        found = {m.condition: m for m in rows.read(out / name / "rows.h5").measurements if not m.error}
+        for channel, csi in unique((c.channel, m.csi) for c, m in found.items()):
+            cells = []
+            for snr in FADING_SNR:
+                own, other = (found.get(Condition(codec, 1 / 12, channel, snr)) for codec in ("semlink", "digital"))
+                if own and other:
+                    minus = statistics.paired_difference(own, other, "psnr")
+                    cells.append(f"{minus.mean:+.2f} ± {minus.high - minus.mean:.2f}")
+            if cells:
+                lines.append(f"| {PAIRED[name]} | {channel} ({csi}) | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, ""])
 
 
 def bench_tables(results: dict[str, dict[str, dict[str, float]]]) -> str:
