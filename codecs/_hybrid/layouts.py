@@ -22,6 +22,8 @@ from semlink.simulator.framing import room
 from semlink.simulator.mcs import TABLE, Mcs
 from semlink.simulator.values import LinkStatistics
 
+CAUTION = 3.0  # lost bases counted for each that is predicted over fading: over many slots two to three really are lost
+STEADY = 0.01  # range of the mean reliability of images on a channel that does not fade
 LEAST = 1 / 16  # share of the uses that analog symbols have at least
 
 
@@ -72,13 +74,14 @@ def choose(statistics: LinkStatistics, height: int, width: int) -> Layout | None
 
 
 def _layouts(statistics: LinkStatistics, quality: Quality, pixels: int, snr_db: np.ndarray) -> Iterator[Layout]:
+    caution = CAUTION if np.ptp(statistics.reliability) > STEADY else 1.0
     design = float(_snr_db(np.mean(statistics.reliability)))
     for uses, chances in statistics.heads.items():
         rate = (statistics.uses - uses) / (3 * pixels)
         if rate < LEAST * statistics.uses / (3 * pixels):
             continue
         for mcs in TABLE:
-            size, chance = room(uses, mcs) - 1, chances[mcs.name]
+            size, chance = room(uses, mcs) - 1, 1 - caution * (1 - chances[mcs.name])
             if size >= FLAT_BYTES and chance > 0:
                 arrived = quality.of_hybrid(np.array(8 * size / pixels), np.array(rate), snr_db).mean()
                 expected = float(chance * arrived + (1 - chance) * quality.grey)
