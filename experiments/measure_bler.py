@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from semlink.simulator.adaptation import GRID_DB, mutual_information
 from semlink.simulator.cli import start
 from semlink.simulator.engine import coding
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.information import GRID_DB, mutual_information
 from semlink.simulator.mcs import TABLE, Mcs
 from semlink.simulator.rng import generator
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # --help needs no torch
     from semlink.codecs._hybrid.codec import HybridCoder
 
 RATES = tuple(1 / d for d in (768, 192, 96, 48, 24, 12, 6, 3))
-PLANES = tuple(m / 192 for m in (1, 2, 4, 8, 16, 32, 64))
+ALONE = tuple(m / 192 for m in (1, 2, 4, 8, 16, 32, 64))
 SNR_DB = (-6.0, -2.0, 2.0, 6.0, 10.0, 14.0, 18.0, 22.0)
 
 
@@ -67,8 +67,8 @@ def main(settings: Settings) -> int:
             "rate": RATES[:],
             "snr": SNR_DB,
             "hybrid": hybrid_levels(codec.hybrid, pictures, budgets, kind),
-            "planes_rate": PLANES,
-            "planes": plane_levels(codec, pictures),
+            "alone_rate": ALONE,
+            "alone": levels_alone(codec, pictures),
             "grey": round(mean_psnr(pictures * 0 + 0.5, pictures), 3),
         }
         data[kind] = {"data": name, "pictures": limit}
@@ -105,21 +105,21 @@ def hybrid_levels(coder: HybridCoder, pictures: Tensor, budgets: Sequence[float]
     return levels
 
 
-def plane_levels(codec: Any, pictures: Tensor) -> list[list[float]]:
-    """Mean PSNR of analog planes alone at every rate and SNR."""
+def levels_alone(codec: Any, pictures: Tensor) -> list[list[float]]:
+    """Mean PSNR of analog symbols alone at every rate and SNR."""
     import torch
 
     from semlink.simulator.values import ReceivedStream, Reception, TxInfo
 
     levels: list[list[float]] = []
     with torch.no_grad():
-        for rate in PLANES:
+        for rate in ALONE:
             own = codec.at(rate)
             levels.append([])
             for snr in SNR_DB:
                 sent = own.encode(pictures, TxInfo(snr_db=snr))
                 x_hat, a = noisy(sent.streams[0].payload, snr)
-                stream = ReceivedStream("latent", "analog", x_hat=x_hat, a=a)
+                stream = ReceivedStream(sent.streams[0].name, "analog", x_hat=x_hat, a=a)
                 levels[-1].append(round(mean_psnr(own.decode(Reception((stream,), sent.session)), pictures), 3))
     return levels
 

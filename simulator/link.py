@@ -148,11 +148,22 @@ class Link:
 
     def reliability(self, snr_db: float, uses: int, images: int, seed: int) -> np.ndarray:
         """`a` of every symbol of `images` images of `uses` symbols at uniform power: float32 `[images, uses]`."""
+        return self.sound(layout.filler(uses).repeat(images, 1).numpy(), snr_db, seed)[1]
+
+    def sound(self, x: np.ndarray, snr_db: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Send symbols `[images, uses]` of mean power 1 as they are, at uniform power: x_hat and `a`, shaped alike."""
+        images, uses = x.shape
         count, snr = max(1, -(-uses // self.places)), check_snr(snr_db, images)
-        buffer = layout.filler(count * self.places).repeat(images, 1)
+        rest = layout.filler(count * self.places)[uses:].expand(images, -1)
+        buffer = torch.cat([torch.from_numpy(x), rest], 1)
         air = Air(self.receiver, Slots.of(np.full(images, count), 0, 0), snr, seed, noise_key(snr_db))
-        _, a, _ = air.carry(buffer, None, air.report()[1] if self.precoding == "svd" else None)
-        return a[:, :uses].numpy()
+        x_hat, a, _ = air.carry(buffer, None, air.report()[1] if self.precoding == "svd" else None)
+        return x_hat[:, :uses].numpy(), a[:, :uses].numpy()
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether `a` is right in every single fade, not only on average over them."""
+        return self.csi == "perfect" and self.receiver.impaired is None
 
     @property
     def places(self) -> int:

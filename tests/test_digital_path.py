@@ -5,8 +5,9 @@ import pytest
 
 from semlink import channels, codecs
 from semlink.simulator import Link, SemlinkError, Stream, Transmission, TxInfo, framing, mcs
-from semlink.simulator.adaptation import GRID_DB, mutual_information
+from semlink.simulator.adaptation import SEED, link_statistics
 from semlink.simulator.checks import smooth_pictures
+from semlink.simulator.information import GRID_DB, constellation, mutual_information, received_information
 
 
 def test_blocks_fill_the_uses_and_stay_within_5g_limits() -> None:
@@ -62,6 +63,33 @@ def test_predicted_success_is_what_direct_simulation_finds(name: str, snr_db: fl
     assert (
         abs(told - found) < 3.5 * np.sqrt(0.25 / images + 0.25 / 512) * 2 * np.sqrt(max(told * (1 - told), 0.01)) + 0.05
     )
+
+
+@pytest.mark.parametrize(
+    ("snr_db", "scheme", "uses"), [(5.0, "qpsk-0.25", 2048), (10.0, "16qam-0.40", 2048), (3.0, "qpsk-0.25", 4096)]
+)
+def test_success_with_ls_estimates_is_predicted_on_the_very_fades(snr_db: float, scheme: str, uses: int) -> None:
+    """`a` from LS estimates is right on average only: taken at its word, the first payload would seem 0.12 surer."""
+    link = Link(channels.create("tdl"), csi="ls")
+    known = link_statistics(link, snr_db, uses)
+    images = len(known.information)
+    room = framing.room(uses, mcs.get(scheme))
+    sent = Transmission((Stream("p", "bits", [bytes(room)] * images, mcs=scheme, uses=uses),))
+    found = np.mean(link(sent, snr_db, seed=SEED).streams[0].ok)
+    assert abs(known.success[scheme] - found) < 0.04
+
+
+@pytest.mark.parametrize(("order", "snr_db"), [(4, 1.0), (16, 8.0), (256, 20.0)])
+def test_symbols_carry_their_mutual_information_when_reliability_is_true(order: int, snr_db: float) -> None:
+    rng = np.random.default_rng(0)
+    levels = rng.integers(int(order**0.5), size=(100_000, 2))
+    x = constellation(order)[0][levels] @ [1, 1j]
+    a = np.full(len(x), 1 / (1 + 10 ** (-snr_db / 10)))
+    noise = rng.standard_normal((len(x), 2)) @ [1, 1j] * np.sqrt(a * (1 - a) / 2)
+    found = received_information(levels, a * x + noise, a, order).mean()
+    assert abs(found - np.interp(snr_db, GRID_DB, mutual_information(order))) < 0.015
+    misled = received_information(levels, a * x + 2 * noise, a, order).mean()
+    assert misled < np.interp(snr_db - 6, GRID_DB, mutual_information(order))
 
 
 def test_digital_picks_faster_schemes_at_higher_snr_and_falls_off_a_cliff() -> None:

@@ -1,7 +1,12 @@
-"""One pass of hybrid coding over tensors, the same in training and in use: base, residual, symbols, picture."""
+"""One pass of hybrid coding over tensors, the same in training and in use: base, residual, symbols, picture.
+
+Without a base, what both ends know is a grey picture at no bits. Then no bits tell the scale of the symbols either: it
+travels as the phase of symbols ahead of them, which costs no power and degrades with the channel as they do.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,12 +16,18 @@ from semlink.codecs._hybrid import transform
 from semlink.codecs._hybrid.allocation import Allocation, allocate, levels_of
 from semlink.codecs._hybrid.networks import HybridNetwork, about_base, about_reception
 
+GREY = 0.5
+OCTAVES = 2.0  # of the scale that phases tell, down and up
+TURN = 0.8 * math.pi  # the phase that means OCTAVES; the rest keeps noise from turning a large scale into a small one
+SHARE, FEWEST = 64, 2  # one of so many symbols tells the scale, and at least so many do
+
 
 @dataclass(frozen=True)
 class Expectation:
     """What both ends expect of a picture whose base they know.
 
-    base, picture: `[batch, 3, H, W]` in about [0, 1]; log_sigma `[batch, 192, H / 8, W / 8]`; bpp, small: `[batch]`.
+    base, picture: `[batch, 3, H, W]` in about [0, 1]; log_sigma `[batch, 192, H / 8, W / 8]`, perhaps float64; bpp,
+    small: `[batch]`.
     """
 
     base: Tensor
@@ -31,9 +42,13 @@ class Expectation:
 
 
 def expect(network: HybridNetwork, base: Tensor, bpp: Tensor, small: Tensor) -> Expectation:
-    """The expectation for bases `[batch, 3, H, W]` in [0, 1] of `bpp` bits per pixel; small: 1 for thumbnails."""
-    known = about_base(bpp, small)
-    return Expectation(base, network.restore(base, known), network.spread(base, known).float(), bpp, small)
+    """The expectation for bases `[batch, 3, H, W]` in [0, 1] of `bpp` bits per pixel; small: 1 for thumbnails.
+
+    The spread is computed in the dtype of its network: float64 where both ends must agree on its order.
+    """
+    known, exact = about_base(bpp, small), network.spread.last.weight.dtype
+    log_sigma = network.spread(base.to(exact), known.to(exact))
+    return Expectation(base.float(), network.restore(base.float(), known), log_sigma, bpp, small)
 
 
 def allocation_of(expected: Expectation, count: int, snr_db: Tensor) -> Allocation:
@@ -49,7 +64,9 @@ def receive(
     found, left = allocation.estimate(x_hat, a, scale)
     per_group = shape[0] // groups
     scales = scale.repeat_interleave(per_group)
-    errors = left.reshape(shape) * (2 * expected.log_sigma.detach()).exp() * scales.square()[:, None, None, None]
+    errors = (
+        left.reshape(shape) * (2 * expected.log_sigma.detach().float()).exp() * scales.square()[:, None, None, None]
+    )
     received = expected.picture + transform.inverse(found.reshape(shape))
     snr_db, share = (v.repeat_interleave(per_group) for v in heard(a, allocation.places))
     known = about_reception(expected.bpp, expected.small, snr_db, share, scales)
@@ -62,3 +79,20 @@ def heard(a: Tensor, places: int) -> tuple[Tensor, Tensor]:
     came = a > 0
     mean = (a.sum(1) / came.sum(1).clamp_min(1)).clamp(1e-4, 1 - 1e-4)
     return 10 * torch.log10(mean / (1 - mean)), 2 * came.sum(1) / places
+
+
+def told(scale: Tensor, count: int) -> Tensor:
+    """Symbols of power 1 that tell the scale: complex64 `[groups, count]` from `[groups]`."""
+    phase = scale.clamp_min(1e-9).log2().clamp(-OCTAVES, OCTAVES) * (TURN / OCTAVES)
+    return torch.polar(torch.ones_like(phase), phase)[:, None].expand(-1, count)
+
+
+def heard_scale(x_hat: Tensor, a: Tensor) -> Tensor:
+    """The most likely scale `[groups]` that received symbols `[groups, count]` tell; 1 when none came."""
+    phase = (x_hat / (1 - a.clamp_max(1 - 1e-6))).sum(1).angle()
+    return torch.exp2((phase * (OCTAVES / TURN)).clamp(-OCTAVES, OCTAVES))
+
+
+def telling(uses: int) -> int:
+    """How many of an analog transmission's symbols tell the scale."""
+    return max(FEWEST, uses // SHARE)

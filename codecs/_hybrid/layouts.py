@@ -22,8 +22,6 @@ from semlink.simulator.framing import room
 from semlink.simulator.mcs import TABLE, Mcs
 from semlink.simulator.values import LinkStatistics
 
-CAUTION = 3.0  # lost bases counted for each that is predicted over fading: over many slots two to three really are lost
-STEADY = 0.01  # range of the mean reliability of images on a channel that does not fade
 LEAST = 1 / 16  # share of the uses that analog symbols have at least
 
 
@@ -42,15 +40,15 @@ class Quality:
     """Mean PSNR of training pictures.
 
     hybrid `[bpp, rate, snr]`: at budgets for the base in bits per pixel, rates of the analog symbols per source
-    dimension and SNRs in dB. planes `[planes_rate, snr]`: of analog planes without a base. grey: of a grey picture.
+    dimension and SNRs in dB. alone `[alone_rate, snr]`: of analog symbols without a base. grey: of a grey picture.
     """
 
     bpp: Sequence[float]
     rate: Sequence[float]
     snr: Sequence[float]
     hybrid: Sequence[Sequence[Sequence[float]]]
-    planes_rate: Sequence[float]
-    planes: Sequence[Sequence[float]]
+    alone_rate: Sequence[float]
+    alone: Sequence[Sequence[float]]
     grey: float
 
     def of_hybrid(self, bpp: np.ndarray, rate: np.ndarray, snr_db: np.ndarray) -> np.ndarray:
@@ -58,30 +56,34 @@ class Quality:
         axes = np.log2(self.bpp), np.log2(self.rate), self.snr
         return _interpolate(axes, self.hybrid, np.log2(bpp), np.log2(rate), snr_db)
 
-    def of_planes(self, rate: float, snr_db: np.ndarray) -> np.ndarray:
-        """The same for analog planes alone."""
-        return _interpolate((np.log2(self.planes_rate), self.snr), self.planes, np.log2(rate), snr_db)
+    def of_alone(self, rate: float, snr_db: np.ndarray) -> np.ndarray:
+        """The same for analog symbols alone."""
+        return _interpolate((np.log2(self.alone_rate), self.snr), self.alone, np.log2(rate), snr_db)
 
 
 def choose(statistics: LinkStatistics, height: int, width: int) -> Layout | None:
-    """The best layout for pictures of that size; None when analog planes without a base are expected to be better."""
+    """The best layout for pictures of that size; None when analog symbols alone are expected to be better."""
     quality, pixels = measured(is_small(height, width)), height * width
-    snr_db = _snr_db(np.asarray(statistics.reliability))
+    snr_db = _snr_db(statistics.reliability)
     found = list(_layouts(statistics, quality, pixels, snr_db))
     best = max(found, key=lambda layout: layout.expected, default=None)
-    alone = float(quality.of_planes(statistics.uses / (3 * pixels), snr_db).mean())
+    alone = float(quality.of_alone(statistics.uses / (3 * pixels), snr_db).mean())
     return best if best and best.expected > alone else None
 
 
+def design_snr_db(statistics: LinkStatistics) -> float:
+    """The SNR that the power of analog symbols is made for."""
+    return float(_snr_db(np.mean(statistics.reliability)))
+
+
 def _layouts(statistics: LinkStatistics, quality: Quality, pixels: int, snr_db: np.ndarray) -> Iterator[Layout]:
-    caution = CAUTION if np.ptp(statistics.reliability) > STEADY else 1.0
-    design = float(_snr_db(np.mean(statistics.reliability)))
+    design = design_snr_db(statistics)
     for uses, chances in statistics.heads.items():
         rate = (statistics.uses - uses) / (3 * pixels)
         if rate < LEAST * statistics.uses / (3 * pixels):
             continue
         for mcs in TABLE:
-            size, chance = room(uses, mcs) - 1, 1 - caution * (1 - chances[mcs.name])
+            size, chance = room(uses, mcs) - 1, chances[mcs.name]
             if size >= FLAT_BYTES and chance > 0:
                 arrived = quality.of_hybrid(np.array(8 * size / pixels), np.array(rate), snr_db).mean()
                 expected = float(chance * arrived + (1 - chance) * quality.grey)
