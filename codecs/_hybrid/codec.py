@@ -57,11 +57,10 @@ class HybridCoder:
 
     @torch.no_grad()
     def encode_alone(self, images: Tensor, uses: int, snr_db: float) -> Transmission:
-        """Pictures `[batch, 3, H, W]` in [0, 1] to a residual alone, of `uses` channel uses; power made for `snr_db`."""
+        """Pictures `[batch, 3, H, W]` in [0, 1] to a residual of `uses` channel uses, power made for `snr_db`."""
         ahead = telling(uses)
-        session = Session(
-            images.shape[-2], images.shape[-1], {"ahead": ahead, "analog": uses - ahead, "snr_db": snr_db}
-        )
+        constants = {"ahead": ahead, "analog": uses - ahead, "snr_db": snr_db}
+        session = Session(images.shape[-2], images.shape[-1], constants)
         parts = [self._encode_alone(part, ahead, session) for part in images.split(at_once(session))]
         return Transmission((Stream("residual", "analog", torch.cat(parts)),), session)
 
