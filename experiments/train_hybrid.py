@@ -27,10 +27,8 @@ if TYPE_CHECKING:  # --help needs no torch
 
 HELD_OUT = 50  # every so-manieth picture is held out
 NLL, EXPECTED = 0.05, 0.3  # weights of the spread's likelihood and of the expected picture's error in the loss
-ALONE = 0.4  # share of the steps on thumbnails whose symbols travel without a base
 FLOOR = 1e-5  # of errors in the loss: flattens it above 50 dB
 VALIDATION = ((1.0, 1 / 24), (10.0, 1 / 24), (10.0, 1 / 6))  # SNR in dB and rate of the analog symbols
-SETS = (("", 128, False), ("small_", 32, False), ("alone_", 32, True))  # and where: name, crop in px, without bases
 
 
 @dataclass(frozen=True)
@@ -147,16 +145,14 @@ def make_run(
             photographs = large, flags.groups, flags.per_group, flags.crop
             chosen = (tiny, flags.groups * 16, 1, 32) if thumbnails else photographs
             pictures, base, bpp = (t.to(self.device) for t in random_pairs(*chosen, generator))
-            draws = torch.rand(2 + chosen[1], generator=generator, device=self.device)
-            alone = thumbnails and draws[1].item() < ALONE
-            base, bpp = without(base, bpp) if alone else (base, bpp)
+            draws = torch.rand(1 + chosen[1], generator=generator, device=self.device)
             low, high = (math.log(rate) for rate in flags.rates)
             count = even(math.exp(low + (high - low) * draws[0].item()), pictures[0].numel() * chosen[2])
-            snr_db = flags.snr[0] + (flags.snr[1] - flags.snr[0]) * draws[2:]
+            snr_db = flags.snr[0] + (flags.snr[1] - flags.snr[0]) * draws[1:]
             small_flag = torch.full_like(bpp, float(thumbnails))
             with torch.autocast(self.device, torch.bfloat16, enabled=has_fast_bfloat16(self.device)):
                 received, expected, likelihood = passed(
-                    self.network, pictures, base, bpp, small_flag, snr_db, count, channel, generator, alone
+                    self.network, pictures, base, bpp, small_flag, snr_db, count, channel, generator
                 )
             final, before = (log_error(p, pictures, len(snr_db)) for p in (received, expected))
             return final + EXPECTED * before + NLL * likelihood
@@ -164,12 +160,11 @@ def make_run(
         def levels(self, quick: bool) -> dict[str, float]:
             found: dict[str, float] = {}
             with torch.no_grad():
-                for name, crop, alone in SETS:
-                    held = large_held if crop > 32 else tiny_held
+                for name, held, crop in (("", large_held, 128), ("small_", tiny_held, 32)):
                     pairs = held[:: max(1, len(held) // (24 if quick else 96))]
                     for snr, rate in VALIDATION if pairs else ():
                         key = f"{name}psnr_{snr:g}dB_1/{1 / rate:.0f}"
-                        found[key] = level(self.average, pairs, crop, snr, rate, flags.seed, self.device, alone)
+                        found[key] = level(self.average, pairs, crop, snr, rate, flags.seed, self.device)
             return found
 
     budget = Budget(flags.minutes, flags.steps, flags.groups, flags.lr, flags.seed)
@@ -198,34 +193,21 @@ def passed(
     count: int,
     channel: Any,
     generator: Generator,
-    alone: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Received pictures, expected pictures, and the negative log-likelihood of the residual under the spread."""
-    import torch
-
-    from semlink.codecs._hybrid.coding import allocation_of, expect, heard_scale, receive, telling, told
+    from semlink.codecs._hybrid.coding import allocation_of, expect, receive
     from semlink.simulator.values import Stream, Transmission
 
     expected = expect(network, base, bpp, small)
     residual = expected.residual(pictures)
     allocation = allocation_of(expected, count, snr_db)
     flat = residual.reshape(len(snr_db), -1)
-    scale, ahead = allocation.scale(flat).detach(), telling(count // 2) if alone else 0
-    symbols = torch.cat([told(scale, ahead), allocation.symbols(flat)], 1)
-    stream = channel(Transmission((Stream("residual", "analog", symbols),)), snr_db, generator).streams[0]
-    scale = heard_scale(stream.x_hat[:, :ahead], stream.a[:, :ahead]) if alone else scale
-    received = receive(network, expected, allocation, stream.x_hat[:, ahead:], stream.a[:, ahead:], scale)
+    sent = Transmission((Stream("residual", "analog", allocation.symbols(flat)),))
+    stream = channel(sent, snr_db, generator).streams[0]
+    scale = allocation.scale(flat).detach()
+    received = receive(network, expected, allocation, stream.x_hat, stream.a, scale)
     error = residual.detach().square() * (-2 * expected.log_sigma).exp()
     return received, expected.picture, (error / 2 + expected.log_sigma).mean()
-
-
-def without(base: Tensor, bpp: Tensor) -> tuple[Tensor, Tensor]:
-    """What both ends know in place of bases: grey, at no bits."""
-    import torch
-
-    from semlink.codecs._hybrid.coding import GREY
-
-    return torch.full_like(base, GREY), torch.zeros_like(bpp)
 
 
 def log_error(received: Tensor, pictures: Tensor, groups: int) -> Tensor:
@@ -234,14 +216,7 @@ def log_error(received: Tensor, pictures: Tensor, groups: int) -> Tensor:
 
 
 def level(
-    network: HybridNetwork,
-    pairs: Sequence[Pair],
-    crop: int,
-    snr: float,
-    rate: float,
-    seed: int,
-    device: str,
-    alone: bool,
+    network: HybridNetwork, pairs: Sequence[Pair], crop: int, snr: float, rate: float, seed: int, device: str
 ) -> float:
     """Mean PSNR of central crops over AWGN."""
     import torch
@@ -256,11 +231,10 @@ def level(
         for name in ("picture", "base")
     )
     bpp = torch.tensor([p.bpp for p in pairs], device=device)
-    base, bpp = without(base, bpp) if alone else (base, bpp)
     small, snr_db = torch.full_like(bpp, float(crop <= SMALL)), torch.full_like(bpp, snr)
     awgn, generator = Surrogate(0.0, 0.0, 0.0), torch.Generator(device).manual_seed(seed)
     received, _, _ = passed(
-        network, pictures, base, bpp, small, snr_db, even(rate, pictures[0].numel()), awgn, generator, alone
+        network, pictures, base, bpp, small, snr_db, even(rate, pictures[0].numel()), awgn, generator
     )
     return float(-10 * (received.clamp(0, 1) - pictures).square().mean((1, 2, 3)).log10().mean())
 

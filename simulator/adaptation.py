@@ -73,7 +73,10 @@ def success(sinr: np.ndarray, mcs: Mcs) -> float:
 
     0 for a scheme without a block that fits, or whose error rates were not measured.
     """
-    return _success(_bits(sinr, mcs.order)[:, interleaver(sinr.shape[1])], mcs)
+    blocks = framing.blocks_in(sinr.shape[1], mcs)
+    if not blocks:
+        return 0.0
+    return _all_arrive(_of_blocks(_bits(sinr, mcs.order)[:, interleaver(sinr.shape[1])], blocks), blocks, mcs)
 
 
 def _bits(sinr: np.ndarray, order: int) -> np.ndarray:
@@ -84,17 +87,23 @@ def _bits(sinr: np.ndarray, order: int) -> np.ndarray:
 def _chances(bits: Mapping[int, np.ndarray], uses: int) -> dict[str, float]:
     """Of every scheme, for a payload of the first `uses` symbols; bits by QAM order."""
     ordered = {order: own[:, interleaver(uses)] for order, own in bits.items()}
-    return {m.name: _success(ordered[m.order], m) for m in TABLE}
+    shapes = {m: framing.blocks_in(uses, m) for m in TABLE}
+    means = {key: _of_blocks(ordered[key[0]], key[1]) for key in {(m.order, shapes[m]) for m in TABLE} if key[1]}
+    return {m.name: _all_arrive(means[m.order, shapes[m]], shapes[m], m) if shapes[m] else 0.0 for m in TABLE}
 
 
-def _success(bits: np.ndarray, mcs: Mcs) -> float:
-    """bits: mutual information of every symbol in the order of the blocks, `[images, uses]`."""
-    blocks = framing.blocks_in(bits.shape[1], mcs)
-    if not blocks or mcs.name not in _table():
-        return 0.0
+def _of_blocks(bits: np.ndarray, blocks: tuple[int, ...]) -> np.ndarray:
+    """Mean information of the symbols of each block, `[images, blocks]`; bits in the order of the blocks."""
     edges = np.cumsum([0, *blocks[:-1]])
-    mean = np.add.reduceat(bits[:, : sum(blocks)], edges, axis=1) / np.asarray(blocks)
-    effective = np.interp(mean, mutual_information(mcs.order), GRID_DB)
+    means: np.ndarray = np.add.reduceat(bits[:, : sum(blocks)], edges, axis=1) / np.asarray(blocks)
+    return means
+
+
+def _all_arrive(means: np.ndarray, blocks: tuple[int, ...], mcs: Mcs) -> float:
+    """Probability over images `[images, blocks]`; 0 for a scheme whose error rates were not measured."""
+    if mcs.name not in _table():
+        return 0.0
+    effective = np.interp(means, mutual_information(mcs.order), GRID_DB)
     errors = np.stack([bler(effective[:, i], mcs, size) for i, size in enumerate(blocks)], axis=1)
     return float(np.prod(1 - errors, axis=1).mean())
 

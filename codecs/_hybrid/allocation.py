@@ -1,12 +1,11 @@
 """Which coefficients of a residual travel, at what power, and what the receiver makes of them.
 
-Both ends know the spread sigma of every coefficient. The n largest travel, each a real dimension of a symbol, in order
-of sigma, so that a prefix holds the most important ones. Powers p follow the optimum of linear coding, p + 1 / snr
-proportional to sigma (Lee and Petersen, IEEE Trans. Commun. 1976). What is sent is x = c sqrt(p) / (sigma scale), scale
-from the picture's own power. Of the link's contract for a real dimension, x_hat = a x + noise of variance a (1 - a)
-(half of both for the two of a complex symbol), the best linear estimate of c is
+Both ends know the spread sigma of every coefficient. The n largest travel, each a real dimension, at powers p of the
+optimum of linear coding, p + 1 / snr proportional to sigma (Lee and Petersen, IEEE Trans. Commun. 1976): of a
+coefficient c, u = c sqrt(p) / (sigma scale), with scale from the picture's own power.
 
-    scale sigma sqrt(p) x_hat / (a p + 1 - a), with error scale^2 sigma^2 (1 - a) / (a p + 1 - a).
+They travel mixed (`codecs._mixing`), because the strongest have many times the mean power. Any prefix of the symbols
+decodes, the strongest dimensions best.
 """
 
 from __future__ import annotations
@@ -15,7 +14,10 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from semlink.codecs._mixing import mixed, unmixed
 
 STEPS = 16  # of a level, a factor of two
 LEAST_POWER = 0.02
@@ -55,7 +57,7 @@ class Allocation:
     def symbols(self, residual: Tensor) -> Tensor:
         """complex64 `[batch, count / 2]` of mean power 1 per picture."""
         chosen = residual.gather(1, self.order) * self.power.sqrt() / self.sigma
-        x = torch.view_as_complex(chosen.unflatten(1, (-1, 2)).contiguous())
+        x = torch.view_as_complex(mixed(chosen.unflatten(1, (-1, 2))).contiguous())
         return x / x.abs().square().mean(1, keepdim=True).clamp_min(1e-16).sqrt()
 
     def estimate(self, x_hat: Tensor, a: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,14 +65,13 @@ class Allocation:
 
         x_hat complex64, a float32 `[batch, up to count / 2]`; scale `[batch]`.
         """
-        came = 2 * x_hat.shape[1]
-        order, sigma, p = self.order[:, :came], self.sigma[:, :came], self.power[:, :came]
-        a = a.repeat_interleave(2, 1)
-        heard = math.sqrt(2) * torch.view_as_real(x_hat).flatten(1)
-        found = scale[:, None] * sigma * p.sqrt() * heard / (a * p + 1 - a)
-        left = (1 - a) / (a * p + 1 - a)
+        missing = self.order.shape[1] // 2 - x_hat.shape[1]
+        heard = F.pad(math.sqrt(2) * torch.view_as_real(x_hat), (0, 0, 0, missing))
+        power = self.power.unflatten(1, (-1, 2))
+        u, left = (v.flatten(1) for v in unmixed(heard, F.pad(a, (0, missing)), power))
+        found = scale[:, None] * self.sigma / self.power.sqrt() * u
         empty = found.new_zeros(len(found), self.places)
-        return empty.scatter(1, order, found), (empty + 1).scatter(1, order, left)
+        return empty.scatter(1, self.order, found), (empty + 1).scatter(1, self.order, left)
 
 
 def allocate(levels: Tensor, count: int, snr_db: Tensor) -> Allocation:

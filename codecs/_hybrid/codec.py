@@ -1,7 +1,7 @@
 """Hybrid coding as two streams: `base`, an image coder's bits, and `residual`, analog symbols by importance.
 
 A base that does not arrive leaves a grey picture: the residual says nothing without it. Of the residual any prefix
-decodes. Thumbnails can travel as a residual alone, with nothing for the channel to lose.
+decodes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 from semlink.codecs._hybrid import transform
 from semlink.codecs._hybrid.allocation import Allocation
 from semlink.codecs._hybrid.base import Base, code_base, header_of, is_small, read_base, read_header
-from semlink.codecs._hybrid.coding import GREY, Expectation, allocation_of, expect, heard_scale, receive, telling, told
+from semlink.codecs._hybrid.coding import Expectation, allocation_of, expect, receive
 from semlink.codecs._hybrid.layouts import Layout
 from semlink.codecs._hybrid.networks import HybridNetwork
 from semlink.codecs._imagecodecs import SourceCoder, coder
@@ -25,6 +25,7 @@ from semlink.simulator.errors import SemlinkError
 from semlink.simulator.framing import room
 from semlink.simulator.values import Reception, Session, Stream, Transmission
 
+GREY = 0.5
 LOST = b""
 PIXELS_AT_ONCE = 1 << 18
 
@@ -56,49 +57,25 @@ class HybridCoder:
         return Transmission((base, Stream("residual", "analog", torch.cat([x for _, x in parts]))), session)
 
     @torch.no_grad()
-    def encode_alone(self, images: Tensor, uses: int, snr_db: float) -> Transmission:
-        """Pictures `[batch, 3, H, W]` in [0, 1] to a residual of `uses` channel uses, power made for `snr_db`."""
-        ahead = telling(uses)
-        constants = {"ahead": ahead, "analog": uses - ahead, "snr_db": snr_db}
-        session = Session(images.shape[-2], images.shape[-1], constants)
-        parts = [self._encode_alone(part, ahead, session) for part in images.split(at_once(session))]
-        return Transmission((Stream("residual", "analog", torch.cat(parts)),), session)
-
-    @torch.no_grad()
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]` in [0, 1]; grey where the base is lost or no picture."""
-        residual, session = reception.stream("residual"), reception.session
+        base, residual, session = reception.stream("base"), reception.stream("residual"), reception.session
         x_hat, a = cast(Tensor, residual.x_hat), cast(Tensor, residual.a)
-        size = at_once(session)
-        parts = [slice(start, start + size) for start in range(0, len(x_hat), size)]
-        if all(stream.name != "base" for stream in reception.streams):
-            return torch.cat([self._decode_alone(x_hat[part], a[part], session) for part in parts])
-        payloads = cast(Sequence[bytes | None], reception.stream("base").payload)
+        payloads, size = cast(Sequence[bytes | None], base.payload), at_once(session)
+        parts = [slice(start, start + size) for start in range(0, len(payloads), size)]
         return torch.cat([self._decode(payloads[part], x_hat[part], a[part], session) for part in parts])
 
     def _encode(self, images: Tensor, budget: int, session: Session) -> tuple[list[bytes], Tensor]:
         bases = [code_base(image, budget, self.source) for image in images]
-        expected, allocation = self._expect(*of_bases(bases), session)
-        residual = residual_of(images, expected)
+        expected, allocation = self._expect(bases, session)
+        residual = expected.residual(pad_to_cells(images, transform.CELL)).flatten(1)
         scales = allocation.scale(residual).tolist()
         payloads = [bytes([header_of(s, b.drawn)]) + b.data for s, b in zip(scales, bases, strict=True)]
         return payloads, allocation.symbols(residual)
 
-    def _encode_alone(self, images: Tensor, ahead: int, session: Session) -> Tensor:
-        expected, allocation = self._expect(*of_nothing(len(images), session), session)
-        residual = residual_of(images, expected)
-        return torch.cat([told(allocation.scale(residual), ahead), allocation.symbols(residual)], 1)
-
-    def _decode_alone(self, x_hat: Tensor, a: Tensor, session: Session) -> Tensor:
-        ahead = int(session.constants["ahead"])
-        expected, allocation = self._expect(*of_nothing(len(x_hat), session), session)
-        scale = heard_scale(x_hat[:, :ahead], a[:, :ahead])
-        received = receive(self.network, expected, allocation, x_hat[:, ahead:], a[:, ahead:], scale)
-        return received[..., : session.height, : session.width].clamp(0, 1)
-
     def _decode(self, payloads: Sequence[bytes | None], x_hat: Tensor, a: Tensor, session: Session) -> Tensor:
         bases = [self._base(payload, session) for payload in payloads]
-        expected, allocation = self._expect(*of_bases(bases), session)
+        expected, allocation = self._expect(bases, session)
         scale = torch.tensor([read_header(payload[0] if payload else 0)[0] for payload in payloads])
         received = receive(self.network, expected, allocation, x_hat, a, scale)
         arrived = torch.tensor([base.data != LOST for base in bases])
@@ -114,27 +91,14 @@ class HybridCoder:
             pass  # wrong bytes that the CRC let through
         return Base(LOST, torch.zeros(3, session.height, session.width, dtype=torch.uint8))
 
-    def _expect(self, base: Tensor, bpp: Tensor, session: Session) -> tuple[Expectation, Allocation]:
+    def _expect(self, bases: Sequence[Base], session: Session) -> tuple[Expectation, Allocation]:
         """What both ends make of bases, the same to the last place of the order."""
+        base = pad_to_cells(torch.stack([b.picture for b in bases]).double() / 255, transform.CELL)
+        bpp = torch.tensor([b.bpp for b in bases])
         small = torch.full_like(bpp, float(is_small(session.height, session.width)))
-        expected = expect(self.network, pad_to_cells(base, transform.CELL), bpp, small)
+        expected = expect(self.network, base, bpp, small)
         snr_db = torch.full_like(bpp, float(session.constants["snr_db"]))
         return expected, allocation_of(expected, 2 * int(session.constants["analog"]), snr_db)
-
-
-def of_bases(bases: Sequence[Base]) -> tuple[Tensor, Tensor]:
-    """Pictures float64 `[batch, 3, H, W]` in [0, 1] and bits per pixel `[batch]`."""
-    return torch.stack([b.picture for b in bases]).double() / 255, torch.tensor([b.bpp for b in bases])
-
-
-def of_nothing(count: int, session: Session) -> tuple[Tensor, Tensor]:
-    """The same without bases: grey, at no bits."""
-    return torch.full((count, 3, session.height, session.width), GREY, dtype=torch.float64), torch.zeros(count)
-
-
-def residual_of(images: Tensor, expected: Expectation) -> Tensor:
-    """Coefficients `[batch, places]` of what the expectation misses."""
-    return expected.residual(pad_to_cells(images, transform.CELL)).flatten(1)
 
 
 def at_once(session: Session) -> int:

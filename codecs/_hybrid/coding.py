@@ -1,12 +1,7 @@
-"""One pass of hybrid coding over tensors, the same in training and in use: base, residual, symbols, picture.
-
-Without a base, what both ends know is a grey picture at no bits. Then no bits tell the scale of the symbols either: it
-travels as the phase of symbols ahead of them, which costs no power and degrades with the channel as they do.
-"""
+"""One pass of hybrid coding over tensors, the same in training and in use: base, residual, symbols, picture."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -15,11 +10,6 @@ from torch import Tensor
 from semlink.codecs._hybrid import transform
 from semlink.codecs._hybrid.allocation import Allocation, allocate, levels_of
 from semlink.codecs._hybrid.networks import HybridNetwork, about_base, about_reception
-
-GREY = 0.5
-OCTAVES = 2.0  # of the scale that phases tell, down and up
-TURN = 0.8 * math.pi  # the phase that means OCTAVES; the rest keeps noise from turning a large scale into a small one
-SHARE, FEWEST = 64, 2  # one of so many symbols tells the scale, and at least so many do
 
 
 @dataclass(frozen=True)
@@ -79,20 +69,3 @@ def heard(a: Tensor, places: int) -> tuple[Tensor, Tensor]:
     came = a > 0
     mean = (a.sum(1) / came.sum(1).clamp_min(1)).clamp(1e-4, 1 - 1e-4)
     return 10 * torch.log10(mean / (1 - mean)), 2 * came.sum(1) / places
-
-
-def told(scale: Tensor, count: int) -> Tensor:
-    """Symbols of power 1 that tell the scale: complex64 `[groups, count]` from `[groups]`."""
-    phase = scale.clamp_min(1e-9).log2().clamp(-OCTAVES, OCTAVES) * (TURN / OCTAVES)
-    return torch.polar(torch.ones_like(phase), phase)[:, None].expand(-1, count)
-
-
-def heard_scale(x_hat: Tensor, a: Tensor) -> Tensor:
-    """The most likely scale `[groups]` that received symbols `[groups, count]` tell; 1 when none came."""
-    phase = (x_hat / (1 - a.clamp_max(1 - 1e-6))).sum(1).angle()
-    return torch.exp2((phase * (OCTAVES / TURN)).clamp(-OCTAVES, OCTAVES))
-
-
-def telling(uses: int) -> int:
-    """How many of an analog transmission's symbols tell the scale."""
-    return max(FEWEST, uses // SHARE)

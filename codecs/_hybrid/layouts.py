@@ -40,7 +40,7 @@ class Quality:
     """Mean PSNR of training pictures.
 
     hybrid `[bpp, rate, snr]`: at budgets for the base in bits per pixel, rates of the analog symbols per source
-    dimension and SNRs in dB. alone `[alone_rate, snr]`: of analog symbols without a base. grey: of a grey picture.
+    dimension and SNRs in dB. alone `[alone_rate, snr]`: of analog planes without a base. grey: of a grey picture.
     """
 
     bpp: Sequence[float]
@@ -57,12 +57,12 @@ class Quality:
         return _interpolate(axes, self.hybrid, np.log2(bpp), np.log2(rate), snr_db)
 
     def of_alone(self, rate: float, snr_db: np.ndarray) -> np.ndarray:
-        """The same for analog symbols alone."""
+        """The same for analog planes alone."""
         return _interpolate((np.log2(self.alone_rate), self.snr), self.alone, np.log2(rate), snr_db)
 
 
 def choose(statistics: LinkStatistics, height: int, width: int) -> Layout | None:
-    """The best layout for pictures of that size; None when analog symbols alone are expected to be better."""
+    """The best layout for pictures of that size; None when analog planes alone are expected to be better."""
     quality, pixels = measured(is_small(height, width)), height * width
     snr_db = _snr_db(statistics.reliability)
     found = list(_layouts(statistics, quality, pixels, snr_db))
