@@ -39,7 +39,7 @@ figures: $(VENV)/.setup-done ## redraw the figures of every rows file under resu
 	@for folder in $(FIGURES); do $(BIN)/python experiments/redraw.py --out "$$folder"; done
 	@$(if $(FIGURES),:,echo "no results/*/rows.h5 yet: make demo leaves one")
 
-reference: $(VENV)/.setup-done ## measure the reference results and write them into README.md (real data, 40 minutes)
+reference: $(VENV)/.setup-done ## measure the reference results and write them into README.md (real data, an hour)
 	@$(BIN)/python experiments/reference.py
 
 # Steps, not minutes, are the training budget, so that a busy machine gives the same networks.

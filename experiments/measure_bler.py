@@ -38,7 +38,7 @@ class Settings:
     """The table to write; shapes that it holds are kept."""
 
 
-LONG = 1024  # symbols; curves of shorter blocks are told well by points a step apart
+LONG = 128  # symbols; curves of shorter blocks are told well by points a step apart
 DEEP = 2.0  # widths above the centre, where 2 per cent of the blocks should be lost
 
 

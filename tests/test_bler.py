@@ -1,0 +1,71 @@
+"""The table of block error rates against information theory, and how its curves are fitted."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import erfc, erfcinv
+from scripts import loaded
+
+from semlink.simulator import adaptation
+from semlink.simulator.information import GRID_DB, mutual_information
+from semlink.simulator.mcs import TABLE
+
+
+@pytest.fixture(scope="module")
+def script():
+    with loaded("measure_bler") as module:
+        yield module
+
+
+BLER = json.loads((Path(adaptation.__file__).parent / "tables" / "bler.json").read_text())
+
+
+def test_every_shape_is_measured_and_none_beats_the_mutual_information() -> None:
+    for scheme in TABLE:
+        curves = BLER["waterfall"][scheme.name]
+        assert set(curves) == {str(size) for size in scheme.block_sizes()}
+        assert (np.array([width for _, width in curves.values()]) > 0).all()
+        centre, _ = curves[str(scheme.block_sizes()[0])]
+        once = scheme.bits_per_symbol * scheme.rate
+        limit = np.interp(once, mutual_information(scheme.order), GRID_DB) - 10 * np.log10(scheme.repeat)
+        assert 0.2 < centre - limit < 2.0, (scheme.name, centre, limit)
+
+
+def test_faster_schemes_of_an_order_need_a_higher_snr() -> None:
+    for order in (4, 16, 64, 256):
+        centres = [BLER["waterfall"][m.name]["1024"][0] for m in TABLE if m.order == order]
+        assert centres == sorted(centres)
+
+
+def test_longer_blocks_fall_more_steeply() -> None:
+    for scheme in TABLE:
+        widths = [width for _, width in BLER["waterfall"][scheme.name].values()]
+        assert widths[0] < widths[-1] / 2
+
+
+def test_a_fit_finds_the_curves_that_points_come_from(script) -> None:
+    rng = np.random.default_rng(0)
+    truth = {"512": (3.1, 0.35), "128": (2.9, 0.7), "2048": (3.2, 0.175)}
+    points = {}
+    for size, (centre, width) in truth.items():
+        snr = np.arange(centre - 1.4, centre + 1.5, 0.4)
+        rates = rng.binomial(128, 0.5 * erfc((snr - centre) / (np.sqrt(2) * width))) / 128
+        points[size] = {str(s): float(r) for s, r in zip(snr, rates, strict=True)}
+    for size, (centre, width) in script.fit(points).items():
+        assert centre == pytest.approx(truth[size][0], abs=0.1) and width == pytest.approx(truth[size][1], rel=0.12)
+
+
+def test_a_tail_widens_a_curve_and_never_narrows_it(script) -> None:
+    centre, width = 2.0, 0.2
+    above = centre + 2 * width
+    true = float(0.5 * erfc(2 / np.sqrt(2)))
+    assert script.deepened((centre, width), (above, true)) == (centre, pytest.approx(width, abs=0.001))
+    wider = script.deepened((centre, width), (above, 0.05))
+    assert wider[1] == pytest.approx(2 * width / (np.sqrt(2) * erfcinv(0.1)), abs=0.001)
+    assert (
+        script.deepened((centre, width), (above, 0.001))
+        == script.deepened((centre, width), (above, 0.0))
+        == (centre, width)
+    )
