@@ -81,23 +81,23 @@ class Semlink(PrefixCodec):
         if layout:
             return self.hybrid.encode(images, self.uses(height, width), layout)
         sent = super().encode(images, tx)
-        return sent if tx is None or tx.statistics is None else mixed(sent)
+        return sent if tx is None or tx.statistics is None else with_mixed_planes(sent)
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]`; clipped to [0, 1] unless the network of planes is in training."""
         if any(stream.name == "base" for stream in reception.streams):
             return self.hybrid.decode(reception)
-        return super().decode(unmixed(reception) if MIXED in reception.session.constants else reception)
+        return super().decode(with_planes(reception) if MIXED in reception.session.constants else reception)
 
 
-def mixed(sent: Transmission) -> Transmission:
+def with_mixed_planes(sent: Transmission) -> Transmission:
     """A transmission of planes whose symbols are mixed; both ends know how many there are."""
     symbols = mixed_symbols(cast(Tensor, sent.streams[0].payload))
     session = replace(sent.session, constants={MIXED: symbols.shape[1]})
     return Transmission((replace(sent.streams[0], payload=symbols),), session)
 
 
-def unmixed(reception: Reception) -> Reception:
+def with_planes(reception: Reception) -> Reception:
     """A reception of mixed planes, all or the first of the symbols, as one of planes."""
     stream, session = reception.stream("latent"), reception.session
     x_hat, a = cast(Tensor, stream.x_hat), cast(Tensor, stream.a)

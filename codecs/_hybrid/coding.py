@@ -54,9 +54,8 @@ def receive(
     found, left = allocation.estimate(x_hat, a, scale)
     per_group = shape[0] // groups
     scales = scale.repeat_interleave(per_group)
-    errors = (
-        left.reshape(shape) * (2 * expected.log_sigma.detach().float()).exp() * scales.square()[:, None, None, None]
-    )
+    variance = (2 * expected.log_sigma.detach().float()).exp() * scales.square()[:, None, None, None]
+    errors = left.reshape(shape) * variance
     received = expected.picture + transform.inverse(found.reshape(shape))
     snr_db, share = (v.repeat_interleave(per_group) for v in heard(a, allocation.places))
     known = about_reception(expected.bpp, expected.small, snr_db, share, scales)

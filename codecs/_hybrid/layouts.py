@@ -71,13 +71,8 @@ def choose(statistics: LinkStatistics, height: int, width: int) -> Layout | None
     return best if best and best.expected > alone else None
 
 
-def design_snr_db(statistics: LinkStatistics) -> float:
-    """The SNR that the power of analog symbols is made for."""
-    return float(_snr_db(np.mean(statistics.reliability)))
-
-
 def _layouts(statistics: LinkStatistics, quality: Quality, pixels: int, snr_db: np.ndarray) -> Iterator[Layout]:
-    design = design_snr_db(statistics)
+    design = float(_snr_db(np.mean(statistics.reliability)))
     for uses, chances in statistics.heads.items():
         rate = (statistics.uses - uses) / (3 * pixels)
         if rate < LEAST * statistics.uses / (3 * pixels):
