@@ -1,0 +1,162 @@
+"""A sample of every reference set measured anew: the same as the committed rows, and the same before and after a change.
+
+    python experiments/reference_check.py --out results/check
+    python experiments/reference_check.py --tree ../other-checkout --out results/check-before
+    python experiments/reference_check.py --out results/check --against results/check-before
+
+The first compares with results/reference (within 0.01 dB: machines round differently), the third also with another
+sample of this machine, bit for bit. Two conditions of every set, its first pictures; --out continues.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from semlink.simulator.cli import start
+from semlink.simulator.errors import SemlinkError
+
+if TYPE_CHECKING:  # --help needs no NumPy
+    import numpy as np
+
+    from semlink.simulator.rows import Measurement
+    from semlink.simulator.store import Condition
+
+ROOT = Path(__file__).parent.parent
+TIMES = ("encode_s", "decode_s")  # differ from run to run
+IN_DB = ("psnr", "psnr_roi", "psnr_roni", "theta_psnr", "weighted_mse")  # compared on a scale of decibels
+BOX = '"box:x0={low},x1={high},y0={low},y1={high}"'
+DIFFUSION = "diffusion --rho 1/24 --metrics psnr lpips_alex --steps"
+ROI = "roi --rho 1/12 --channels awgn --arms"
+SAMPLES = {
+    "cifar10": "snr_sweep --data cifar10 --limit 32 --codecs adjscc semlink --channels awgn --snr 7 --rho 1/6",
+    "cifar10_fading": "snr_sweep --data cifar10 --limit 32 --codecs adjscc semlink --channels tdl --snr 10 --rho 1/6",
+    "cifar10_mosaic": "snr_sweep --data cifar10-mosaic --limit 2 --codecs digital digital_capacity --channels awgn "
+    "--snr 10 --rho 1/6",
+    "photographs_fading": "snr_sweep --data imagenet-256 --limit 8 --codecs semlink digital --channels tdl --snr 10 "
+    "--rho 1/12",
+    "kodak": "snr_sweep --data kodak --limit 3 --codecs deepjscc semlink --channels awgn --snr 5 --rho 1/12",
+    "kodak_rates": "snr_sweep --data kodak --limit 3 --codecs semlink digital --channels awgn --snr 10 --rho 1/24",
+    "diffusion": f"{DIFFUSION} --data tiny-imagenet-64 --limit 8 --codecs ddnm sgd_jscc --snr 5",
+    "diffusion_fading": f"{DIFFUSION} --data tiny-imagenet-64 --limit 8 --codecs adjscc sgd_jscc --channels tdl --snr 10",
+    "diffusion_fid": f"{DIFFUSION} --data tiny-imagenet-64 --limit 8 --codecs adjscc sgd_jscc:steps=0 --snr 0",
+    "diffusion_guides": f"{DIFFUSION} --data imagenet-256 --limit 4 --codecs sgd_jscc sgd_jscc:level=blind --snr 0",
+    "diffusion_posterior": f"{DIFFUSION} --data tiny-imagenet-64 --limit 8 --codecs cddm posterior --snr 0",
+    "mimo": "mimo --data cifar10 --limit 32 --codecs adjscc --rho 1/12 --snr 10 --metrics psnr "
+    "--arrangements 1x1 2x2:power=mmse,precoding=svd",
+    "power": "power --channels cdl:delay_spread=3e-7,model=C --rules mmse --csit delayed:slots=2 --snr 10 --limit 128",
+    "robustness": "robustness --data cifar10 --limit 32 --codecs adjscc --rho 1/6 --snr 10 --minutes 0 --metrics psnr "
+    "--channels umi tdl+clipping:ratio_db=3",
+    "roi": f"{ROI} --data camvid --limit 4 --codecs roi_jscc:domain=street roi_dual --snr 4",
+    "roi_rates": f"{ROI} --data camvid --limit 4 --codecs roi_jscc:domain=street,importance=none digital --snr 10",
+    "roi_box_4": f"{ROI} --data imagenet-256 --limit 4 --codecs roi_jscc roi_dual:select=threshold --snr 10 "
+    f"--roi {BOX.format(low=0.25, high=0.75)}",
+    "roi_box_16": f"{ROI} --data imagenet-256 --limit 4 --codecs roi_jscc roi_dual --snr 1 "
+    f"--roi {BOX.format(low=0.375, high=0.625)}",
+}
+
+
+@dataclass(frozen=True)
+class CheckFlags:
+    """Measure a sample of every reference set and compare it; exit code 1 where it differs."""
+
+    out: Path = ROOT / "results" / "check"
+    """Folder of the samples, one folder a set."""
+    sets: tuple[str, ...] = tuple(SAMPLES)
+    """Which of the sets."""
+    tree: Path = ROOT
+    """Checkout whose experiments measure."""
+    reference: Path = ROOT / "results" / "reference"
+    """Committed rows."""
+    tolerance_db: float = 0.01
+    """How far the mean of a condition may be off the committed one."""
+    against: Path | None = None
+    """Folder of another sample of this machine, which must be the same to the last bit."""
+
+
+def main(flags: CheckFlags) -> int:
+    """Measure what is missing, compare, say what differs."""
+    unknown = set(flags.sets) - SAMPLES.keys()
+    if unknown:
+        raise SemlinkError(f"unknown set {', '.join(sorted(unknown))}; known: {', '.join(SAMPLES)}")
+    wrong = 0
+    for name in flags.sets:
+        measure(name, flags)
+        own, committed = rows_of(flags.out / name), rows_of(flags.reference / name)
+        for condition, measurement in own.items():
+            off = departure(measurement, committed.get(condition))
+            said = "not among the committed rows" if off is None else f"at most {off:.4f} dB off the committed rows"
+            wrong += off is not None and off > flags.tolerance_db
+            print(f"{name}: {condition}: {len(measurement.images)} pictures, {said}", flush=True)
+        if flags.against:
+            differing = list(differences(own, rows_of(flags.against / name)))
+            wrong += len(differing)
+            print(f"{name}: " + ("; ".join(differing) or f"bit for bit as in {flags.against}"), flush=True)
+    print("all the same" if not wrong else f"{wrong} differ", flush=True)
+    return min(wrong, 1)
+
+
+def measure(name: str, flags: CheckFlags) -> None:
+    """Run the set's command with the tree's own packages."""
+    script, *arguments = shlex.split(SAMPLES[name])
+    command = [sys.executable, f"experiments/{script}.py", *arguments, "--out", str((flags.out / name).resolve())]
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "semlink"
+        home.mkdir()
+        for package in ("simulator", "channels", "codecs"):
+            (home / package).symlink_to((flags.tree / package).resolve())
+        done = subprocess.run(
+            command, cwd=flags.tree, env={**os.environ, "PYTHONPATH": folder}, capture_output=True, text=True
+        )
+    if done.returncode:
+        raise SemlinkError(f"{name}: {shlex.join(command)} failed: {done.stderr.strip()[-600:]}")
+
+
+def rows_of(folder: Path) -> dict[Condition, Measurement]:
+    """The measurements of a folder by condition."""
+    from semlink.simulator import rows
+
+    return {m.condition: m for m in rows.read(folder / "rows.h5").measurements}
+
+
+def departure(own: Measurement, committed: Measurement | None) -> float | None:
+    """The largest difference in dB of a mean over the pictures that both have; None when the other lacks them."""
+    if committed is None or not set(own.positions) <= set(committed.positions):
+        return None
+    places = [committed.positions.index(place) for place in own.positions]
+    names = [name for name in IN_DB if name in own.values and name in committed.values]
+    return max((abs(decibels(n, own.values[n]) - decibels(n, committed.values[n][places])) for n in names), default=None)
+
+
+def decibels(name: str, values: np.ndarray) -> float:
+    """The mean on a scale of decibels."""
+    import numpy as np
+
+    return float(values.mean() if "psnr" in name else 10 * np.log10(values.mean()))
+
+
+def differences(
+    own: Mapping[Condition, Measurement], other: Mapping[Condition, Measurement]
+) -> Iterator[str]:
+    """What is not the same to the last bit, but for times."""
+    import numpy as np
+
+    if own.keys() != other.keys():
+        yield "other conditions"
+    for condition in own.keys() & other.keys():
+        ours, theirs = own[condition], other[condition]
+        names = (ours.values.keys() | theirs.values.keys()) - set(TIMES)
+        unequal = [n for n in sorted(names) if not np.array_equal(ours.values.get(n, ()), theirs.values.get(n, ()))]
+        if unequal or ours.positions != theirs.positions or ours.notes != theirs.notes:
+            yield f"{condition}: {', '.join(unequal) or 'pictures or notes'} differ"
+
+
+if __name__ == "__main__":
+    start(main, CheckFlags())
