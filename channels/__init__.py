@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from semlink.channels._registry import Registry
+from semlink.channels.base.registry import Registry
 
-registry = Registry("semlink.channels", "channel", skip=("impairments",))
+registry = Registry("semlink.channels", "channel", skip=("base", "impairments"))
 
 
 def names() -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def impair(channel: Any, name: str, /, **settings: Any) -> Any:
     Raises UnknownName (lists the known ones), TypeError (unknown setting) or ValueError (nonsense, or one too many).
     """
     from semlink.channels import impairments
-    from semlink.channels._impaired import Impaired
+    from semlink.channels.base.impaired import Impaired
 
     bare, before = (channel.channel, channel.impairments) if isinstance(channel, Impaired) else (channel, ())
     return Impaired(bare, (*before, impairments.create(name, **settings)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semlink.channels._fade import RayFade, unit_phasor
+from semlink.channels.base.fade import RayFade, unit_phasor
 
 HALF_OFFSETS = (0.0447, 0.1413, 0.2492, 0.3715, 0.5129, 0.6797, 0.8844, 1.1481, 1.5195, 2.1551)
 OFFSETS = np.array([sign * offset for offset in HALF_OFFSETS for sign in (1, -1)])  # table 7.5-3

@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from semlink.channels._arrays import check_antennas
 from semlink.channels._clusters import OFFSETS, Rays, ray_fade, with_line_of_sight, with_subclusters
-from semlink.channels._fade import RayFade, ray_correlation
 from semlink.channels._tr38901 import LIGHT
+from semlink.channels.base.arrays import check_antennas
+from semlink.channels.base.fade import RayFade, ray_correlation
 
 LOS = ("any", "los", "nlos")
 HALF_SECTOR = np.pi / 3

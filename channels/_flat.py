@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semlink.channels._arrays import correlated
-from semlink.channels._fade import Fade, complex_normal
-from semlink.channels._grid import Grid
+from semlink.channels.base.arrays import correlated
+from semlink.channels.base.fade import Fade, complex_normal
+from semlink.channels.base.grid import Grid
 
 COHERENCE = ("image", "slot", "symbol")
 

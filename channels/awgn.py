@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semlink.channels._fade import Fade
-from semlink.channels._grid import Grid
+from semlink.channels.base.fade import Fade
+from semlink.channels.base.grid import Grid
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from functools import cache
 import numpy as np
 from scipy.special import j0
 
-from semlink.channels._arrays import check_antennas
 from semlink.channels._clusters import OFFSETS, RAYS, Rays, coupled, ray_fade
-from semlink.channels._fade import RayFade
 from semlink.channels._tr38901 import LIGHT, sionna_table
+from semlink.channels.base.arrays import check_antennas
+from semlink.channels.base.fade import RayFade
 
 MODELS = ("A", "B", "C", "D", "E")
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import j0
 
-from semlink.channels._arrays import check_antennas, shape
-from semlink.channels._fade import RayFade, unit_phasor
 from semlink.channels._path_cache import PathTable, Scenario, paths, scenes
 from semlink.channels._tr38901 import LIGHT
+from semlink.channels.base.arrays import check_antennas, shape
+from semlink.channels.base.fade import RayFade, unit_phasor
 
 
 @dataclass(frozen=True)

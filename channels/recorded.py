@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from semlink.channels import _cir_statistics as statistics
-from semlink.channels._arrays import shape
 from semlink.channels._cir_file import CirFile, open_cir_file, reflected, taps, write_cir_file
-from semlink.channels._fade import PathFade
-from semlink.channels._grid import Grid
+from semlink.channels.base.arrays import shape
+from semlink.channels.base.fade import PathFade
+from semlink.channels.base.grid import Grid
 
 __all__ = ["PLUGIN", "Recorded", "RecordedFade", "write_cir_file"]
 

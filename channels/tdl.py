@@ -12,9 +12,9 @@ from functools import cache
 import numpy as np
 from scipy.special import j0
 
-from semlink.channels._arrays import check_antennas, correlated, shape
-from semlink.channels._fade import RayFade, unit_phasor
 from semlink.channels._tr38901 import LIGHT, sionna_table
+from semlink.channels.base.arrays import check_antennas, correlated, shape
+from semlink.channels.base.fade import RayFade, unit_phasor
 
 MODELS = ("A", "B", "C", "D", "E", "A30", "B100", "C300")
 RAYS = 20

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semlink.codecs._neural import LatentCodec
+from semlink.codecs._learned.codec import LatentCodec
 
 CELL = 4
 PIXELS = 3 * CELL**2  # source dimensions of a cell

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from semlink.codecs._diffusion.states import Denoiser, check_steps, denoise_each, received_states, shown
 from semlink.codecs._diffusion.training import Examples
-from semlink.codecs._neural import LatentCodec, _in_parts, read_weights, snr_per_image
+from semlink.codecs._learned.codec import LatentCodec, _in_parts, read_weights, snr_per_image
 from semlink.codecs.adjscc import CELL, AdaptiveNetwork
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, TxInfo

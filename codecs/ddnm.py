@@ -21,7 +21,7 @@ from torch import Generator, Tensor
 
 from semlink.codecs._diffusion import loading
 from semlink.codecs._diffusion.levels import sound
-from semlink.codecs._neural import SMALL
+from semlink.codecs._learned.codec import SMALL
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import ReceivedStream, Reception, Session, Transmission, TxInfo
 from semlink.simulator.words import parse

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from semlink.codecs._neural import LatentCodec
+from semlink.codecs._learned.codec import LatentCodec
 from semlink.simulator.forms import zero_forcing
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from semlink.codecs._separated import SeparatedCodec
-from semlink.simulator.adaptation import success
-from semlink.simulator.framing import room
-from semlink.simulator.mcs import TABLE, Mcs, get
+from semlink.codecs._sources.separated import SeparatedCodec
+from semlink.simulator.bits.framing import room
+from semlink.simulator.bits.mcs import TABLE, Mcs, get
+from semlink.simulator.link.statistics import success
 from semlink.simulator.values import Session, Stream, Transmission, TxInfo
 
 
@@ -19,7 +19,7 @@ class Digital(SeparatedCodec):
     """Real codes at any rate and picture size.
 
     source: "hevc" (intra, the BPG equivalent), "hevc444", "avif", "webp", "jpegxl", "jpeg2000" or "jpeg".
-    mcs: always this scheme (`semlink.simulator.mcs`) instead of the best expected one.
+    mcs: always this scheme (`semlink.simulator.bits.mcs`) instead of the best expected one.
     """
 
     name = "digital"

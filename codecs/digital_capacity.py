@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from semlink.codecs._separated import SeparatedCodec
+from semlink.codecs._sources.separated import SeparatedCodec
 from semlink.simulator.values import Session, Stream, Transmission, TxInfo
 
 MARGIN = 1e-5  # relative; keeps rounding from turning capacity into outage

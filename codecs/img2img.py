@@ -17,7 +17,7 @@ from semlink.codecs._diffusion import captions, latents
 from semlink.codecs._diffusion.captions import Captions
 from semlink.codecs._diffusion.pretrained import MODEL, Pretrained, path
 from semlink.codecs._diffusion.states import check_steps
-from semlink.codecs._neural import pad_to_cells
+from semlink.codecs._learned.codec import pad_to_cells
 from semlink.codecs.ddnm import Ddnm
 from semlink.codecs.latent_diffusion import Hint, each, finite
 from semlink.simulator.errors import SemlinkError

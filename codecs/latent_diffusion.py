@@ -14,16 +14,15 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from semlink.codecs import _guides as guides
-from semlink.codecs import _mask_code as mask_code
-from semlink.codecs._diffusion import captions, latents
+from semlink.codecs._diffusion import captions, guides, latents
 from semlink.codecs._diffusion.captions import Captions, write_captions
 from semlink.codecs._diffusion.pretrained import MODEL, Pretrained, path
 from semlink.codecs._diffusion.states import beyond, check_steps, received_states
-from semlink.codecs._neural import pad_to_cells, to_symbols
-from semlink.simulator import framing
+from semlink.codecs._learned.codec import pad_to_cells, to_symbols
+from semlink.codecs._regions import mask_code
+from semlink.simulator.bits import framing
+from semlink.simulator.bits.mcs import PROTECTION, get
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.mcs import PROTECTION, get
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
 
 __all__ = ["LatentDiffusion", "write_captions"]

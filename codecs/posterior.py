@@ -21,7 +21,7 @@ from torch import Generator, Tensor
 
 from semlink.codecs._diffusion import loading
 from semlink.codecs._diffusion.levels import sound, step_of
-from semlink.codecs._neural import LatentCodec, from_symbols, pad_to_cells, to_symbols
+from semlink.codecs._learned.codec import LatentCodec, from_symbols, pad_to_cells, to_symbols
 from semlink.codecs.ddnm import _table, inner_codec, shipped_prior
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Transmission, TxInfo

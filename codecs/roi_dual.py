@@ -16,9 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semlink.codecs import _mask_code as mask_code
-from semlink.codecs import _threshold as threshold
-from semlink.codecs._neural import (
+from semlink.codecs._learned.codec import (
     PIXELS_AT_ONCE,
     LatentCodec,
     _in_parts,
@@ -27,7 +25,8 @@ from semlink.codecs._neural import (
     read_weights,
     snr_per_image,
 )
-from semlink.codecs._roi import (
+from semlink.codecs._regions import mask_code, threshold
+from semlink.codecs._regions.cells import (
     CELL,
     PLACE,
     Importance,
@@ -39,7 +38,7 @@ from semlink.codecs._roi import (
     received_cells,
     spread,
 )
-from semlink.codecs._shapes import Shapes
+from semlink.codecs._regions.shapes import Shapes
 from semlink.codecs.adjscc import AdaptiveNetwork
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo

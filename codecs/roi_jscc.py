@@ -15,10 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semlink.codecs import _mask_code as mask_code
-from semlink.codecs import _unet
-from semlink.codecs._neural import LatentCodec, _in_parts, pad_to_cells, snr_per_image
-from semlink.codecs._roi import (
+from semlink.codecs._learned.codec import LatentCodec, _in_parts, pad_to_cells, snr_per_image
+from semlink.codecs._regions import mask_code, unet
+from semlink.codecs._regions.cells import (
     CELL,
     PLACE,
     Budget,
@@ -34,7 +33,7 @@ from semlink.codecs._roi import (
     scatter,
     spread,
 )
-from semlink.codecs._shapes import Shapes
+from semlink.codecs._regions.shapes import Shapes
 from semlink.codecs.adjscc import CONDITION, PIXELS
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
@@ -171,7 +170,7 @@ class RoiJscc(LatentCodec):
         regions = [torch.ones_like(levels), (levels == 1).float(), (levels == 0.5).float()]
         means = [(error * r).sum((1, 2)) / r.sum((1, 2)).clamp_min(1) for r in regions]
         loss = (sum(weight * mean for weight, mean in zip(WEIGHTS, means, strict=True)) + 1e-4).log().mean()
-        return loss + MEANING * _unet.misread(received, images) if self.domain == "street" else loss
+        return loss + MEANING * unet.misread(received, images) if self.domain == "street" else loss
 
     def _trained_for(self) -> Importance | None:
         """Regions that training meets besides random shapes."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from semlink.simulator.cli import start
+from semlink.simulator.study.cli import start
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def bench_bridge(rounds: int) -> dict[str, dict[str, float]]:
     """Microseconds of a hand-off each way by number of complex64 values."""
     import torch
 
-    from semlink.simulator import bridge
+    from semlink.simulator.engine import bridge
 
     table = {}
     for size in (1_000, 100_000, 10_000_000):
@@ -74,7 +74,7 @@ def variants() -> dict[str, Callable[[], Any]]:
 
     from semlink import channels
     from semlink.simulator import Grid, Link, Stream, Transmission
-    from semlink.simulator.bridge import to_tensorflow
+    from semlink.simulator.engine.bridge import to_tensorflow
     from semlink.simulator.engine.plain import plain_sionna
 
     symbols = Grid().data_symbols
@@ -109,7 +109,7 @@ def bench_channels(words: tuple[str, ...], rounds: int) -> dict[str, dict[str, f
     import torch
 
     from semlink.simulator import Stream, Transmission
-    from semlink.simulator.trial import make_link
+    from semlink.simulator.sweep.trial import make_link
     from semlink.simulator.words import parse
 
     table, few = {}, max(3, rounds // 5)
@@ -127,7 +127,7 @@ def bench_channels(words: tuple[str, ...], rounds: int) -> dict[str, dict[str, f
 
 def draw_fades(link: Any) -> None:
     """The fades of 256 images of one slot."""
-    from semlink.simulator.fades import Fades
+    from semlink.simulator.link.fades import Fades
 
     images = np.arange(256)
     fades = Fades(link.channel, 0)
@@ -138,7 +138,7 @@ def draw_fades(link: Any) -> None:
 def played(folder: Path) -> Path:
     """A file of impulse responses: 8 routes of 200 snapshots over tdl."""
     from semlink import channels
-    from semlink.channels._grid import Grid
+    from semlink.channels.base.grid import Grid
     from semlink.channels.recorded import write_cir_file
 
     grid, tdl = Grid(), channels.create("tdl")

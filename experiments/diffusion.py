@@ -17,20 +17,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semlink.simulator import cli
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.plan import Sweep
+from semlink.simulator.study import cli
+from semlink.simulator.sweep.plan import Sweep
 from semlink.simulator.words import Word, parse, short, with_settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from semlink.simulator.baselines import Entry, Result
-    from semlink.simulator.region_plots import Tile
-    from semlink.simulator.rows import Rows, Variable
-    from semlink.simulator.tradeoff_plot import Point
-    from semlink.simulator.trial import Codec, Parts
+    from semlink.simulator.analysis.comparison import Entry, Result
+    from semlink.simulator.figures.bars import Tile
+    from semlink.simulator.figures.tradeoff import Point
+    from semlink.simulator.records.rows import Rows, Variable
+    from semlink.simulator.sweep.trial import Codec, Parts
 
 FID = "fid"
 TILES_A_ROW = 5
@@ -63,14 +63,14 @@ def words(flags: DiffusionFlags) -> tuple[str, ...]:
 
 def metrics(flags: DiffusionFlags) -> tuple[str, ...]:
     """The metrics by their names in rows, but for what the size of pictures adds."""
-    from semlink.simulator.set_fid import NAME
+    from semlink.simulator.analysis.set_fid import NAME
 
     return tuple(dict.fromkeys(NAME if name == FID else name for name in flags.metrics))
 
 
 def per_picture(flags: DiffusionFlags) -> tuple[str, ...]:
     """Metrics that a picture has for itself."""
-    from semlink.simulator.set_fid import NAME
+    from semlink.simulator.analysis.set_fid import NAME
 
     return tuple(name for name in metrics(flags) if name != NAME)
 
@@ -123,8 +123,8 @@ def questions(flags: DiffusionFlags) -> tuple[Sweep, ...]:
 
 def parts(flags: DiffusionFlags) -> Parts:
     """Pictures and links as ever, codecs that are warm before they are timed, and what FID needs."""
-    from semlink.simulator.set_fid import keep
-    from semlink.simulator.trial import Parts
+    from semlink.simulator.analysis.set_fid import keep
+    from semlink.simulator.sweep.trial import Parts
 
     return Parts(codec=partial(make_warm, flags.data), measure=measure, describe=describe, keep=keep)
 
@@ -134,8 +134,8 @@ def make_warm(data: str, word: Word, rho: float) -> Codec:
     import torch
 
     from semlink.simulator import data as sources
-    from semlink.simulator.checks import noiseless
-    from semlink.simulator.trial import make_codec
+    from semlink.simulator.conformance.checks import noiseless
+    from semlink.simulator.sweep.trial import make_codec
     from semlink.simulator.values import TxInfo
 
     codec = make_codec(word, rho)
@@ -148,24 +148,24 @@ def make_warm(data: str, word: Word, rho: float) -> Codec:
 
 def measure(names: Sequence[str], original: Tensor, received: Tensor) -> Mapping[str, Tensor]:
     """Metrics of received pictures, float64 `[batch]` each; FID is computed at the end."""
-    from semlink.simulator.set_fid import NAME
-    from semlink.simulator.trial import measure_metrics
+    from semlink.simulator.analysis.set_fid import NAME
+    from semlink.simulator.sweep.trial import measure_metrics
 
     return measure_metrics([name for name in names if name != NAME], original, received)
 
 
 def describe(name: str) -> Variable:
     """Unit, label and direction of a metric or time."""
-    from semlink.simulator import set_fid
-    from semlink.simulator.rows import VARIABLES
-    from semlink.simulator.trial import describe_metric
+    from semlink.simulator.analysis import set_fid
+    from semlink.simulator.records.rows import VARIABLES
+    from semlink.simulator.sweep.trial import describe_metric
 
     return set_fid.describe(name) or VARIABLES.get(name) or describe_metric(name)
 
 
 def check(flags: DiffusionFlags) -> None:
     """SemlinkError for what can be seen to be wrong before anything is measured."""
-    from semlink.simulator import set_fid
+    from semlink.simulator.analysis import set_fid
     from semlink.simulator.data import load
     from semlink.simulator.values import SNR_LIMITS_DB
 
@@ -193,15 +193,15 @@ def shown(flags: DiffusionFlags, rows: Rows) -> tuple[str, ...]:
 
 def compare(flags: DiffusionFlags, rows: Rows) -> dict[str, list[Result]]:
     """Results by channel, each with its differences to its own counterparts."""
-    from semlink.simulator import baselines, set_fid
+    from semlink.simulator.analysis import comparison, set_fid
 
     names = (*shown(flags, rows), TIME, *(name for name in metrics(flags) if name == set_fid.NAME))
     others = tuple(dict.fromkeys(other for codec in words(flags) for other in counterparts(flags, codec)))
     own = {codec: counterparts(flags, codec) for codec in words(flags)}
     found = {}
     for channel in dict.fromkeys(str(parse(channel)) for channel in flags.channels):
-        entries = [baselines.Entry(codec, codec, channel) for codec in words(flags)]
-        results = baselines.compare(rows, entries, others, names, tuple(dict.fromkeys(flags.rho)), flags.snr)
+        entries = [comparison.Entry(codec, codec, channel) for codec in words(flags)]
+        results = comparison.compare(rows, entries, others, names, tuple(dict.fromkeys(flags.rho)), flags.snr)
         kept = [replace(r, minus={b: i for b, i in r.minus.items() if b in own[r.label]}) for r in results]
         found[short(channel)] = set_fid.filled(untimed(kept), flags.out)
     return found
@@ -209,13 +209,13 @@ def compare(flags: DiffusionFlags, rows: Rows) -> dict[str, list[Result]]:
 
 def compare_steps(flags: DiffusionFlags, rows: Rows) -> list[Result]:
     """Results of each codec's numbers of steps, with their differences to the most steps, labelled so."""
-    from semlink.simulator import baselines
+    from semlink.simulator.analysis import comparison
 
     found = []
     for entries in steps_entries(flags).values():
         most = entries[max(n for n in entries if n is not None)].label
         where = (flags.rho[0],), (flags.steps_snr,)
-        found += baselines.compare(rows, list(entries.values()), (most,), (*shown(flags, rows), TIME), *where)
+        found += comparison.compare(rows, list(entries.values()), (most,), (*shown(flags, rows), TIME), *where)
     return untimed(found)
 
 
@@ -226,8 +226,8 @@ def untimed(results: Sequence[Result]) -> list[Result]:
 
 def steps_entries(flags: DiffusionFlags) -> dict[str, dict[int | None, Entry]]:
     """What is compared of each codec, by number of steps."""
-    from semlink.simulator.baselines import Entry
-    from semlink.simulator.tradeoff_plot import name_steps
+    from semlink.simulator.analysis.comparison import Entry
+    from semlink.simulator.figures.tradeoff import name_steps
 
     channel = str(parse(flags.channels[0]))
     return {
@@ -238,9 +238,9 @@ def steps_entries(flags: DiffusionFlags) -> dict[str, dict[int | None, Entry]]:
 
 def points(flags: DiffusionFlags, rows: Rows, metric: str) -> dict[str, list[Point]]:
     """Quality and decoding time of each codec's numbers of steps, and of the plain codecs."""
-    from semlink.simulator.baselines import Entry, compare
-    from semlink.simulator.statistics import Interval
-    from semlink.simulator.tradeoff_plot import Point
+    from semlink.simulator.analysis.comparison import Entry, compare
+    from semlink.simulator.analysis.statistics import Interval
+    from semlink.simulator.figures.tradeoff import Point
 
     channel = str(parse(flags.channels[0]))
     chosen = {word: {0: Entry(word, word, channel)} for word in words(flags) if is_plain(word)} | steps_entries(flags)
@@ -256,40 +256,42 @@ def points(flags: DiffusionFlags, rows: Rows, metric: str) -> dict[str, list[Poi
 
 def figures(flags: DiffusionFlags, rows: Rows, results: Mapping[str, Sequence[Result]]) -> dict[str, Figure]:
     """All figures by the names of their files."""
-    from semlink.simulator import plots, tradeoff_plot
+    from semlink.simulator.figures import curves, tradeoff
 
     lines = [r.line for panel in results.values() for r in panel]
     names = [name for name in dict.fromkeys(line.metric for line in lines) if name != TIME]
-    found = {f"{name}_vs_snr": plots.curves(lines, name, describe(name)) for name in names}
+    found = {f"{name}_vs_snr": curves.curves(lines, name, describe(name)) for name in names}
     perceptual = [name for name in shown(flags, rows) if name.startswith("lpips")]
     if stepped(flags) and shown(flags, rows):
         metric = (*perceptual, *shown(flags, rows))[0]
         title = f"{short(flags.channels[0])}, {flags.steps_snr:g} dB, rho 1/{1 / flags.rho[0]:.3g}"
-        found["steps"] = tradeoff_plot.tradeoff(points(flags, rows, metric), describe(metric), title)
+        found["steps"] = tradeoff.tradeoff(points(flags, rows, metric), describe(metric), title)
     pictures = strip(flags, rows)
     return found | ({"pictures": pictures} if pictures else {})
 
 
 def strip(flags: DiffusionFlags, rows: Rows) -> Figure | None:
     """The first picture as sent and as each codec delivers it at the lowest SNR and first rate, over each channel."""
-    from semlink.simulator import pictures, region_plots
-    from semlink.simulator.store import picture_path
+    from semlink.simulator.data import pictures
+    from semlink.simulator.figures import bars
+    from semlink.simulator.records.store import picture_path
 
     if not picture_path(flags.out, None).exists():
         return None
-    sent = region_plots.Tile(pictures.read(picture_path(flags.out, None)), "original")
+    sent = bars.Tile(pictures.read(picture_path(flags.out, None)), "original")
     lines = []
     for channel in dict.fromkeys(str(parse(channel)) for channel in flags.channels):
         tiles = [sent, *received(flags, rows, channel)]
         title = f"{short(channel)}, {min(flags.snr):g} dB, rho 1/{1 / flags.rho[0]:.3g}"
         lines += [(title, tiles[i : i + TILES_A_ROW]) for i in range(0, len(tiles), TILES_A_ROW)]
-    return region_plots.strip(lines)
+    return bars.strip(lines)
 
 
 def received(flags: DiffusionFlags, rows: Rows, channel: str) -> list[Tile]:
     """The first picture as each codec delivered it, with its quality below."""
-    from semlink.simulator import pictures, region_plots
-    from semlink.simulator.store import Condition, picture_path
+    from semlink.simulator.data import pictures
+    from semlink.simulator.figures import bars
+    from semlink.simulator.records.store import Condition, picture_path
 
     found = {m.condition: m for m in rows.measurements if not m.error}
     tiles = []
@@ -300,23 +302,23 @@ def received(flags: DiffusionFlags, rows: Rows, channel: str) -> list[Tile]:
             values = found[condition].values
             said = [f"{describe(n).label} {values[n][0]:.3g}" for n in shown(flags, rows)[:2] if n in values]
             name = short(codec).replace(":", ":\n", 1)
-            tiles.append(region_plots.Tile(pictures.read(path), name, ", ".join(said)))
+            tiles.append(bars.Tile(pictures.read(path), name, ", ".join(said)))
     return tiles
 
 
 def tables(flags: DiffusionFlags, results: Mapping[str, Sequence[Result]], steps: Sequence[Result]) -> str:
     """All that is worth reading on a screen."""
-    from semlink.simulator import baselines
+    from semlink.simulator.analysis import comparison
 
     found = []
     for channel, panel in results.items():
         for metric in dict.fromkeys(r.line.metric for r in panel):
             for rho in dict.fromkeys(flags.rho):
                 own = [r for r in panel if (r.line.metric, r.line.rho) == (metric, rho)]
-                found.append(baselines.table(own, describe(metric), f"{channel}, rho 1/{1 / rho:.3g}"))
+                found.append(comparison.table(own, describe(metric), f"{channel}, rho 1/{1 / rho:.3g}"))
     for metric in dict.fromkeys(r.line.metric for r in steps):
         own = [r for r in steps if r.line.metric == metric]
-        found.append(baselines.table(own, describe(metric), f"steps over {short(flags.channels[0])}"))
+        found.append(comparison.table(own, describe(metric), f"steps over {short(flags.channels[0])}"))
     return "\n\n".join(found)
 
 
@@ -324,32 +326,33 @@ def publish(
     flags: DiffusionFlags, rows: Rows, results: Mapping[str, Sequence[Result]], steps: Sequence[Result]
 ) -> list[Path]:
     """summary.csv with FID, diffusion.csv, steps.csv, and all figures."""
-    from semlink.simulator import baselines, plots, set_fid, statistics
+    from semlink.simulator.analysis import comparison, set_fid, statistics
+    from semlink.simulator.figures import curves
 
     every = [result for panel in results.values() for result in panel]
     of_set = [r.line for r in every if r.line.metric == set_fid.NAME]
     summary = [line for line in statistics.summarise(rows) if line.metric != set_fid.NAME]
     statistics.write_csv([*summary, *of_set], flags.out / "summary.csv")
     others = dict.fromkeys(label for r in every for label in r.minus)
-    baselines.write_csv(every, {label: label for label in others}, flags.out / "diffusion.csv")
+    comparison.write_csv(every, {label: label for label in others}, flags.out / "diffusion.csv")
     files = [flags.out / name for name in ("rows.h5", "summary.csv", "diffusion.csv", "run.json")]
     if steps:
         most = dict.fromkeys((label for r in steps for label in r.minus), "most_steps")
-        baselines.write_csv(steps, most, flags.out / "steps.csv")
+        comparison.write_csv(steps, most, flags.out / "steps.csv")
         files.append(flags.out / "steps.csv")
-    return files + [p for name, f in figures(flags, rows, results).items() for p in plots.save(f, flags.out / name)]
+    return files + [p for name, f in figures(flags, rows, results).items() for p in curves.save(f, flags.out / name)]
 
 
 def main(flags: DiffusionFlags) -> int:
     """Measure, compare, draw and say where everything is."""
     import time
 
-    from semlink.simulator import publish as publishing
-    from semlink.simulator import sweep
+    from semlink.simulator.study import closing as publishing
+    from semlink.simulator.sweep import runner
 
     check(flags)
     started = time.monotonic()
-    outcomes = [sweep.run(question, flags.out, flags.workers, parts(flags)) for question in questions(flags)]
+    outcomes = [runner.run(question, flags.out, flags.workers, parts(flags)) for question in questions(flags)]
     rows = outcomes[-1].rows
     failures = {str(condition): error for o in outcomes for condition, error in o.failures.items()}
     seconds = round(time.monotonic() - started, 3)

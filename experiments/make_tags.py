@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semlink.simulator.card import RESEARCH_DATA, write_card
-from semlink.simulator.cli import start
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.study.card import RESEARCH_DATA, write_card
+from semlink.simulator.study.cli import start
 
 if TYPE_CHECKING:  # --help needs no NumPy
     import numpy as np
@@ -39,7 +39,7 @@ def main(flags: TagFlags) -> int:
     import numpy as np
     from safetensors.torch import save_file
 
-    from semlink.codecs._guides import TAGS
+    from semlink.codecs._diffusion.guides import TAGS
 
     found = features(flags)
     if len(found) < TAGS:
@@ -64,9 +64,9 @@ def features(flags: TagFlags) -> Tensor:
     import torch
     from tqdm import tqdm
 
-    from semlink.codecs import _guides as guides
+    from semlink.codecs._diffusion import guides
     from semlink.simulator import data
-    from semlink.simulator.training_parts import HELD_OUT
+    from semlink.simulator.training.pictures import HELD_OUT
 
     if any(name in HELD_OUT or "test" in re.split(r"[\W_]+", name) for name in flags.data):
         raise SemlinkError(f"{' '.join(flags.data)}: a test set is not for training")

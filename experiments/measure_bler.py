@@ -1,4 +1,4 @@
-"""Measure the block error rate of every scheme and block size over AWGN, and write simulator/tables/bler.json.
+"""Measure the block error rate of every scheme and block size over AWGN, and write simulator/bits/tables/bler.json.
 
 `python experiments/measure_bler.py` takes about 15 minutes on one core; link adaptation reads its result.
 """
@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from semlink.simulator.cli import start
+from semlink.simulator.bits.information import GRID_DB, mutual_information
+from semlink.simulator.bits.mcs import TABLE, Mcs
 from semlink.simulator.engine import coding
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.information import GRID_DB, mutual_information
-from semlink.simulator.mcs import TABLE, Mcs
 from semlink.simulator.rng import generator
+from semlink.simulator.study.cli import start
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Settings:
     """Code blocks of the point that tells how long a long block's curve is below."""
     seed: int = 0
     """Seed of bits and noise."""
-    out: Path = Path(__file__).parent.parent / "simulator" / "tables" / "bler.json"
+    out: Path = Path(__file__).parent.parent / "simulator" / "bits" / "tables" / "bler.json"
     """The table to write; shapes that it holds are kept."""
 
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from semlink.simulator.cli import start
+from semlink.simulator.study.cli import start
 
 if TYPE_CHECKING:  # --help needs no torch
     from torch import Tensor
 
-    from semlink.codecs._hybrid.codec import HybridCoder
+    from semlink.codecs.semlink.hybrid.codec import HybridCoder
 
 RATES = tuple(1 / d for d in (768, 192, 96, 48, 24, 12, 6, 3))
 ALONE = tuple(m / 192 for m in (1, 2, 4, 8, 16, 32, 64))
@@ -50,17 +50,18 @@ class Settings:
 
 def main(settings: Settings) -> int:
     from semlink import codecs
-    from semlink.simulator import training_parts
+    from semlink.simulator import data as sources
+    from semlink.simulator.training.pictures import refuse_tests
 
     codec = codecs.create("semlink", hybrid=settings.weights)
     sets = {
         "natural": (settings.data, settings.limit, settings.bpp),
         "small": (settings.small_data, settings.small_limit, settings.small_bpp),
     }
-    training_parts.refuse_tests([data for data, _, _ in sets.values()])
+    refuse_tests([data for data, _, _ in sets.values()])
     quality, data = {}, {}
     for kind, (name, limit, budgets) in sets.items():
-        chosen = training_parts.data.load(name)
+        chosen = sources.load(name)
         pictures = chosen.batch(range(0, len(chosen), len(chosen) // limit)[:limit])
         quality[kind] = {
             "bpp": budgets,
@@ -81,8 +82,8 @@ def hybrid_levels(coder: HybridCoder, pictures: Tensor, budgets: Sequence[float]
     """Mean PSNR at every budget, rate of the analog symbols and SNR over AWGN."""
     import torch
 
-    from semlink.codecs._hybrid.base import code_base, is_small
-    from semlink.codecs._hybrid.coding import allocation_of, expect, receive
+    from semlink.codecs.semlink.hybrid.base import code_base, is_small
+    from semlink.codecs.semlink.hybrid.coding import allocation_of, expect, receive
 
     pixels = pictures[0, 0].numel()
     levels: list[list[list[float]]] = []
@@ -128,7 +129,7 @@ def noisy(x: Tensor, snr_db: float) -> tuple[Any, Any]:
     """x_hat and a over AWGN."""
     import torch
 
-    from semlink.simulator.surrogate import Surrogate
+    from semlink.simulator.training.channels import Surrogate
     from semlink.simulator.values import Stream, Transmission
 
     sent = Transmission((Stream("x", "analog", x),))

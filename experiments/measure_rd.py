@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from semlink.simulator.cli import start
+from semlink.simulator.study.cli import start
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def psnr(picture: np.ndarray, other: np.ndarray) -> float:
 
 def curve(name: str, pictures: list[np.ndarray], budgets: tuple[float, ...]) -> dict[str, object]:
     """Mean PSNR at each budget, of the best quality that fits and of the mean colour where none does."""
-    from semlink.codecs._imagecodecs import coder, fit
+    from semlink.codecs._sources.coders import coder, fit
 
     source = coder(name)
     levels = np.zeros((len(pictures), len(budgets)))
@@ -63,7 +63,7 @@ def flat(picture: np.ndarray) -> float:
 
 
 def main(settings: Settings) -> int:
-    from semlink.codecs._separated import to_uint8
+    from semlink.codecs._sources.separated import to_uint8
     from semlink.simulator import data
 
     pictures = [to_uint8(p) for p in data.load(settings.data, limit=settings.limit)]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from semlink.simulator.cli import Rate, start
+from semlink.simulator.study.cli import Rate, start
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +46,7 @@ def rms_error(codec: Any, pictures: Tensor, snr_db: float) -> float:
     """Root of the mean squared error of all pictures together, peak 1, over AWGN of that SNR."""
     import torch
 
-    from semlink.simulator.surrogate import Surrogate
+    from semlink.simulator.training.channels import Surrogate
     from semlink.simulator.values import TxInfo
 
     awgn = Surrogate(per_image=0, per_symbol=0, lost=0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semlink.simulator.cli import start
+from semlink.simulator.study.cli import start
 
 BITS = 7  # of the finest quantiser
 REACH, POINTS, ROUNDS = 12.0, 40001, 4000  # of the numerical Lloyd iteration, in standard deviations
@@ -27,12 +27,13 @@ class Settings:
 
 
 def main(settings: Settings) -> int:
-    from semlink.codecs._hybrid.thumbs import coefficients
-    from semlink.codecs._separated import to_uint8
-    from semlink.simulator import training_parts
+    from semlink.codecs._sources.separated import to_uint8
+    from semlink.codecs.semlink.hybrid.thumbs import coefficients
+    from semlink.simulator import data as sources
+    from semlink.simulator.training.pictures import refuse_tests
 
-    training_parts.refuse_tests([settings.data])
-    pictures = training_parts.data.load(settings.data, limit=settings.limit)
+    refuse_tests([settings.data])
+    pictures = sources.load(settings.data, limit=settings.limit)
     first = second = np.zeros(1)
     for picture in pictures:
         found = coefficients(to_uint8(picture))

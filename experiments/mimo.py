@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semlink.simulator import cli
+from semlink.simulator.analysis.statistics import NOTHING, Interval, mean_interval, paired_difference
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.plan import Sweep
-from semlink.simulator.statistics import NOTHING, Interval, mean_interval, paired_difference
+from semlink.simulator.study import cli
+from semlink.simulator.sweep.plan import Sweep
 from semlink.simulator.words import Setting, Word, parse, short
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from semlink.simulator.rows import Measurement, Rows, Variable
+    from semlink.simulator.records.rows import Measurement, Rows, Variable
 
 EFFICIENCY = "bits_per_use"
 PROBE_SLOTS = 4  # at most, that an image's spectral efficiency is measured on
@@ -198,8 +198,8 @@ def efficiency(word: str, snrs: Sequence[float], images: int, uses: int, seed: i
     Bits per channel use of Gaussian codewords, imperfect CSI included, pilots not. QPSK symbols without codec are
     sent, over fades of the same seed as the pictures'.
     """
-    from semlink.simulator.layout import filler
-    from semlink.simulator.trial import make_link
+    from semlink.simulator.link.layout import filler
+    from semlink.simulator.sweep.trial import make_link
     from semlink.simulator.values import Stream, Transmission
 
     link = make_link(parse(word))
@@ -211,7 +211,7 @@ def efficiency(word: str, snrs: Sequence[float], images: int, uses: int, seed: i
 
 def describe(metric: str, rows: Rows) -> Variable:
     """Unit, label and direction of a metric or the spectral efficiency."""
-    from semlink.simulator.rows import Variable
+    from semlink.simulator.records.rows import Variable
 
     own = Variable("bit/use", "spectral efficiency", "higher")
     return own if metric == EFFICIENCY else rows.variable(metric)
@@ -257,7 +257,7 @@ def _cell(result: Result) -> str:
 
 def write_csv(results: Sequence[Result], path: Path) -> None:
     """mimo.csv: every result with the ends of its intervals; no codec and rho 0 for the link's spectral efficiency."""
-    from semlink.simulator.store import write_aside
+    from semlink.simulator.records.store import write_aside
 
     columns = ("channel", "codec", "rho", "arrangement", "snr_db", "metric", "mean", "ci95_low", "ci95_high")
     more = ("more_than_first", "more_ci95_low", "more_ci95_high", "n")
@@ -296,7 +296,7 @@ def draw(results: Sequence[Result], variables: Mapping[str, Variable]) -> Figure
 
 
 def _panel(axes: Axes, results: Sequence[Result], names: Sequence[str]) -> None:
-    from semlink.simulator.plots import COLOURS, MARKERS
+    from semlink.simulator.figures.curves import COLOURS, MARKERS
 
     for place, name in enumerate(names):
         points = [r for r in results if r.arrangement == name]
@@ -321,7 +321,7 @@ def _y_label(variable: Variable) -> str:
 def check(flags: MimoFlags) -> None:
     """SemlinkError for what can be seen to be wrong before anything is measured: every link is made once."""
     from semlink.simulator import metrics
-    from semlink.simulator.trial import make_link
+    from semlink.simulator.sweep.trial import make_link
 
     if not flags.arrangements:
         raise SemlinkError("--arrangements needs at least one value")
@@ -344,24 +344,26 @@ def main(flags: MimoFlags) -> int:
     """Measure, compare, draw and say where everything is."""
     import time
 
-    from semlink.simulator import plots, publish, sweep
+    from semlink.simulator.figures import curves
+    from semlink.simulator.study import closing
+    from semlink.simulator.sweep import runner
 
     check(flags)
     started = time.monotonic()
-    outcomes = [sweep.run(question, flags.out, flags.workers) for question in questions(flags)]
+    outcomes = [runner.run(question, flags.out, flags.workers) for question in questions(flags)]
     rows = outcomes[-1].rows
     results = compare(flags, rows) + efficiencies(flags, rows)
     failures = {str(condition): error for o in outcomes for condition, error in o.failures.items()}
     seconds = round(time.monotonic() - started, 3)
-    publish.whole_run(flags.out, asdict(flags), seconds, failures, {"links": links_of(flags)})
+    closing.whole_run(flags.out, asdict(flags), seconds, failures, {"links": links_of(flags)})
     write_csv(results, flags.out / "mimo.csv")
     variables = {metric: describe(metric, rows) for metric in dict.fromkeys(r.metric for r in results)}
     files = [flags.out / name for name in ("rows.h5", "summary.csv", "mimo.csv", "run.json")]
-    files += plots.save(draw(results, variables), flags.out / "mimo")
+    files += curves.save(draw(results, variables), flags.out / "mimo")
     for metric, variable in variables.items():
         print(table([r for r in results if r.metric == metric], variable), end="\n\n")
     print("\n".join(["written:", *(f"  {path}" for path in files)]))
-    return max(publish.failures(outcome) for outcome in outcomes)
+    return max(closing.failures(outcome) for outcome in outcomes)
 
 
 if __name__ == "__main__":

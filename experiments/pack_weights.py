@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from semlink.simulator.cli import start
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.study.cli import start
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ def main(flags: PackFlags) -> int:
     from safetensors import safe_open
     from safetensors.torch import save_file
 
-    from semlink.codecs._packing import pack, unpack
-    from semlink.simulator.training_run import replace_file
+    from semlink.codecs._learned.packing import pack, unpack
+    from semlink.simulator.training.run import replace_file
 
     source = flags.run / "weights.safetensors" if flags.run.is_dir() else flags.run
     if not source.is_file():

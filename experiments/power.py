@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from semlink.channels._grid import Grid
-from semlink.simulator import cli
+from semlink.channels.base.grid import Grid
+from semlink.simulator.analysis.statistics import NOTHING, Interval, mean_interval, paired_difference
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.plan import Sweep
-from semlink.simulator.statistics import NOTHING, Interval, mean_interval, paired_difference
+from semlink.simulator.study import cli
+from semlink.simulator.sweep.plan import Sweep
 from semlink.simulator.words import Setting, Word, parse, short
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from semlink.simulator.rows import Measurement, Variable
-    from semlink.simulator.trial import Parts
+    from semlink.simulator.records.rows import Measurement, Variable
+    from semlink.simulator.sweep.trial import Parts
     from semlink.simulator.values import Reception, Transmission, TxInfo
 
 METRIC = "weighted_mse"
@@ -92,7 +92,7 @@ class Symbols:
     def batch(self, indices: Sequence[int]) -> Tensor:
         import torch
 
-        from semlink.channels._fade import complex_normal
+        from semlink.channels.base.fade import complex_normal
         from semlink.simulator.rng import generator
 
         x = torch.stack(
@@ -162,7 +162,7 @@ def measure(profile: str, names: Sequence[str], original: Tensor, received: Tens
 
 def describe(name: str) -> Variable:
     """The only metric there is."""
-    from semlink.simulator.rows import Variable
+    from semlink.simulator.records.rows import Variable
 
     return Variable("1", "importance-weighted error of a symbol of unit power", "lower")
 
@@ -206,7 +206,7 @@ def rules(flags: PowerFlags) -> tuple[str, ...]:
 
 def parts(flags: PowerFlags) -> Parts:
     """What this experiment puts in place of pictures, codec and metrics."""
-    from semlink.simulator.trial import Parts
+    from semlink.simulator.sweep.trial import Parts
 
     return Parts(
         dataset=partial(make_symbols, flags.slots * Grid().data_symbols, flags.seed),
@@ -285,7 +285,7 @@ def decibels(value: float) -> float:
 
 def write_csv(results: Sequence[Result], path: Path) -> None:
     """power.csv: linear weighted errors and differences with the ends of their intervals."""
-    from semlink.simulator.store import write_aside
+    from semlink.simulator.records.store import write_aside
 
     columns = ("channel", "csit", "rule", "snr_db", METRIC, "ci95_low", "ci95_high")
     more = ("more_than_best", "more_ci95_low", "more_ci95_high", "n")
@@ -326,7 +326,7 @@ def draw(results: Sequence[Result], differences: bool) -> Figure:
 
 
 def _panel(axes: Axes, results: Sequence[Result], differences: bool) -> None:
-    from semlink.simulator.plots import COLOURS, MARKERS
+    from semlink.simulator.figures.curves import COLOURS, MARKERS
 
     best = {r.snr_db: r.error.mean for r in results if r.rule == BEST}
     for place, rule in enumerate(dict.fromkeys(r.rule for r in results)):
@@ -368,19 +368,21 @@ def check(flags: PowerFlags) -> None:
 
 def main(flags: PowerFlags) -> int:
     """Measure, compare, draw and say where everything is."""
-    from semlink.simulator import plots, publish, sweep
+    from semlink.simulator.figures import curves
+    from semlink.simulator.study import closing
+    from semlink.simulator.sweep import runner
 
     check(flags)
-    outcome = sweep.run(question(flags), flags.out, flags.workers, parts(flags))
+    outcome = runner.run(question(flags), flags.out, flags.workers, parts(flags))
     shutil.rmtree(flags.out / "pictures", ignore_errors=True)  # the sweep keeps noise as if it were photographs
     results = compare(flags, outcome.rows.measurements)
     write_csv(results, flags.out / "power.csv")
     files = [flags.out / name for name in ("rows.h5", "summary.csv", "power.csv", "run.json")]
-    files += plots.save(draw(results, differences=False), flags.out / "weighted_error_vs_snr")
-    files += plots.save(draw(results, differences=True), flags.out / "above_best_vs_snr")
+    files += curves.save(draw(results, differences=False), flags.out / "weighted_error_vs_snr")
+    files += curves.save(draw(results, differences=True), flags.out / "above_best_vs_snr")
     print(table(results), end="\n\n")
     print("\n".join(["written:", *(f"  {path}" for path in files)]))
-    return publish.failures(outcome)
+    return closing.failures(outcome)
 
 
 if __name__ == "__main__":

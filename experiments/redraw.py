@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from semlink.simulator import cli
+from semlink.simulator.study import cli
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Redraw:
 
 def main(flags: Redraw) -> int:
     """Draw and print."""
-    from semlink.simulator import publish
+    from semlink.simulator.study import closing
 
-    publish.show(flags.out, flags.metrics)
+    closing.show(flags.out, flags.metrics)
     return 0
 
 

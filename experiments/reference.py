@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from semlink.simulator import cli
+from semlink.simulator.analysis.published import beside, read_levels
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.plan import Sweep
-from semlink.simulator.published import beside, read_levels
-from semlink.simulator.store import Condition
+from semlink.simulator.records.store import Condition
+from semlink.simulator.study import cli
+from semlink.simulator.sweep.plan import Sweep
 
 ROOT = Path(__file__).parent.parent
 LEARNED, DIGITAL, MANY_RATES = ("adjscc", "deepjscc"), ("digital", "digital_capacity"), ("semlink",)
@@ -68,7 +68,8 @@ class ReferenceFlags:
 
 def main(flags: ReferenceFlags) -> int:
     """Measure, publish and write the tables."""
-    from semlink.simulator import publish, sweep
+    from semlink.simulator.study import closing
+    from semlink.simulator.sweep import runner
 
     unknown = set(flags.sets) - SWEEPS.keys()
     if unknown:
@@ -76,8 +77,8 @@ def main(flags: ReferenceFlags) -> int:
     failed = 0
     for name in flags.sets:
         for question in SWEEPS[name]:
-            failed += publish.failures(sweep.run(question, flags.out / name, flags.workers))
-        publish.show(flags.out / name)
+            failed += closing.failures(runner.run(question, flags.out / name, flags.workers))
+        closing.show(flags.out / name)
     text = flags.readme.read_text()
     for name in SWEEPS:
         if (flags.out / name / "summary.csv").exists():
@@ -117,7 +118,8 @@ def table(lines: list[dict[str, str]], metric: str) -> str:
 
 def paired(out: Path) -> str:
     """A Markdown table of PSNR of semlink minus digital on the same pictures and fades, with 95 % intervals."""
-    from semlink.simulator import rows, statistics
+    from semlink.simulator.analysis import statistics
+    from semlink.simulator.records import rows
 
     head = "| semlink minus digital, dB | channel (CSI) | " + " | ".join(f"{s:g} dB" for s in FADING_SNR) + " |"
     lines = [head, "| --- " * (2 + len(FADING_SNR)) + "|"]

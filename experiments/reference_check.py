@@ -1,4 +1,4 @@
-"""A sample of every reference set measured anew: the same as the committed rows, and the same before and after a change.
+"""A sample of every reference set measured anew, against the committed rows and against a sample of another checkout.
 
     python experiments/reference_check.py --out results/check
     python experiments/reference_check.py --tree ../other-checkout --out results/check-before
@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semlink.simulator.cli import start
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.study.cli import start
 
 if TYPE_CHECKING:  # --help needs no NumPy
     import numpy as np
 
-    from semlink.simulator.rows import Measurement
-    from semlink.simulator.store import Condition
+    from semlink.simulator.records.rows import Measurement
+    from semlink.simulator.records.store import Condition
 
 ROOT = Path(__file__).parent.parent
 TIMES = ("encode_s", "decode_s")  # differ from run to run
@@ -45,7 +45,8 @@ SAMPLES = {
     "kodak": "snr_sweep --data kodak --limit 3 --codecs deepjscc semlink --channels awgn --snr 5 --rho 1/12",
     "kodak_rates": "snr_sweep --data kodak --limit 3 --codecs semlink digital --channels awgn --snr 10 --rho 1/24",
     "diffusion": f"{DIFFUSION} --data tiny-imagenet-64 --limit 8 --codecs ddnm sgd_jscc --snr 5",
-    "diffusion_fading": f"{DIFFUSION} --data tiny-imagenet-64 --limit 8 --codecs adjscc sgd_jscc --channels tdl --snr 10",
+    "diffusion_fading": f"{DIFFUSION} --data tiny-imagenet-64 --limit 8 --channels tdl --snr 10 --codecs adjscc "
+    "sgd_jscc",
     "diffusion_fid": f"{DIFFUSION} --data tiny-imagenet-64 --limit 8 --codecs adjscc sgd_jscc:steps=0 --snr 0",
     "diffusion_guides": f"{DIFFUSION} --data imagenet-256 --limit 4 --codecs sgd_jscc sgd_jscc:level=blind --snr 0",
     "diffusion_posterior": f"{DIFFUSION} --data tiny-imagenet-64 --limit 8 --codecs cddm posterior --snr 0",
@@ -121,7 +122,7 @@ def measure(name: str, flags: CheckFlags) -> None:
 
 def rows_of(folder: Path) -> dict[Condition, Measurement]:
     """The measurements of a folder by condition."""
-    from semlink.simulator import rows
+    from semlink.simulator.records import rows
 
     return {m.condition: m for m in rows.read(folder / "rows.h5").measurements}
 
@@ -132,7 +133,9 @@ def departure(own: Measurement, committed: Measurement | None) -> float | None:
         return None
     places = [committed.positions.index(place) for place in own.positions]
     names = [name for name in IN_DB if name in own.values and name in committed.values]
-    return max((abs(decibels(n, own.values[n]) - decibels(n, committed.values[n][places])) for n in names), default=None)
+    return max(
+        (abs(decibels(n, own.values[n]) - decibels(n, committed.values[n][places])) for n in names), default=None
+    )
 
 
 def decibels(name: str, values: np.ndarray) -> float:
@@ -142,9 +145,7 @@ def decibels(name: str, values: np.ndarray) -> float:
     return float(values.mean() if "psnr" in name else 10 * np.log10(values.mean()))
 
 
-def differences(
-    own: Mapping[Condition, Measurement], other: Mapping[Condition, Measurement]
-) -> Iterator[str]:
+def differences(own: Mapping[Condition, Measurement], other: Mapping[Condition, Measurement]) -> Iterator[str]:
     """What is not the same to the last bit, but for times."""
     import numpy as np
 

@@ -19,19 +19,28 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import tyro
 
-from semlink.simulator import cli
+from semlink.simulator.analysis.matrix import (
+    Cell,
+    Variant,
+    column_labels,
+    compare,
+    digits,
+    row_labels,
+    tables,
+    write_csv,
+)
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.matrix import Cell, Variant, column_labels, compare, digits, row_labels, tables, write_csv
-from semlink.simulator.store import Store, lock, slug, write_json
+from semlink.simulator.records.store import Store, lock, slug, write_json
+from semlink.simulator.study import cli
 from semlink.simulator.words import Word, parse
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from semlink.simulator.heatmap import Panel
-    from semlink.simulator.rows import Rows, Variable
-    from semlink.simulator.statistics import Interval
-    from semlink.simulator.tuning import Tuning
+    from semlink.simulator.analysis.statistics import Interval
+    from semlink.simulator.figures.heatmap import Panel
+    from semlink.simulator.records.rows import Rows, Variable
+    from semlink.simulator.training.tuning import Tuning
 
 STEMS = {"value": "matrix", "minus_matched": "minus_matched", "minus_best": "minus_best"}
 TITLES = {
@@ -76,13 +85,15 @@ class RobustnessFlags(cli.Flags):
 
 def main(flags: RobustnessFlags) -> int:
     """Fine-tune, measure, compare, draw and say where everything is."""
-    from semlink.simulator import plots, publish, sweep
+    from semlink.simulator.figures import curves
+    from semlink.simulator.study import closing
+    from semlink.simulator.sweep import runner
 
     check(flags)
     fine_tune(flags)
     chosen = variants(flags)
     asked = replace(cli.sweep_of(flags, flags.metrics), codecs=tuple(v.codec for v in chosen))
-    outcome = sweep.run(asked, flags.out, flags.workers)
+    outcome = runner.run(asked, flags.out, flags.workers)
     found = compare(chosen, asked, outcome.rows)
     write_csv(found, flags.out / "matrix.csv")
     say_training(chosen, flags.out / "run.json")
@@ -91,9 +102,9 @@ def main(flags: RobustnessFlags) -> int:
         own = [cell for cell in found if cell.snr_db == snr]
         print(*tables(own, outcome.rows), sep="\n\n", end="\n\n")
         for stem, figure in figures(own, outcome.rows):
-            files += plots.save(figure, flags.out / f"{stem}_{snr:g}dB")
+            files += curves.save(figure, flags.out / f"{stem}_{snr:g}dB")
     print("\n".join(["written:", *(f"  {path}" for path in files)]))
-    return publish.failures(outcome)
+    return closing.failures(outcome)
 
 
 def check(flags: RobustnessFlags) -> None:
@@ -122,8 +133,8 @@ def check(flags: RobustnessFlags) -> None:
 
 def tunings(flags: RobustnessFlags) -> dict[Path, Tuning]:
     """What is to be fine-tuned, by weight file."""
-    from semlink.simulator.training import Recipe
-    from semlink.simulator.tuning import Tuning
+    from semlink.simulator.training.codec import Recipe
+    from semlink.simulator.training.tuning import Tuning
 
     minutes = 0.0 if flags.steps else flags.minutes
     recipe = Recipe(minutes, flags.steps, flags.batch, flags.lr, flags.seed, crop=flags.crop, snr_db=flags.train_snr)
@@ -151,8 +162,8 @@ def weight_file(out: Path, codec: str, channel: str) -> Path:
 
 def fine_tune(flags: RobustnessFlags) -> None:
     """Train what is missing; says what has no weights when there is nothing to spend on it."""
-    from semlink.simulator import workers
-    from semlink.simulator.tuning import tuner
+    from semlink.simulator.executors import local
+    from semlink.simulator.training.tuning import tuner
 
     wanted = tunings(flags)
     if not flags.minutes and not flags.steps:
@@ -163,16 +174,17 @@ def fine_tune(flags: RobustnessFlags) -> None:
         check_crop(flags, codec)
     Store(flags.out)
     held = lock(flags.out)
-    for path in workers.run(tuner, [(tuning, path) for path, tuning in wanted.items()], flags.workers):
+    for path in local.run(tuner, [(tuning, path) for path, tuning in wanted.items()], flags.workers):
         print(f"weights: {path}")
     del held
 
 
 def check_crop(flags: RobustnessFlags, word: str) -> None:
     """SemlinkError when the crops would train another network than the one that the pictures of --data meet."""
-    from semlink.simulator import data, training_parts
+    from semlink.simulator import data
+    from semlink.simulator.training import pictures
 
-    codec = training_parts.make_codec(word, flags.rho[0])
+    codec = pictures.make_codec(word, flags.rho[0])
     trained = codec.network(flags.crop, flags.crop)
     for height, width in sorted(set(data.load(flags.data, limit=flags.limit).sizes())):
         if codec.network(height, width) is not trained:
@@ -195,7 +207,7 @@ def with_weights(codec: str, path: Path) -> str:
 
 def variant(codec: str) -> Variant:
     """A codec's word with what its weight file, if it names one, says of its training."""
-    from semlink.simulator.tuning import read_tuning
+    from semlink.simulator.training.tuning import read_tuning
 
     weights = dict(parse(codec).settings).get("weights")
     said = read_tuning(Path(weights)) if isinstance(weights, str) else {}
@@ -204,7 +216,7 @@ def variant(codec: str) -> Variant:
 
 def figures(cells: Sequence[Cell], rows: Rows) -> Iterator[tuple[str, Figure]]:
     """Heat maps of one SNR with their names: the values, and both differences over the channels that have one."""
-    from semlink.simulator import heatmap
+    from semlink.simulator.figures import heatmap
 
     names = row_labels(cells)
     for what, stem in STEMS.items():
@@ -225,7 +237,7 @@ def figures(cells: Sequence[Cell], rows: Rows) -> Iterator[tuple[str, Figure]]:
 
 def panel(cells: Sequence[Cell], what: str, variable: Variable) -> Panel:
     """One metric as a heat map."""
-    from semlink.simulator import heatmap
+    from semlink.simulator.figures import heatmap
 
     intervals: list[Interval] = [getattr(cell, what) for cell in cells]
     shape = (len({cell.variant for cell in cells}), -1)
@@ -242,7 +254,7 @@ def panel(cells: Sequence[Cell], what: str, variable: Variable) -> Panel:
 
 def say_training(chosen: Sequence[Variant], path: Path) -> None:
     """Add to run.json how the weights of each variant came about."""
-    from semlink.simulator.tuning import read_tuning
+    from semlink.simulator.training.tuning import read_tuning
 
     files = {v.codec: str(dict(parse(v.codec).settings)["weights"]) for v in chosen if v.trained_on}
     training = {codec: read_tuning(Path(file)) for codec, file in files.items()}

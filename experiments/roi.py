@@ -17,9 +17,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semlink.simulator import cli
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.plan import Sweep
+from semlink.simulator.study import cli
+from semlink.simulator.sweep.plan import Sweep
 from semlink.simulator.words import Setting, Word, parse, short, with_settings
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from semlink.simulator.baselines import Entry, Result
-    from semlink.simulator.regions import Judge, Segmenter, Truth
-    from semlink.simulator.rows import Rows, Variable
-    from semlink.simulator.trial import Parts
+    from semlink.simulator.analysis.comparison import Entry, Result
+    from semlink.simulator.metrics.regions import Judge, Segmenter, Truth
+    from semlink.simulator.records.rows import Rows, Variable
+    from semlink.simulator.sweep.trial import Parts
 
 PSNRS = ("psnr_roi", "psnr", "psnr_roni", "theta_psnr")
 SHOWN = ("psnr_roi", "psnr", "miou_truth_of_set", "miou_sent_of_set")
@@ -143,7 +143,7 @@ def metrics(flags: RoiFlags) -> tuple[str, ...]:
 
 def parts(flags: RoiFlags) -> Parts:
     """Pictures, codecs and links as ever, and metrics that know the region."""
-    from semlink.simulator.trial import Parts
+    from semlink.simulator.sweep.trial import Parts
 
     judged = partial(measure, flags.roi, flags.theta, flags.data, flags.limit)
     return Parts(measure=judged, describe=describe)
@@ -160,8 +160,8 @@ def measure(
 
 def describe(name: str) -> Variable:
     """Unit, label and direction of a metric or pixel count."""
-    from semlink.simulator import set_miou
-    from semlink.simulator.trial import describe_metric
+    from semlink.simulator.analysis import set_miou
+    from semlink.simulator.sweep.trial import describe_metric
 
     return set_miou.describe(name) or describe_metric(name)
 
@@ -170,7 +170,7 @@ def describe(name: str) -> Variable:
 def judge(roi: str, theta: float, data: str, limit: int | None, sees: bool) -> Judge:
     """What measures; one a process, because it remembers the originals."""
     from semlink.codecs import importance
-    from semlink.simulator.regions import Judge
+    from semlink.simulator.metrics.regions import Judge
 
     word = parse(roi)
     maps = importance.create(word.name, **dict(word.settings)).maps
@@ -182,7 +182,7 @@ def our_segmenter(roi: Word) -> Segmenter:
     """The network that the region comes from, or the shipped one."""
     from semlink.codecs import importance
     from semlink.codecs.importance._segmenters import find
-    from semlink.simulator.regions import Segmenter
+    from semlink.simulator.metrics.regions import Segmenter
 
     settings = dict(roi.settings) if roi.name == "segmentation" else {}
     made = importance.create("segmentation", **settings)
@@ -192,7 +192,7 @@ def our_segmenter(roi: Word) -> Segmenter:
 def ground_truth(data: str, limit: int | None, segmenter: Segmenter) -> Truth | None:
     """The annotated maps of a labelled set. SemlinkError when the segmenter knows other classes."""
     from semlink.simulator import data as sources
-    from semlink.simulator.regions import Truth, digest
+    from semlink.simulator.metrics.regions import Truth, digest
 
     if data not in sources.LABELLED:
         return None
@@ -204,20 +204,20 @@ def ground_truth(data: str, limit: int | None, segmenter: Segmenter) -> Truth | 
 
 def compare(flags: RoiFlags, rows: Rows) -> dict[str, list[Result]]:
     """Results by title of what is compared: the codecs over each channel, then the arms over each of theirs."""
-    from semlink.simulator import baselines, set_miou
+    from semlink.simulator.analysis import comparison, set_miou
 
     asked = metrics(flags)
     names = (*asked, *(f"{name}{set_miou.SUFFIX}" for name in asked if name in set_miou.AGAINST))
     rhos, others = tuple(dict.fromkeys(flags.rho)), tuple(roles(flags))
     return {
-        title: baselines.compare(rows, entries, (UNIFORM,) if of_arms else others, names, rhos, flags.snr)
+        title: comparison.compare(rows, entries, (UNIFORM,) if of_arms else others, names, rhos, flags.snr)
         for title, of_arms, entries in panels(flags)
     }
 
 
 def panels(flags: RoiFlags) -> list[tuple[str, bool, tuple[Entry, ...]]]:
     """What is compared: a title, whether it is the arms, and the entries."""
-    from semlink.simulator.baselines import Entry
+    from semlink.simulator.analysis.comparison import Entry
 
     words = tuple(dict.fromkeys(with_roi(codec, flags.roi) for codec in flags.codecs))
     channels = tuple(dict.fromkeys(str(parse(channel)) for channel in flags.channels))
@@ -230,49 +230,50 @@ def panels(flags: RoiFlags) -> list[tuple[str, bool, tuple[Entry, ...]]]:
 
 def shown(flags: RoiFlags) -> tuple[str, ...]:
     """Metrics of tables and figures, of those that can be measured; all are in roi.csv."""
-    from semlink.simulator.set_miou import SUFFIX
+    from semlink.simulator.analysis.set_miou import SUFFIX
 
     return tuple(name for name in SHOWN if name.removesuffix(SUFFIX) in metrics(flags))
 
 
 def tables(flags: RoiFlags, results: Mapping[str, Sequence[Result]]) -> str:
     """All that is worth reading on a screen."""
-    from semlink.simulator import baselines
+    from semlink.simulator.analysis import comparison
 
     found = []
     for title, panel in results.items():
         for metric in shown(flags):
             for rho in dict.fromkeys(flags.rho):
                 own = [r for r in panel if (r.line.metric, r.line.rho) == (metric, rho)]
-                found.append(baselines.table(own, describe(metric), f"{title}, rho 1/{1 / rho:.3g}"))
+                found.append(comparison.table(own, describe(metric), f"{title}, rho 1/{1 / rho:.3g}"))
     return "\n\n".join(found)
 
 
 def figures(flags: RoiFlags, rows: Rows, results: Mapping[str, Sequence[Result]]) -> dict[str, Figure]:
     """All figures by the names of their files; those against rho when there are several rates."""
-    from semlink.simulator import plots, region_plots
-    from semlink.simulator.store import slug
+    from semlink.simulator.figures import bars, curves
+    from semlink.simulator.records.store import slug
 
     lines = [r.line for title, of_arms, _ in panels(flags) if not of_arms for r in results[title]]
     snrs = sorted(set(flags.snr))
     some = [line for line in lines if line.snr_db in (snrs[0], snrs[len(snrs) // 2], snrs[-1])]
-    found = {f"{metric}_vs_snr": plots.curves(lines, metric, describe(metric)) for metric in shown(flags)}
+    found = {f"{metric}_vs_snr": curves.curves(lines, metric, describe(metric)) for metric in shown(flags)}
     if len(set(flags.rho)) > 1:
         task = [metric for metric in shown(flags) if metric.startswith("miou")]
-        found |= {f"{metric}_vs_rho": plots.curves(some, metric, describe(metric), "rho_total") for metric in task}
+        found |= {f"{metric}_vs_rho": curves.curves(some, metric, describe(metric), "rho_total") for metric in task}
     for title, of_arms, entries in panels(flags):
         if of_arms:
             variables = {metric: describe(metric) for metric in shown(flags)}
             name = f"arms_{slug(entries[0].channel)}"
-            found[name] = region_plots.gains(results[title], variables, UNIFORM, title)
+            found[name] = bars.gains(results[title], variables, UNIFORM, title)
     pictures = strip(flags, rows)
     return found | ({"pictures": pictures} if pictures else {})
 
 
 def strip(flags: RoiFlags, rows: Rows) -> Figure | None:
     """The first picture with its region, and as each codec delivers it at the lowest SNR, a row per channel."""
-    from semlink.simulator import pictures, region_plots
-    from semlink.simulator.store import Condition, picture_path
+    from semlink.simulator.data import pictures
+    from semlink.simulator.figures import bars
+    from semlink.simulator.records.store import Condition, picture_path
 
     if not picture_path(flags.out, None).exists():
         return None
@@ -281,10 +282,10 @@ def strip(flags: RoiFlags, rows: Rows) -> Figure | None:
     lines = []
     for title, entries in ((title, entries) for title, of_arms, entries in panels(flags) if not of_arms):
         at = [Condition(entry.codec, flags.rho[0], entry.channel, min(flags.snr)) for entry in entries]
-        tiles = [region_plots.received(flags.out, found[c]) for c in at if c in found]
-        original = region_plots.Tile(sent, "original, region outlined")
+        tiles = [bars.received(flags.out, found[c]) for c in at if c in found]
+        original = bars.Tile(sent, "original, region outlined")
         lines.append((f"{title}, {min(flags.snr):g} dB", [original, *tiles]))
-    return region_plots.strip(lines, region(flags.roi, sent))
+    return bars.strip(lines, region(flags.roi, sent))
 
 
 def region(roi: str, picture: np.ndarray) -> np.ndarray:
@@ -302,7 +303,7 @@ def check(flags: RoiFlags) -> None:
     from semlink import channels
     from semlink.channels import impairments
     from semlink.codecs import importance
-    from semlink.simulator.trial import make_link
+    from semlink.simulator.sweep.trial import make_link
 
     word = parse(flags.roi)
     if word.added:
@@ -318,15 +319,16 @@ def check(flags: RoiFlags) -> None:
 
 def publish(flags: RoiFlags, rows: Rows, results: Mapping[str, Sequence[Result]]) -> list[Path]:
     """summary.csv without pixel counts but with the mIoU of the set, roi.csv, and all figures."""
-    from semlink.simulator import baselines, plots, set_miou, statistics
+    from semlink.simulator.analysis import comparison, set_miou, statistics
+    from semlink.simulator.figures import curves
 
     every = [result for panel in results.values() for result in panel]
     of_set = dict.fromkeys(r.line for r in every if r.line.metric.endswith(set_miou.SUFFIX))
     summary = [line for line in statistics.summarise(rows) if not set_miou.is_part(line.metric)]
     statistics.write_csv([*summary, *of_set], flags.out / "summary.csv")
-    baselines.write_csv(every, {**roles(flags), UNIFORM: UNIFORM}, flags.out / "roi.csv")
+    comparison.write_csv(every, {**roles(flags), UNIFORM: UNIFORM}, flags.out / "roi.csv")
     files = [flags.out / name for name in ("rows.h5", "summary.csv", "roi.csv", "run.json")]
-    return files + [p for name, f in figures(flags, rows, results).items() for p in plots.save(f, flags.out / name)]
+    return files + [p for name, f in figures(flags, rows, results).items() for p in curves.save(f, flags.out / name)]
 
 
 def means(flags: RoiFlags) -> dict[str, dict[str, list[str]]]:
@@ -338,12 +340,12 @@ def main(flags: RoiFlags) -> int:
     """Measure, compare, draw and say where everything is."""
     import time
 
-    from semlink.simulator import publish as publishing
-    from semlink.simulator import sweep
+    from semlink.simulator.study import closing as publishing
+    from semlink.simulator.sweep import runner
 
     check(flags)
     started = time.monotonic()
-    outcomes = [sweep.run(question, flags.out, flags.workers, parts(flags)) for question in questions(flags)]
+    outcomes = [runner.run(question, flags.out, flags.workers, parts(flags)) for question in questions(flags)]
     rows = outcomes[-1].rows
     failures = {str(condition): error for o in outcomes for condition, error in o.failures.items()}
     seconds = round(time.monotonic() - started, 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from semlink.simulator import cli
+from semlink.simulator.study import cli
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,12 @@ class SnrSweep(cli.Flags):
 
 def main(flags: SnrSweep) -> int:
     """Measure, publish, draw and say where everything is."""
-    from semlink.simulator import publish, sweep
+    from semlink.simulator.study import closing
+    from semlink.simulator.sweep import runner
 
-    outcome = sweep.run(cli.sweep_of(flags, flags.metrics), flags.out, flags.workers)
-    publish.show(outcome.out)
-    return publish.failures(outcome)
+    outcome = runner.run(cli.sweep_of(flags, flags.metrics), flags.out, flags.workers)
+    closing.show(outcome.out)
+    return closing.failures(outcome)
 
 
 if __name__ == "__main__":

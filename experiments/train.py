@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from semlink.simulator.card import spent, write_card
-from semlink.simulator.cli import Rate, start
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.study.card import spent, write_card
+from semlink.simulator.study.cli import Rate, start
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class TrainFlags:
 def main(flags: TrainFlags) -> int:
     import torch
 
-    from semlink.simulator import training_parts as parts
-    from semlink.simulator.training import LOSSES, Recipe, Trainer
+    from semlink.simulator.training import pictures as parts
+    from semlink.simulator.training.codec import LOSSES, Recipe, Trainer
 
     if flags.loss not in LOSSES:
         raise SemlinkError(f"unknown loss {flags.loss!r}; known: {', '.join(LOSSES)}")
@@ -116,7 +116,7 @@ def main(flags: TrainFlags) -> int:
 
 def transplant(network: Any, path: Path) -> None:
     """Copy the tensors of a weight file that fit; say which do not."""
-    from semlink.codecs._neural import read_weights
+    from semlink.codecs._learned.codec import read_weights
 
     state, _ = read_weights(path)
     if hasattr(network, "adopt"):  # it knows how to start from a smaller network

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semlink.simulator.card import spent, write_card
-from semlink.simulator.cli import Rate, start
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.study.card import spent, write_card
+from semlink.simulator.study.cli import Rate, start
 
 TAGS = 256  # labels that a codec's tag can name
 
@@ -69,7 +69,7 @@ def main(flags: DiffusionFlags) -> int:
     import torch
 
     from semlink.codecs._diffusion.sampling import contact_sheet
-    from semlink.simulator import training_parts as parts
+    from semlink.simulator.training import pictures as parts
 
     check(flags)
     if flags.threads:
@@ -108,8 +108,8 @@ def make_run(flags: DiffusionFlags, pictures: Sequence[Tensor], held_out: Tensor
 
     from semlink.codecs._diffusion.networks import make_scheduler, make_unet
     from semlink.codecs._diffusion.training import DenoiserRun
-    from semlink.simulator.training import random_batch
-    from semlink.simulator.training_run import Budget, step_generator
+    from semlink.simulator.training.codec import random_batch
+    from semlink.simulator.training.run import Budget, step_generator
 
     examples = source(flags, device)
     held = examples(held_out[:128].to(device), step_generator(flags.seed, -2, device))
@@ -142,7 +142,7 @@ def source(flags: DiffusionFlags, device: str) -> Any:
     import torch.nn.functional as F
 
     from semlink.codecs._diffusion.training import Examples
-    from semlink.simulator import training_parts as parts
+    from semlink.simulator.training import pictures as parts
 
     if not flags.codec:
         return lambda images, generator: Examples(F.pixel_unshuffle(2 * images - 1, flags.patch))

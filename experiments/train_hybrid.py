@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semlink.simulator.card import spent, write_card
-from semlink.simulator.cli import Rate, start
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.study.card import spent, write_card
+from semlink.simulator.study.cli import Rate, start
 
 if TYPE_CHECKING:  # --help needs no torch
     from torch import Generator, Tensor
 
-    from semlink.codecs._hybrid.networks import HybridNetwork
-    from semlink.codecs._hybrid.pairs import Pair
+    from semlink.codecs.semlink.hybrid.networks import HybridNetwork
+    from semlink.codecs.semlink.hybrid.pairs import Pair
 
 HELD_OUT = 50  # every so-manieth picture is held out
 NLL, EXPECTED = 0.05, 0.3  # weights of the spread's likelihood and of the expected picture's error in the loss
@@ -82,7 +82,7 @@ class HybridFlags:
 def main(flags: HybridFlags) -> int:
     import torch
 
-    from semlink.codecs._hybrid.networks import SIZES, HybridNetwork
+    from semlink.codecs.semlink.hybrid.networks import SIZES, HybridNetwork
 
     if flags.threads:
         torch.set_num_threads(flags.threads)
@@ -91,7 +91,7 @@ def main(flags: HybridFlags) -> int:
         raise SemlinkError(f"unknown size {flags.size!r}; known: {', '.join(SIZES)}")
     network = HybridNetwork(**SIZES[flags.size]._asdict())
     if flags.init:
-        from semlink.codecs._neural import fit_weights, read_weights
+        from semlink.codecs._learned.codec import fit_weights, read_weights
 
         fit_weights(network, read_weights(flags.init)[0], flags.init)
     sets = {name: pairs_of(flags, name, flags.variants) for name in flags.data}
@@ -113,13 +113,14 @@ def pairs_of(flags: HybridFlags, name: str, variants: int) -> list[list[Pair]]:
 
     import torch
 
-    from semlink.codecs._hybrid.pairs import coded_pairs
-    from semlink.simulator import training_parts
+    from semlink.codecs.semlink.hybrid.pairs import coded_pairs
+    from semlink.simulator import data as sources
+    from semlink.simulator.training.pictures import refuse_tests
 
-    training_parts.refuse_tests([name])
+    refuse_tests([name])
     folder = flags.pairs or flags.out / "pairs"
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = [(p * 255).round().to(torch.uint8) for p in training_parts.data.load(name)]
+    pictures = [(p * 255).round().to(torch.uint8) for p in sources.load(name)]
     word = name.replace("/", "_")
     paths = [folder / f"{word}-{v}.npz" for v in range(variants)]
     return [coded_pairs(pictures, path, flags.seed + i, os.cpu_count() or 1) for i, path in enumerate(paths)]
@@ -131,9 +132,9 @@ def make_run(
     """The training run; built here, because --help must not load torch."""
     import torch
 
-    from semlink.codecs._hybrid.pairs import random_pairs
-    from semlink.simulator.training_parts import default_device, make_channel
-    from semlink.simulator.training_run import Budget, Run, has_fast_bfloat16
+    from semlink.codecs.semlink.hybrid.pairs import random_pairs
+    from semlink.simulator.training.pictures import default_device, make_channel
+    from semlink.simulator.training.run import Budget, Run, has_fast_bfloat16
 
     large, large_held = split(sets)
     tiny, tiny_held = split(small)
@@ -195,7 +196,7 @@ def passed(
     generator: Generator,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Received pictures, expected pictures, and the negative log-likelihood of the residual under the spread."""
-    from semlink.codecs._hybrid.coding import allocation_of, expect, receive
+    from semlink.codecs.semlink.hybrid.coding import allocation_of, expect, receive
     from semlink.simulator.values import Stream, Transmission
 
     expected = expect(network, base, bpp, small)
@@ -221,8 +222,8 @@ def level(
     """Mean PSNR of central crops over AWGN."""
     import torch
 
-    from semlink.codecs._hybrid.base import SMALL
-    from semlink.simulator.surrogate import Surrogate
+    from semlink.codecs.semlink.hybrid.base import SMALL
+    from semlink.simulator.training.channels import Surrogate
 
     cells = [((p.picture.shape[1] - crop) // 16 * 8, (p.picture.shape[2] - crop) // 16 * 8) for p in pairs]
     cut = lambda t, y, x: t[:, y : y + crop, x : x + crop].float() / 255  # noqa: E731

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semlink.simulator.card import spent, write_card
-from semlink.simulator.cli import Rate, start
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.study.card import spent, write_card
+from semlink.simulator.study.cli import Rate, start
 
 LEVELS_DB = (-5.0, 0.0, 5.0, 10.0, 15.0)
 
@@ -60,7 +60,7 @@ class LevelFlags:
 def main(flags: LevelFlags) -> int:
     import torch
 
-    from semlink.simulator import training_parts as parts
+    from semlink.simulator.training import pictures as parts
 
     if flags.crop % 16 or flags.copies < 1:
         raise SemlinkError(f"--crop {flags.crop}, --copies {flags.copies}: give a multiple of 16, and at least 1")
@@ -88,9 +88,9 @@ def main(flags: LevelFlags) -> int:
 
 def make_run(flags: LevelFlags, codec: Any, pictures: Sequence[Tensor], held_out: Tensor) -> Any:
     """The training run; built here, because --help must not load torch. held_out: clean states."""
-    from semlink.codecs._diffusion.blind import LevelNetwork, level_loss
-    from semlink.simulator.training import random_batch
-    from semlink.simulator.training_run import Budget, Run
+    from semlink.codecs.sgd_jscc.blind import LevelNetwork, level_loss
+    from semlink.simulator.training.codec import random_batch
+    from semlink.simulator.training.run import Budget, Run
 
     class Training(Run):
         def batch_loss(self, generator: Generator) -> Tensor:
@@ -109,7 +109,7 @@ def errors(network: nn.Module, x0: Tensor) -> dict[str, float]:
     """Mean |error| of the SNR in dB at each of LEVELS_DB, with the same noise every time."""
     import torch
 
-    from semlink.codecs._diffusion.blind import noisy
+    from semlink.codecs.sgd_jscc.blind import noisy
 
     generator = torch.Generator().manual_seed(-1)
     found = {}

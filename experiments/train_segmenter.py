@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semlink.simulator.card import hardware, write_card
-from semlink.simulator.cli import start
-from semlink.simulator.store import write_json
+from semlink.simulator.records.store import write_json
+from semlink.simulator.study.card import hardware, write_card
+from semlink.simulator.study.cli import start
 
 if TYPE_CHECKING:  # --help needs no torch
     from torch import Generator, Tensor
@@ -79,7 +79,7 @@ def train(flags: SegmenterFlags) -> int:
 
 def evaluate(path: Path, out: Path) -> int:
     """Print and write the set mIoU, each class's IoU and the time per frame on the test set."""
-    from semlink.codecs._unet import load
+    from semlink.codecs._regions.unet import load
 
     network = load(path.resolve())
     started = time.perf_counter()
@@ -109,7 +109,7 @@ def measure(network: Any, pictures: Tensor, labels: Tensor) -> dict[str, Any]:
     """Set mIoU, IoU by class name (None: absent), share of pixels that are right, over the frames."""
     import torch
 
-    from semlink.codecs._unet import CLASSES, segment
+    from semlink.codecs._regions.unet import CLASSES, segment
     from semlink.simulator.metrics.segmentation import confusion, iou, mean_iou
 
     counts = torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.long)
@@ -129,8 +129,8 @@ def make_run(flags: SegmenterFlags, pictures: Tensor, labels: Tensor, *validatio
     """The training run; built here, because --help must not load torch."""
     import torch
 
-    from semlink.codecs._unet import CLASSES, UNet
-    from semlink.simulator.training_run import Budget, Run
+    from semlink.codecs._regions.unet import CLASSES, UNet
+    from semlink.simulator.training.run import Budget, Run
 
     class Training(Run):
         weights = class_weights(labels, len(CLASSES))
@@ -193,7 +193,7 @@ def augmented_batch(pictures: Tensor, labels: Tensor, batch: int, generator: Gen
     import torch
     import torch.nn.functional as F
 
-    from semlink.codecs._unet import CLASSES
+    from semlink.codecs._regions.unet import CLASSES
 
     chosen = torch.randint(len(pictures), (batch,), generator=generator)
     x, y = pictures[chosen].float() / 255, labels[chosen]

@@ -4,19 +4,19 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "Stream": "values",
-    "Session": "values",
-    "Transmission": "values",
-    "TxInfo": "values",
-    "ReceivedStream": "values",
-    "Reception": "values",
-    "LinkReport": "values",
-    "LinkResult": "values",
-    "SemlinkError": "errors",
-    "Grid": "grid",
-    "Link": "link",
-    "check_codec": "checks",
-    "check_channel": "checks",
+    "Stream": "semlink.simulator.values",
+    "Session": "semlink.simulator.values",
+    "Transmission": "semlink.simulator.values",
+    "TxInfo": "semlink.simulator.values",
+    "ReceivedStream": "semlink.simulator.values",
+    "Reception": "semlink.simulator.values",
+    "LinkReport": "semlink.simulator.values",
+    "LinkResult": "semlink.simulator.values",
+    "SemlinkError": "semlink.simulator.errors",
+    "Grid": "semlink.channels.base.grid",
+    "Link": "semlink.simulator.link.link",
+    "check_codec": "semlink.simulator.conformance.checks",
+    "check_channel": "semlink.simulator.conformance.checks",
 }
 
 __all__ = list(_HOMES)
@@ -25,7 +25,7 @@ __all__ = list(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public names: {', '.join(_HOMES)}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -29,7 +29,7 @@ class Stream:
     Power and placement rules that use it otherwise make the link send it along as a stream of its own, which is
     charged.
     protection: class of a bits stream that the link maps to a scheme when `mcs` is None.
-    mcs: name of a modulation and coding scheme (`semlink.simulator.mcs`); a session constant, the same for all images.
+    mcs: name of a modulation and coding scheme (`simulator.bits.mcs`); a session constant, the same for all images.
     uses: channel uses reserved for a bits stream in every image (the rest is filler, and charged); None: as needed.
     ideal: deliver the bits without error and charge `uses`; for capacity bounds only.
     """

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import torch
 
-from semlink.simulator.rows import Variable
-from semlink.simulator.trial import Parts
+from semlink.simulator.records.rows import Variable
+from semlink.simulator.sweep.trial import Parts
 from semlink.simulator.values import (
     LinkReport,
     LinkResult,

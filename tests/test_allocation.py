@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from semlink.simulator import Grid, Link, ReceivedStream, SemlinkError, Stream, Transmission
-from semlink.simulator.accompany import SUFFIX, accompanied, without_lost
-from semlink.simulator.allocation import Allocation, importance_of, strongest_first
-from semlink.simulator.layout import Layout
-from semlink.simulator.side_information import unpack
-from semlink.simulator.statistics import mean_interval
-from semlink.simulator.trial import LINK_SETTINGS, make_channel
+from semlink.simulator.analysis.statistics import mean_interval
+from semlink.simulator.link.allocation import Allocation, importance_of, strongest_first
+from semlink.simulator.link.importance_code import unpack
+from semlink.simulator.link.importance_stream import SUFFIX, accompanied, without_lost
+from semlink.simulator.link.layout import Layout
+from semlink.simulator.sweep.trial import LINK_SETTINGS, make_channel
 from semlink.simulator.words import parse
 
 GRID = Grid(subcarriers=24)

@@ -8,9 +8,9 @@ import pytest
 from scipy.special import erfc, erfcinv
 from scripts import loaded
 
-from semlink.simulator import adaptation
-from semlink.simulator.information import GRID_DB, mutual_information
-from semlink.simulator.mcs import TABLE
+from semlink.simulator.bits.information import GRID_DB, mutual_information
+from semlink.simulator.bits.mcs import TABLE
+from semlink.simulator.link import statistics
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def script():
         yield module
 
 
-BLER = json.loads((Path(adaptation.__file__).parent / "tables" / "bler.json").read_text())
+BLER = json.loads((Path(statistics.__file__).parent / "tables" / "bler.json").read_text())
 
 
 def test_every_shape_is_measured_and_none_beats_the_mutual_information() -> None:

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from semlink.simulator import bridge
+from semlink.simulator.engine import bridge
 from semlink.simulator.engine.backend import tensorflow
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from semlink.simulator import card
+from semlink.simulator.study import card
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ from semlink.codecs._diffusion.denoising import ChannelDenoisingPipeline
 from semlink.codecs._diffusion.levels import step_of
 from semlink.codecs._diffusion.networks import make_scheduler, make_unet
 from semlink.codecs._diffusion.states import Denoiser, received_states
-from semlink.codecs._neural import from_symbols
+from semlink.codecs._learned.codec import from_symbols
 from semlink.codecs.adjscc import AdaptiveNetwork
 from semlink.simulator import Reception, SemlinkError, TxInfo, check_codec
-from semlink.simulator.checks import check_pictures, lost, noiseless, smooth_pictures
-from semlink.simulator.surrogate import Surrogate
-from semlink.simulator.training import Recipe, Trainer
-from semlink.simulator.training_run import save_weights
+from semlink.simulator.conformance.checks import check_pictures, lost, noiseless, smooth_pictures
+from semlink.simulator.training.channels import Surrogate
+from semlink.simulator.training.codec import Recipe, Trainer
+from semlink.simulator.training.run import save_weights
 
 AWGN = Surrogate(per_image=0.0, per_symbol=0.0, lost=0.0)
 FADING = Surrogate(per_image=0.0, per_symbol=1.0, lost=0.0)

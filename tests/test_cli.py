@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from semlink.simulator import cli
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.study import cli
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = [ROOT / "experiments" / name for name in ("snr_sweep.py", "redraw.py")]

@@ -6,7 +6,7 @@ import torch
 
 from semlink import channels, codecs
 from semlink.simulator import SemlinkError, Stream, check_channel, check_codec
-from semlink.simulator.checks import check_draws, smooth_pictures
+from semlink.simulator.conformance.checks import check_draws, smooth_pictures
 
 CHANNELS = [
     ("awgn", {}),

@@ -12,7 +12,8 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from semlink.simulator import data, pictures
+from semlink.simulator import data
+from semlink.simulator.data import pictures
 from semlink.simulator.errors import SemlinkError
 
 RNG = np.random.default_rng(7)

@@ -26,8 +26,8 @@ from semlink.codecs._diffusion.range_null import (
     replicated,
 )
 from semlink.simulator import SemlinkError, TxInfo, check_codec
-from semlink.simulator.checks import lost, noiseless, smooth_pictures
-from semlink.simulator.surrogate import Surrogate
+from semlink.simulator.conformance.checks import lost, noiseless, smooth_pictures
+from semlink.simulator.training.channels import Surrogate
 
 SCHEDULERS = (None, "ddim", "dpm", "lcm")
 

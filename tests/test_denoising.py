@@ -10,7 +10,7 @@ from semlink import channels
 from semlink.codecs._diffusion.denoising import ChannelDenoisingPipeline, budget, raised
 from semlink.codecs._diffusion.levels import alphas, step_of
 from semlink.codecs._diffusion.networks import make_scheduler, make_unet
-from semlink.codecs._neural import from_symbols
+from semlink.codecs._learned.codec import from_symbols
 from semlink.simulator import Link, Stream, Transmission, forms
 
 SPREAD = 0.5  # standard deviation of x0 around the mean that the exact denoiser knows

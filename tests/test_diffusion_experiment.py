@@ -14,16 +14,18 @@ import torch
 from PIL import Image
 from scripts import loaded
 
-from semlink.channels import _registry
+from semlink.channels.base import registry
 from semlink.codecs._diffusion.networks import make_scheduler, make_unet
 from semlink.codecs._diffusion.range_null import RangeNullPipeline
-from semlink.simulator import SemlinkError, cli, set_fid
-from semlink.simulator.checks import smooth_pictures
+from semlink.simulator import SemlinkError
+from semlink.simulator.analysis import set_fid
+from semlink.simulator.analysis.statistics import Interval
+from semlink.simulator.conformance.checks import smooth_pictures
+from semlink.simulator.figures.tradeoff import Point, frontier, tradeoff
 from semlink.simulator.metrics import inception
-from semlink.simulator.rows import Measurement, Rows
-from semlink.simulator.statistics import Interval
-from semlink.simulator.store import Condition
-from semlink.simulator.tradeoff_plot import Point, frontier, tradeoff
+from semlink.simulator.records.rows import Measurement, Rows
+from semlink.simulator.records.store import Condition
+from semlink.simulator.study import cli
 
 SGD = ("guided:guidance=none,steps=0", "guided:guidance=none", "guided:guidance=edges", "guided")
 PICTURES = 24
@@ -43,7 +45,7 @@ def known_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     module.Guided = Guided
     monkeypatch.setitem(sys.modules, module.__name__, module)
     point = EntryPoint("guided", f"{module.__name__}:Guided", "semlink.codecs")
-    monkeypatch.setattr(_registry, "entry_points", lambda group: [point] if group == point.group else [])
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == point.group else [])
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +232,7 @@ def test_it_leaves_figures_and_says_how(ran, experiment):
     assert {f"{stem}.{kind}" for stem in stems for kind in ("png", "pdf")} <= names
     said = json.loads((flags.out / "run.json").read_text())
     assert said["configuration"]["steps"] == [1, 3] and not said["failures"]
-    from semlink.simulator import rows
+    from semlink.simulator.records import rows
 
     tiles = experiment.received(flags, rows.read(flags.out / "rows.h5"), "awgn")
     assert len(tiles) == 2 and tiles[0].below.startswith("PSNR ") and ", SSIM 0." in tiles[0].below

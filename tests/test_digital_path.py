@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from semlink import channels, codecs
-from semlink.simulator import Link, SemlinkError, Stream, Transmission, TxInfo, framing, mcs
-from semlink.simulator.adaptation import SEED, link_statistics
-from semlink.simulator.checks import smooth_pictures
-from semlink.simulator.information import GRID_DB, constellation, mutual_information, received_information
+from semlink.simulator import Link, SemlinkError, Stream, Transmission, TxInfo
+from semlink.simulator.bits import framing, mcs
+from semlink.simulator.bits.information import GRID_DB, constellation, mutual_information, received_information
+from semlink.simulator.conformance.checks import smooth_pictures
+from semlink.simulator.link.statistics import SEED, link_statistics
 
 
 def test_blocks_fill_the_uses_and_stay_within_5g_limits() -> None:

@@ -11,12 +11,14 @@ import scipy.linalg
 import torch
 from sweep_fakes import PARTS, fake_describe, fake_measure
 
-from semlink.simulator import SemlinkError, set_fid, sweep
-from semlink.simulator.baselines import Entry, compare
+from semlink.simulator import SemlinkError
+from semlink.simulator.analysis import set_fid
+from semlink.simulator.analysis.comparison import Entry, compare
 from semlink.simulator.metrics import inception
 from semlink.simulator.metrics.fid import distance_of_features, frechet_distance
-from semlink.simulator.plan import Sweep
-from semlink.simulator.store import Condition
+from semlink.simulator.records.store import Condition
+from semlink.simulator.sweep import runner
+from semlink.simulator.sweep.plan import Sweep
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -133,7 +135,7 @@ def results(outcome, out):
 
 
 def test_a_sweep_keeps_features_and_fid_comes_from_them(tmp_path, parts):
-    outcome = sweep.run(ASKED, tmp_path, parts=parts)
+    outcome = runner.run(ASKED, tmp_path, parts=parts)
     found = {(r.label, r.line.snr_db): r for r in results(outcome, tmp_path) if r.line.metric == set_fid.NAME}
     noisy, clean = (found["plain", snr].line for snr in (0.0, 20.0))
     assert noisy.n == clean.n == 60 and noisy.mean > 3 * clean.mean and noisy.ci95_low < noisy.mean < noisy.ci95_high
@@ -148,13 +150,13 @@ def test_a_sweep_keeps_features_and_fid_comes_from_them(tmp_path, parts):
 
 
 def test_features_survive_a_kill_and_are_made_once(tmp_path, parts):
-    sweep.run(ASKED, tmp_path, parts=parts)
-    whole = [r.line.mean for r in results(sweep.run(ASKED, tmp_path, parts=parts), tmp_path)]
+    runner.run(ASKED, tmp_path, parts=parts)
+    whole = [r.line.mean for r in results(runner.run(ASKED, tmp_path, parts=parts), tmp_path)]
     files = sorted((tmp_path / "features").rglob("*.safetensors"))
     before = {path: os.stat(path).st_mtime_ns for path in files}
     blocks = sorted((tmp_path / "blocks").glob("*/*.json"))
     blocks[0].unlink()  # killed between features and record
-    again = sweep.run(ASKED, tmp_path, parts=parts)
+    again = runner.run(ASKED, tmp_path, parts=parts)
     changed = {path for path, time in before.items() if os.stat(path).st_mtime_ns != time}
     assert len(changed) == 1 and changed.pop().parent.name == blocks[0].parent.name
     assert [r.line.mean for r in results(again, tmp_path)] == whole
@@ -162,16 +164,16 @@ def test_features_survive_a_kill_and_are_made_once(tmp_path, parts):
 
 def test_asking_for_fid_later_measures_again(tmp_path, parts):
     fewer = replace(ASKED, metrics=("mae",))
-    outcome = sweep.run(fewer, tmp_path, parts=parts)
+    outcome = runner.run(fewer, tmp_path, parts=parts)
     assert not (tmp_path / "features").exists()
     with pytest.raises(SemlinkError, match=r"0 pictures have features .*delete .*plain_rho0.5_awgn_\+0dB and give"):
         results(outcome, tmp_path)
-    assert all(r.line.n == 60 for r in results(sweep.run(ASKED, tmp_path, parts=parts), tmp_path))
+    assert all(r.line.n == 60 for r in results(runner.run(ASKED, tmp_path, parts=parts), tmp_path))
 
 
 def test_what_failed_has_no_fid_and_damage_is_named(tmp_path, parts):
     asked = replace(ASKED, codecs=("plain", "plain:fails=nan"))
-    outcome = sweep.run(asked, tmp_path, parts=parts)
+    outcome = runner.run(asked, tmp_path, parts=parts)
     entries = [Entry(word, word, "awgn") for word in asked.codecs]
     compared = compare(outcome.rows, entries, (entries[1].label,), (set_fid.NAME,), (0.5,), (0.0,))
     good, bad = set_fid.filled(compared, tmp_path)

@@ -12,11 +12,11 @@ from scripts import loaded
 from skimage import data
 from skimage.filters import sobel
 
-from semlink.codecs import _guides as guides
-from semlink.codecs import _mask_code as mask_code
-from semlink.codecs import sgd_jscc
+from semlink.codecs._diffusion import guides
+from semlink.codecs._regions import mask_code
+from semlink.codecs.sgd_jscc import codec as sgd_jscc
 from semlink.simulator import SemlinkError
-from semlink.simulator.checks import smooth_pictures
+from semlink.simulator.conformance.checks import smooth_pictures
 from semlink.simulator.metrics import _lpips_weights, lpips
 
 

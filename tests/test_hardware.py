@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.special import erfc, eval_genlaguerre
 
-from semlink.channels._fade import RayFade, unit_phasor
-from semlink.channels._grid import Grid
-from semlink.channels._impairment import RX_OVERSAMPLING, sample_times
+from semlink.channels.base.fade import RayFade, unit_phasor
+from semlink.channels.base.grid import Grid
+from semlink.channels.base.impairment import RX_OVERSAMPLING, sample_times
 from semlink.channels.impairments.iq_imbalance import IqImbalance
 from semlink.channels.impairments.phase_noise import PhaseNoise
 from semlink.simulator import SemlinkError

@@ -9,19 +9,25 @@ import torch
 from scipy.fft import dctn
 
 from semlink import channels, codecs
-from semlink.codecs._hybrid import thumbs, transform
-from semlink.codecs._hybrid.allocation import allocate, levels_of, order_of, powers
-from semlink.codecs._hybrid.base import code_base, header_of, read_base, read_header
-from semlink.codecs._hybrid.layouts import choose, measured
-from semlink.codecs._hybrid.networks import SIZES, HybridNetwork
-from semlink.codecs._imagecodecs import coder
-from semlink.codecs._packing import pack, unpack
+from semlink.codecs._learned.packing import pack, unpack
+from semlink.codecs._sources.coders import coder
+from semlink.codecs.semlink.hybrid import thumbs, transform
+from semlink.codecs.semlink.hybrid.allocation import allocate, levels_of, order_of, powers
+from semlink.codecs.semlink.hybrid.base import code_base, header_of, read_base, read_header
+from semlink.codecs.semlink.hybrid.layouts import choose, measured
+from semlink.codecs.semlink.hybrid.networks import SIZES, HybridNetwork
 from semlink.simulator import Link, SemlinkError
-from semlink.simulator.adaptation import HEADS, link_statistics
-from semlink.simulator.checks import check_codec, check_transmission, in_fresh_process, noiseless, smooth_pictures
+from semlink.simulator.conformance.checks import (
+    check_codec,
+    check_transmission,
+    in_fresh_process,
+    noiseless,
+    smooth_pictures,
+)
 from semlink.simulator.data import load
-from semlink.simulator.surrogate import Surrogate
-from semlink.simulator.training_run import save_weights
+from semlink.simulator.link.statistics import HEADS, link_statistics
+from semlink.simulator.training.channels import Surrogate
+from semlink.simulator.training.run import save_weights
 from semlink.simulator.values import Stream, Transmission, TxInfo
 from semlink.simulator.words import parse
 
@@ -241,7 +247,7 @@ def test_heads_of_a_payload_arrive_more_often_than_all_of_it() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_every_parameter_learns(size: str, tmp_path) -> None:
-    from semlink.codecs._hybrid.coding import allocation_of, expect, receive
+    from semlink.codecs.semlink.hybrid.coding import allocation_of, expect, receive
 
     torch.manual_seed(0)
     network = HybridNetwork(**SIZES[size]._asdict())

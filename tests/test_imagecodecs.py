@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semlink.codecs import _hevc
-from semlink.codecs._imagecodecs import CODERS, coder, fit
+from semlink.codecs._sources import hevc
+from semlink.codecs._sources.coders import CODERS, coder, fit
 from semlink.simulator.errors import SemlinkError
 
 NAMES = tuple(CODERS)
@@ -99,34 +99,34 @@ SIZES = [(1, 1), (5, 7), (40, 40), (256, 256), (64, 96), (300, 500), (1080, 1920
 
 @pytest.mark.parametrize("height, width", SIZES)
 def test_jpegxl_size_header_agrees_with_the_library(height: int, width: int) -> None:
-    from semlink.codecs._imagecodecs import _jxl, _jxl_size
+    from semlink.codecs._sources.coders import _jxl, _jxl_size
 
     assert _jxl_size(_jxl(np.zeros((height, width, 3), np.uint8), 0)) == (height, width)
 
 
-@pytest.mark.parametrize("layout", sorted(_hevc.OFFSETS))
+@pytest.mark.parametrize("layout", sorted(hevc.OFFSETS))
 def test_hevc_parameter_sets_depend_on_size_and_variant_alone(layout: str) -> None:
     rng = np.random.default_rng(0)
     pictures = [np.zeros((64, 48, 3), np.uint8), photo(64, 48), rng.integers(0, 256, (64, 48, 3), dtype=np.uint8)]
     for variant in (0, 1):
         seen = {
-            _hevc._stream(_hevc._planes(picture, layout), qp, layout, variant)[0]
+            hevc._stream(hevc._planes(picture, layout), qp, layout, variant)[0]
             for picture in pictures
             for qp in (0, 22, 51)
         }
-        assert seen == {_hevc._parameter_sets(64, 48, layout, variant)}
-    assert _hevc._parameter_sets(64, 48, layout, 0) != _hevc._parameter_sets(64, 48, layout, 1)
+        assert seen == {hevc._parameter_sets(64, 48, layout, variant)}
+    assert hevc._parameter_sets(64, 48, layout, 0) != hevc._parameter_sets(64, 48, layout, 1)
 
 
 def test_hevc_colour_axes_are_orthogonal_and_invertible() -> None:
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    back = _hevc._picture(_hevc._planes(image, "yuv444p10le"))
+    back = hevc._picture(hevc._planes(image, "yuv444p10le"))
     np.testing.assert_array_equal(back, image)
 
 
 def test_hevc_refuses_data_that_smuggles_another_nal_unit() -> None:
     data = CODERS["hevc"].encode(photo(32, 32), 40)
-    sets = _hevc._parameter_sets(256, 256, "yuv420p10le", 0)
+    sets = hevc._parameter_sets(256, 256, "yuv420p10le", 0)
     with pytest.raises(SemlinkError):
         CODERS["hevc"].decode(data + b"".join(b"\0\0\1" + nal for nal in sets), 32, 32)
 

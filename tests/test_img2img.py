@@ -14,8 +14,8 @@ from semlink.codecs import img2img
 from semlink.codecs._diffusion.levels import step_of
 from semlink.codecs._diffusion.pretrained import Pretrained
 from semlink.simulator import SemlinkError, TxInfo, check_codec
-from semlink.simulator.checks import check_pictures, lost, noiseless, smooth_pictures
-from semlink.simulator.surrogate import Surrogate
+from semlink.simulator.conformance.checks import check_pictures, lost, noiseless, smooth_pictures
+from semlink.simulator.training.channels import Surrogate
 
 IMAGES = smooth_pictures(3, 50, 61)
 

@@ -10,8 +10,8 @@ from scipy.special import erfc, j0
 
 from semlink import channels
 from semlink.simulator import Grid, Link, SemlinkError, Stream, Transmission
-from semlink.simulator.checks import check_link
-from semlink.simulator.trial import make_link
+from semlink.simulator.conformance.checks import check_link
+from semlink.simulator.sweep.trial import make_link
 from semlink.simulator.words import parse
 
 GRID = Grid()
@@ -72,7 +72,7 @@ def test_overrun_caps_the_sinr_where_its_share_says() -> None:
 
 def known_gains(channel) -> np.ndarray:
     """Gains of data elements behind the FFT of the first images that a link with seed 0 meets."""
-    from semlink.simulator.fades import Fades
+    from semlink.simulator.link.fades import Fades
 
     data = [s for s in range(GRID.symbols) if s not in GRID.pilot_symbols]
     parts = np.split(np.arange(512), 16)

@@ -12,11 +12,11 @@ from scipy.special import j0
 
 from semlink import channels
 from semlink.channels import impairments
-from semlink.channels._fade import antennas
-from semlink.channels._grid import Grid
-from semlink.channels._impaired import Impaired
-from semlink.channels._impairment import RX_OVERSAMPLING, Disturbance, Impairment, sample_times
-from semlink.simulator.checks import check_draws
+from semlink.channels.base.fade import antennas
+from semlink.channels.base.grid import Grid
+from semlink.channels.base.impaired import Impaired
+from semlink.channels.base.impairment import RX_OVERSAMPLING, Disturbance, Impairment, sample_times
+from semlink.simulator.conformance.checks import check_draws
 
 GRID = Grid()
 N, SYMBOLS = GRID.subcarriers, GRID.symbols

@@ -18,14 +18,14 @@ from torch import Tensor
 
 from semlink import codecs
 from semlink.codecs import importance
-from semlink.codecs._unet import CLASSES, UNet
+from semlink.codecs._regions.unet import CLASSES, UNet
 from semlink.codecs.importance import _maps, _segmenters
 from semlink.codecs.importance.gradient import Gradient
 from semlink.codecs.importance.saliency import spectral_residual
 from semlink.codecs.importance.segmentation import Segmentation, class_numbers
-from semlink.simulator.checks import smooth_pictures
+from semlink.simulator.conformance.checks import smooth_pictures
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.training_run import save_weights
+from semlink.simulator.training.run import save_weights
 from semlink.simulator.words import parse
 
 SIZES = [(1, 1), (2, 3), (17, 5), (33, 70), (48, 64)]

@@ -93,7 +93,7 @@ def test_packages_import_only_what_architecture_allows():
         "semlink.simulator.link",
         "semlink.simulator.Link",
         "semlink.simulator.engine",
-        "semlink.simulator.bridge",
+        "semlink.simulator.engine.bridge",
     }
     assert importers("codecs", hidden) == set()
     for folder in ("simulator", "codecs", "channels"):

@@ -15,10 +15,11 @@ from semlink.codecs._diffusion import captions, latents, loading
 from semlink.codecs._diffusion.latent_receiver import LatentReceiverPipeline
 from semlink.codecs._diffusion.levels import alphas, step_of
 from semlink.codecs._diffusion.states import received_states
-from semlink.codecs._neural import to_symbols
+from semlink.codecs._learned.codec import to_symbols
 from semlink.codecs.latent_diffusion import write_captions
-from semlink.simulator import Reception, SemlinkError, Stream, Transmission, check_codec, framing
-from semlink.simulator.checks import (
+from semlink.simulator import Reception, SemlinkError, Stream, Transmission, check_codec
+from semlink.simulator.bits import framing
+from semlink.simulator.conformance.checks import (
     check_pictures,
     check_reception,
     check_transmission,
@@ -26,7 +27,7 @@ from semlink.simulator.checks import (
     noiseless,
     smooth_pictures,
 )
-from semlink.simulator.surrogate import Surrogate
+from semlink.simulator.training.channels import Surrogate
 
 IMAGES = smooth_pictures(3, 64, 72)
 

@@ -10,9 +10,9 @@ from scipy.special import gammainc
 
 from semlink import channels
 from semlink.simulator import Grid, Link, SemlinkError, Stream, Transmission
-from semlink.simulator.checks import check_link
-from semlink.simulator.fades import FADE_BLOCK, Fades
-from semlink.simulator.trial import LINK_SETTINGS, make_channel, radio
+from semlink.simulator.conformance.checks import check_link
+from semlink.simulator.link.fades import FADE_BLOCK, Fades
+from semlink.simulator.sweep.trial import LINK_SETTINGS, make_channel, radio
 from semlink.simulator.words import parse
 
 FLAT = Grid(subcarriers=4, symbols=3, cyclic_prefix=1, pilot_symbols=(1,))  # channels are flat here, and fades many

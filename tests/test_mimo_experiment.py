@@ -9,9 +9,11 @@ import torch
 from scripts import loaded
 from sweep_fakes import fake_data, fake_describe, fake_measure
 
-from semlink.simulator import SemlinkError, publish, sweep
-from semlink.simulator.statistics import NOTHING
-from semlink.simulator.trial import LINK_SETTINGS, Parts, make_link
+from semlink.simulator import SemlinkError
+from semlink.simulator.analysis.statistics import NOTHING
+from semlink.simulator.study import closing
+from semlink.simulator.sweep import runner
+from semlink.simulator.sweep.trial import LINK_SETTINGS, Parts, make_link
 from semlink.simulator.values import (
     LinkReport,
     LinkResult,
@@ -92,7 +94,7 @@ def measured(experiment, tmp_path_factory):
         rho=(1 / 12,),
     )
     parts = Parts(fake_data, Repeating, Wires, fake_measure, fake_describe)
-    rows = [sweep.run(question, flags.out, 1, parts) for question in experiment.questions(flags)][-1].rows
+    rows = [runner.run(question, flags.out, 1, parts) for question in experiment.questions(flags)][-1].rows
     return flags, rows, experiment.compare(flags, rows)
 
 
@@ -125,7 +127,7 @@ def test_gains_are_paired_with_the_first_arrangement(measured):
 
 
 def test_leaves_a_table_a_csv_and_a_figure(experiment, measured, tmp_path):
-    from semlink.simulator import plots
+    from semlink.simulator.figures import curves
 
     flags, rows, results = measured
     bits = [
@@ -144,7 +146,7 @@ def test_leaves_a_table_a_csv_and_a_figure(experiment, measured, tmp_path):
     assert [line.get_label() for line in quality.lines] == [r.arrangement for r in results[::2]]
     assert quality.lines[0].get_ydata() == pytest.approx([r.value.mean for r in results[:2]])
     assert set(efficiency.lines[0].get_ydata()) == {2.0} and "bit/use" in efficiency.get_ylabel()
-    assert all(path.stat().st_size > 5000 for path in plots.save(figure, tmp_path / "mimo"))
+    assert all(path.stat().st_size > 5000 for path in curves.save(figure, tmp_path / "mimo"))
 
 
 def test_run_json_has_all_arrangements(experiment, measured):
@@ -152,7 +154,7 @@ def test_run_json_has_all_arrangements(experiment, measured):
 
     flags = measured[0]
     failed, links = {"a condition": "wires crossed"}, experiment.links_of(flags)
-    publish.whole_run(flags.out, asdict(flags), 1.5, failed, {"links": links})
+    closing.whole_run(flags.out, asdict(flags), 1.5, failed, {"links": links})
     said = json.loads((flags.out / "run.json").read_text())
     assert said["configuration"]["arrangements"] == list(ARRANGEMENTS) and said["duration_s"] == 1.5
     assert "out" not in said["configuration"], "results would carry a path of the machine"

@@ -6,9 +6,9 @@ import torch
 from scipy.linalg import hadamard as scipys
 
 from semlink import channels, codecs
-from semlink.codecs._mixing import MIXED, hadamard, mixed, mixed_symbols, unmixed, unmixed_symbols
+from semlink.codecs.semlink.mixing import MIXED, hadamard, mixed, mixed_symbols, unmixed, unmixed_symbols
 from semlink.simulator import Link
-from semlink.simulator.checks import check_transmission, noiseless, smooth_pictures
+from semlink.simulator.conformance.checks import check_transmission, noiseless, smooth_pictures
 from semlink.simulator.values import Stream, Transmission
 
 

@@ -8,8 +8,9 @@ import torch
 from scipy.special import erfc
 
 from semlink import channels
-from semlink.channels._grid import Grid
+from semlink.channels.base.grid import Grid
 from semlink.simulator import Link, Stream, Transmission
+from semlink.simulator.bits.mcs import get
 from semlink.simulator.engine import coding
 from semlink.simulator.engine.backend import tensorflow
 from semlink.simulator.engine.estimation import compiled_estimate, estimator_arguments
@@ -17,7 +18,6 @@ from semlink.simulator.engine.knowledge import receiver_statistics
 from semlink.simulator.engine.pilots import interpolation_matrix, sionna_grid
 from semlink.simulator.engine.setup import SLOTS, Setup
 from semlink.simulator.engine.statistics import Prior, moments, wiener
-from semlink.simulator.mcs import get
 
 GRID = Grid()
 IMAGES, SYMBOLS = 64, 4 * GRID.data_symbols

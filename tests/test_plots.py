@@ -13,10 +13,14 @@ import pytest
 from PIL import Image
 from sweep_fakes import PARTS
 
-from semlink.simulator import plots, publish, rows, statistics, sweep
+from semlink.simulator.analysis import statistics
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.plan import Sweep
-from semlink.simulator.store import picture_path
+from semlink.simulator.figures import curves
+from semlink.simulator.records import rows
+from semlink.simulator.records.store import picture_path
+from semlink.simulator.study import closing
+from semlink.simulator.sweep import runner
+from semlink.simulator.sweep.plan import Sweep
 
 ASKED = Sweep(("plain", "other"), ("awgn", "tdl"), (0.0, 5.0, 10.0), (0.5,), ("psnr", "mae"), data="fake", limit=8)
 
@@ -24,14 +28,14 @@ ASKED = Sweep(("plain", "other"), ("awgn", "tdl"), (0.0, 5.0, 10.0), (0.5,), ("p
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     out = tmp_path_factory.mktemp("sweep")
-    sweep.run(ASKED, out, 1, PARTS)
+    runner.run(ASKED, out, 1, PARTS)
     return out
 
 
 def test_a_curve_has_the_means_and_its_band_the_interval(measured):
     found = rows.read(measured / "rows.h5")
     lines = [line for line in statistics.summarise(found) if line.metric == "psnr"]
-    figure = plots.curves(lines, "psnr", found.variable("psnr"))
+    figure = curves.curves(lines, "psnr", found.variable("psnr"))
     panels = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title() for axes in panels] == ["awgn (CSI ls)", "tdl (CSI ls)"]
     drawn = {line.get_label(): line for line in panels[1].get_lines()}
@@ -47,7 +51,7 @@ def test_a_curve_has_the_means_and_its_band_the_interval(measured):
 
 def test_curves_against_rate():
     lines = [statistics.Line("a", "awgn", "ls", 5.0, r, r, "psnr", 20 + r, 19.0, 22.0, 4, r) for r in (0.5, 0.25)]
-    (axes,) = plots.curves(lines, "psnr", rows.Variable("dB", "PSNR"), x="rho_total").axes
+    (axes,) = curves.curves(lines, "psnr", rows.Variable("dB", "PSNR"), x="rho_total").axes
     (curve,) = axes.get_lines()
     assert curve.get_xdata().tolist() == [0.25, 0.5] and curve.get_label() == "a, 5 dB"
 
@@ -56,13 +60,13 @@ def test_failed_conditions_are_gaps():
     nan = float("nan")
     good = statistics.Line("a", "awgn", "ls", 0.0, 0.5, 0.5, "psnr", 20.0, 19.0, 21.0, 4, 0.5)
     bad = replace(good, snr_db=5.0, mean=nan, ci95_low=nan, ci95_high=nan, n=0, csi="")
-    figure = plots.curves([good, bad], "psnr", rows.Variable("dB", "PSNR"))
+    figure = curves.curves([good, bad], "psnr", rows.Variable("dB", "PSNR"))
     (curve,) = figure.axes[0].get_lines()
     assert curve.get_xdata().tolist() == [0, 5] and np.isnan(curve.get_ydata()[1])
 
 
 def test_everything_is_left_as_png_and_pdf_and_said(measured, capsys):
-    files = publish.show(measured)
+    files = closing.show(measured)
     said = capsys.readouterr().out
     names = {path.name for path in files}
     assert names == {
@@ -78,7 +82,7 @@ def test_everything_is_left_as_png_and_pdf_and_said(measured, capsys):
 
 def test_the_strip_shows_low_middle_and_high_snr(measured):
     found = rows.read(measured / "rows.h5")
-    figure = plots.strip(found.measurements, lambda condition: picture_path(measured, condition), "tdl")
+    figure = curves.strip(found.measurements, lambda condition: picture_path(measured, condition), "tdl")
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["original", "0 dB SNR", "5 dB SNR", "10 dB SNR", "", "", ""]
     captions = [axes.get_xlabel() for axes in figure.axes[1:4]]
@@ -90,23 +94,23 @@ def test_the_strip_shows_low_middle_and_high_snr(measured):
 
 def test_no_pictures_no_strip(measured, tmp_path):
     found = rows.read(measured / "rows.h5")
-    assert plots.strip(found.measurements, lambda condition: picture_path(tmp_path, condition), "tdl") is None
+    assert curves.strip(found.measurements, lambda condition: picture_path(tmp_path, condition), "tdl") is None
 
 
 def test_the_same_rows_draw_the_same_files(measured):
-    first = {path: path.read_bytes() for path in publish.show(measured)}
-    assert first == {path: path.read_bytes() for path in publish.show(measured)}
+    first = {path: path.read_bytes() for path in closing.show(measured)}
+    assert first == {path: path.read_bytes() for path in closing.show(measured)}
 
 
 def test_an_unknown_metric_is_refused_with_the_known_ones(measured):
     with pytest.raises(SemlinkError, match="no 'fid'.*mae.*psnr"):
-        publish.show(measured, ("fid",))
+        closing.show(measured, ("fid",))
 
 
 def test_all_failed_still_reports(tmp_path):
-    outcome = sweep.run(replace(ASKED, codecs=("absent",), snr_db=(0.0,)), tmp_path, 1, PARTS)
-    publish.show(tmp_path)
-    assert publish.failures(outcome) == 1
+    outcome = runner.run(replace(ASKED, codecs=("absent",), snr_db=(0.0,)), tmp_path, 1, PARTS)
+    closing.show(tmp_path)
+    assert closing.failures(outcome) == 1
 
 
 def test_redraw_needs_the_rows_file_only(measured, tmp_path):

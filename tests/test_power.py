@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import LinearConstraint, brentq, minimize
 
 from semlink.simulator import SemlinkError, power
-from semlink.simulator.statistics import mean_interval
+from semlink.simulator.analysis.statistics import mean_interval
 
 RULES = {name: power.create(name) for name in power.names()}
 SEMANTIC = RULES["semantic_waterfilling"]

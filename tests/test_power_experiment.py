@@ -8,9 +8,10 @@ import pytest
 import torch
 from scripts import loaded
 
-from semlink.channels._fade import complex_normal
-from semlink.simulator import SemlinkError, power, sweep
+from semlink.channels.base.fade import complex_normal
+from semlink.simulator import SemlinkError, power
 from semlink.simulator.rng import generator
+from semlink.simulator.sweep import runner
 from semlink.simulator.values import LinkReport, LinkResult, ReceivedStream, Reception
 from semlink.simulator.words import parse
 
@@ -75,7 +76,7 @@ def measured(experiment, tmp_path_factory):
         limit=40,
     )
     parts = replace(experiment.parts(flags), link=flat_link)
-    outcome = sweep.run(experiment.question(flags), flags.out, 1, parts)
+    outcome = runner.run(experiment.question(flags), flags.out, 1, parts)
     return flags, outcome, experiment.compare(flags, outcome.rows.measurements)
 
 
@@ -111,7 +112,7 @@ def test_differences_are_paired(measured):
 
 
 def test_leaves_a_table_a_csv_and_a_figure(experiment, measured, tmp_path):
-    from semlink.simulator import plots
+    from semlink.simulator.figures import curves
 
     flags, _, results = measured
     text = experiment.table(results)
@@ -128,14 +129,14 @@ def test_leaves_a_table_a_csv_and_a_figure(experiment, measured, tmp_path):
     assert drawn == pytest.approx([10 * np.log10(r.error.mean) for r in results[:2]])
     above = experiment.draw(results, differences=True).axes[0].lines
     assert [(line.get_ydata() > 0).all() for line in above] == [True] * 4 + [False] and not above[4].get_ydata().any()
-    assert all(path.stat().st_size > 5000 for path in plots.save(figure, tmp_path / "figure"))
+    assert all(path.stat().st_size > 5000 for path in curves.save(figure, tmp_path / "figure"))
     assert {"rows.h5", "summary.csv", "run.json"} <= {path.name for path in flags.out.iterdir()}
 
 
 def test_a_failed_condition_is_an_empty_result(experiment, measured, tmp_path):
     flags = replace(measured[0], channels=("flat", "broken"), csit=("perfect",), snr=(5.0,), limit=3, out=tmp_path)
     parts = replace(experiment.parts(flags), link=flat_link)
-    outcome = sweep.run(experiment.question(flags), tmp_path, 1, parts)
+    outcome = runner.run(experiment.question(flags), tmp_path, 1, parts)
     results = experiment.compare(flags, outcome.rows.measurements)
     assert {r.channel for r in results if not r.error.n} == {"broken"}
     assert experiment.table(results).count("failed") == 5 and all(

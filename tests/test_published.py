@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from semlink.simulator.published import beside, read_levels
+from semlink.simulator.analysis.published import beside, read_levels
 
 PUBLISHED = Path(__file__).parents[1] / "results" / "reference" / "published.csv"
 

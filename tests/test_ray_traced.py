@@ -14,11 +14,11 @@ from scipy.special import j0
 
 from semlink import channels
 from semlink.channels import _path_cache as cache
-from semlink.channels._grid import Grid
 from semlink.channels._path_cache import PathTable, Scenario
 from semlink.channels._tr38901 import LIGHT
+from semlink.channels.base.grid import Grid
 from semlink.channels.ray_traced import RayTraced
-from semlink.simulator.checks import check_draws
+from semlink.simulator.conformance.checks import check_draws
 
 GRID = Grid()
 ZENITH, AZIMUTH = 1.2, 0.7

@@ -9,8 +9,8 @@ import torch
 from scripts import loaded
 
 from semlink import codecs
-from semlink.simulator.cli import read
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.study.cli import read
 
 
 @dataclass(frozen=True)

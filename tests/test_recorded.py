@@ -13,10 +13,10 @@ import pytest
 
 from semlink import channels
 from semlink.channels import _cir_statistics as statistics
-from semlink.channels._fade import RayFade, complex_normal, unit_phasor
-from semlink.channels._grid import Grid
+from semlink.channels.base.fade import RayFade, complex_normal, unit_phasor
+from semlink.channels.base.grid import Grid
 from semlink.channels.recorded import Recorded, RecordedFade, write_cir_file
-from semlink.simulator.checks import check_draws
+from semlink.simulator.conformance.checks import check_draws
 
 GRID = Grid()
 CARRIER = 3.5e9

@@ -5,7 +5,7 @@ import torch
 
 from semlink.simulator import SemlinkError
 from semlink.simulator.metrics.psnr import psnr, theta_psnr
-from semlink.simulator.regions import PSNRS, Judge, Segmenter, Truth, digest
+from semlink.simulator.metrics.regions import PSNRS, Judge, Segmenter, Truth, digest
 
 CLASSES = ("dark", "bright")
 

@@ -12,12 +12,16 @@ from safetensors.torch import load_file
 from scipy.stats import ttest_1samp, ttest_rel
 from scripts import loaded
 
-from semlink.simulator import SemlinkError, cli, heatmap, matrix, tuning
-from semlink.simulator.matrix import Variant, compare
-from semlink.simulator.plan import Sweep
-from semlink.simulator.rows import Measurement, Rows, Variable
-from semlink.simulator.store import Condition
-from semlink.simulator.training import Recipe, Trainer
+from semlink.simulator import SemlinkError
+from semlink.simulator.analysis import matrix
+from semlink.simulator.analysis.matrix import Variant, compare
+from semlink.simulator.figures import heatmap
+from semlink.simulator.records.rows import Measurement, Rows, Variable
+from semlink.simulator.records.store import Condition
+from semlink.simulator.study import cli
+from semlink.simulator.sweep.plan import Sweep
+from semlink.simulator.training import tuning
+from semlink.simulator.training.codec import Recipe, Trainer
 from semlink.simulator.words import parse
 
 SHIPPED = Variant("adjscc")
@@ -145,7 +149,7 @@ def test_csv_holds_every_number(tmp_path):
 
 
 def test_figures_show_the_numbers(experiment, tmp_path):
-    from semlink.simulator import plots
+    from semlink.simulator.figures import curves
 
     rows = as_rows(*ALL)
     cells = compare(VARIANTS, ASKED, rows)
@@ -161,7 +165,7 @@ def test_figures_show_the_numbers(experiment, tmp_path):
     bold = [float(text.get_text().replace("−", "-")) for text in difference.texts if text.get_fontweight() == "bold"]
     assert bold == pytest.approx([-1, -2, -4, -4], abs=0.2), "not the diagonal"
     assert [text.get_text() for text in difference.texts].count("0") == 2
-    assert all(path.stat().st_size > 5000 for path in plots.save(found["minus_best"], tmp_path / "figure"))
+    assert all(path.stat().st_size > 5000 for path in curves.save(found["minus_best"], tmp_path / "figure"))
 
 
 def test_colours_say_better_and_text_stays_readable():
@@ -230,7 +234,7 @@ def pictures(tmp_path_factory, monkeypatch):
     """A working folder with 60 pictures of 32 px in `pictures`."""
     from PIL import Image
 
-    from semlink.simulator.checks import smooth_pictures
+    from semlink.simulator.conformance.checks import smooth_pictures
 
     folder = tmp_path_factory.mktemp("work")
     (folder / "pictures").mkdir()

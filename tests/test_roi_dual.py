@@ -7,12 +7,10 @@ import pytest
 import torch
 
 from semlink import channels, codecs
-from semlink.codecs import _mask_code as mask_code
-from semlink.codecs import _run_code as run_code
-from semlink.codecs import _threshold as threshold
+from semlink.codecs._regions import mask_code, run_code, threshold
 from semlink.codecs.roi_dual import combined, in_cells, sent_order, shrunk
 from semlink.simulator import Link, SemlinkError, TxInfo, check_codec, data
-from semlink.simulator.checks import check_reception, lost, noiseless, smooth_pictures
+from semlink.simulator.conformance.checks import check_reception, lost, noiseless, smooth_pictures
 from semlink.simulator.metrics.psnr import psnr_roi
 from semlink.simulator.values import ReceivedStream, Reception, Stream
 

@@ -10,11 +10,12 @@ import pytest
 import torch
 from scripts import loaded
 
-from semlink.simulator import SemlinkError, baselines, data
-from semlink.simulator.rows import Measurement, Rows
-from semlink.simulator.statistics import NOTHING
-from semlink.simulator.store import Condition
-from semlink.simulator.trial import describe_metric, make_codec, make_link
+from semlink.simulator import SemlinkError, data
+from semlink.simulator.analysis import comparison
+from semlink.simulator.analysis.statistics import NOTHING
+from semlink.simulator.records.rows import Measurement, Rows
+from semlink.simulator.records.store import Condition
+from semlink.simulator.sweep.trial import describe_metric, make_codec, make_link
 from semlink.simulator.words import parse
 
 BOX = "box:x0=0.375,x1=0.625,y0=0.375,y1=0.625"
@@ -102,15 +103,15 @@ def test_differences_to_baselines_are_paired(tmp_path):
     level = 30 + 5 * np.random.default_rng(0).standard_normal(40)
     gain = 1 + 0.1 * np.random.default_rng(1).standard_normal(40)
     rows = Rows((measurement("a", level), measurement("b", level + gain), measurement("c", level, "broken")))
-    entries = [baselines.Entry(name, name, "awgn") for name in "abcd"]
-    found = {r.label: r for r in baselines.compare(rows, entries, ("a", "c"), ("psnr",), (1 / 12,), (5.0,))}
+    entries = [comparison.Entry(name, name, "awgn") for name in "abcd"]
+    found = {r.label: r for r in comparison.compare(rows, entries, ("a", "c"), ("psnr",), (1 / 12,), (5.0,))}
     more = found["b"].minus["a"]
     assert more.mean == pytest.approx(gain.mean()) and more.high - more.low < 0.1 and more.n == 40
     assert found["b"].line.ci95_high - found["b"].line.ci95_low > 2
     assert set(found["a"].minus) == {"c"} and found["a"].minus["c"] == NOTHING == found["d"].minus["a"]
-    text = baselines.table(list(found.values()), describe_metric("psnr"), "over air")
+    text = comparison.table(list(found.values()), describe_metric("psnr"), "over air")
     assert text.count("failed") == 2 + 1 + 1 + 1 + 2 and f"{gain.mean():+.2f} +-0.0" in text and "40 images" in text
-    baselines.write_csv(found.values(), {"a": "uniform", "c": "digital"}, tmp_path / "roi.csv")
+    comparison.write_csv(found.values(), {"a": "uniform", "c": "digital"}, tmp_path / "roi.csv")
     with open(tmp_path / "roi.csv", newline="") as file:
         lines = {line["label"]: line for line in csv.DictReader(file)}
     assert float(lines["b"]["minus_uniform"]) == pytest.approx(gain.mean(), rel=1e-6)

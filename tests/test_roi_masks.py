@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from semlink.codecs import _mask_code as code
-from semlink.codecs._roi import Budget, cells_of, gather, levels_of, scatter, spread
-from semlink.codecs._shapes import Shapes
+from semlink.codecs._regions import mask_code as code
+from semlink.codecs._regions.cells import Budget, cells_of, gather, levels_of, scatter, spread
+from semlink.codecs._regions.shapes import Shapes
 from semlink.simulator import SemlinkError
 
 SIZES = [(1, 1), (2, 2), (3, 5), (12, 16), (16, 16), (32, 48)]

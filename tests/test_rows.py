@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from semlink.simulator import rows
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.rows import Rows, Variable
-from semlink.simulator.store import Condition, Identity, Record
+from semlink.simulator.records import rows
+from semlink.simulator.records.rows import Rows, Variable
+from semlink.simulator.records.store import Condition, Identity, Record
 
 IDENTITY = Identity("d", 0, 32, "0")
 

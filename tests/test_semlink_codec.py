@@ -7,12 +7,12 @@ import torch
 from safetensors.torch import load_file
 
 from semlink import codecs
-from semlink.codecs._planes import SIZES, AdaptiveNetwork, condition
+from semlink.codecs.semlink.planes import SIZES, AdaptiveNetwork, condition
 from semlink.simulator import SemlinkError, TxInfo
-from semlink.simulator.checks import noiseless, smooth_pictures
-from semlink.simulator.surrogate import Surrogate
-from semlink.simulator.training import Recipe, Trainer, cut_tails
-from semlink.simulator.training_run import save_weights
+from semlink.simulator.conformance.checks import noiseless, smooth_pictures
+from semlink.simulator.training.channels import Surrogate
+from semlink.simulator.training.codec import Recipe, Trainer, cut_tails
+from semlink.simulator.training.run import save_weights
 
 RECIPE = Recipe(steps=60, batch=8, lr=4e-3, snr_db=(5.0, 15.0), warm_up=5, ema=0.9, rates=(1 / 96, 1 / 3), cut=0.3)
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from semlink.simulator import SemlinkError, set_miou
+from semlink.simulator import SemlinkError
+from semlink.simulator.analysis import set_miou
+from semlink.simulator.analysis.statistics import NOTHING
 from semlink.simulator.metrics.segmentation import confusion, mean_iou, mean_iou_of_present, overlaps
-from semlink.simulator.rows import Measurement
-from semlink.simulator.statistics import NOTHING
-from semlink.simulator.store import Condition
+from semlink.simulator.records.rows import Measurement
+from semlink.simulator.records.store import Condition
 
 CLASSES = ("sky", "road", "car")
 

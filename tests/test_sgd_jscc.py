@@ -13,19 +13,19 @@ from tiny_denoisers import Wiener, asked, pipeline_of
 from torch import Tensor
 
 from semlink import channels, codecs
-from semlink.codecs import _guides as guides
-from semlink.codecs import sgd_jscc
-from semlink.codecs._diffusion.blind import LevelNetwork, alpha_of, blind_states, level_loss, noisy, unit_power
+from semlink.codecs._diffusion import guides
 from semlink.codecs._diffusion.denoising import ChannelDenoisingPipeline
 from semlink.codecs._diffusion.levels import step_of
 from semlink.codecs._diffusion.networks import make_scheduler, make_unet
 from semlink.codecs._diffusion.states import Denoiser
-from semlink.codecs._latent import LatentNetwork
+from semlink.codecs.sgd_jscc import codec as sgd_jscc
+from semlink.codecs.sgd_jscc.blind import LevelNetwork, alpha_of, blind_states, level_loss, noisy, unit_power
+from semlink.codecs.sgd_jscc.latent import LatentNetwork
 from semlink.simulator import Link, Reception, SemlinkError, check_codec
-from semlink.simulator.checks import check_pictures, lost, noiseless, smooth_pictures
-from semlink.simulator.surrogate import Surrogate
-from semlink.simulator.training_parts import make_codec
-from semlink.simulator.training_run import save_weights
+from semlink.simulator.conformance.checks import check_pictures, lost, noiseless, smooth_pictures
+from semlink.simulator.training.channels import Surrogate
+from semlink.simulator.training.pictures import make_codec
+from semlink.simulator.training.run import save_weights
 from semlink.simulator.values import ReceivedStream
 
 AWGN = Surrogate(per_image=0.0, per_symbol=0.0, lost=0.0)
@@ -414,7 +414,7 @@ def estimator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("snr_db", [-5.0, 0.0, 5.0, 10.0, 15.0])
 def test_the_estimator_recovers_the_level_of_synthetic_states(estimator, snr_db) -> None:
     """Within 1 dB of SNR on average over pictures of 64 places, whatever gain the channel has."""
-    from semlink.codecs._diffusion.blind import level_network
+    from semlink.codecs.sgd_jscc.blind import level_network
 
     states = noisy(synthetic(64, 10**6), torch.full((64,), snr_db), generator(1))
     x_hat = 3.7 * torch.complex(states[:, :7], states[:, 7:]).flatten(1)

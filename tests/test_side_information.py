@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from semlink.simulator import SemlinkError, power
-from semlink.simulator.side_information import LEVELS, pack, quantise, unpack
+from semlink.simulator.link.importance_code import LEVELS, pack, quantise, unpack
 
 SIDE = 128  # symbols of a 256 px picture at rho = 1/12: 16384
 K = SIDE * SIDE

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from semlink.simulator.errors import SemlinkError
-from semlink.simulator.rows import Measurement, Rows
-from semlink.simulator.statistics import (
+from semlink.simulator.analysis.statistics import (
     COLUMNS,
     mean_interval,
     paired_difference,
@@ -21,7 +19,9 @@ from semlink.simulator.statistics import (
     table,
     write_csv,
 )
-from semlink.simulator.store import Condition
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.records.rows import Measurement, Rows
+from semlink.simulator.records.store import Condition
 
 
 def measurement(values, codec="a", snr=0.0, error="", positions=None):

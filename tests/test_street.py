@@ -4,27 +4,27 @@ import pytest
 import torch
 
 from semlink import channels, codecs
-from semlink.codecs import _unet
-from semlink.codecs._shapes import Shapes
+from semlink.codecs._regions import unet
+from semlink.codecs._regions.shapes import Shapes
 from semlink.codecs.importance.box import Box
 from semlink.codecs.importance.segmentation import Segmentation
 from semlink.codecs.roi_jscc import RoiNetwork
 from semlink.simulator import Link, SemlinkError, TxInfo, data
-from semlink.simulator.checks import smooth_pictures
+from semlink.simulator.conformance.checks import smooth_pictures
 from semlink.simulator.metrics.segmentation import confusion, mean_iou
 
 
 def test_nothing_is_misread_in_the_same_pictures_and_more_with_more_noise() -> None:
     images = smooth_pictures(2, 64, 64)
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
-    losses = [float(_unet.misread(images + level * noise, images)) for level in (0.0, 0.05, 0.2)]
+    losses = [float(unet.misread(images + level * noise, images)) for level in (0.0, 0.05, 0.2)]
     assert abs(losses[0]) < 1e-6 < losses[1] < losses[2]
 
 
 def test_what_is_misread_has_a_slope() -> None:
     images = smooth_pictures(1, 64, 64)
     received = (images + 0.05).clamp(0.1, 0.9).requires_grad_()
-    _unet.misread(received, images).backward()
+    unet.misread(received, images).backward()
     assert received.grad is not None and received.grad.abs().sum() > 0
 
 
@@ -66,6 +66,6 @@ def test_received_frames_mean_more_than_those_of_the_natural_codec() -> None:
     for domain in ("natural", "street"):
         codec = codecs.create("roi_jscc", importance="segmentation", domain=domain)
         received = codec.decode(link(codec.encode(frames, TxInfo(snr_db=0.0)), snr_db=0.0, seed=0))
-        counts = confusion(segmenter.labels(received), sent, len(_unet.CLASSES)).sum(0)
+        counts = confusion(segmenter.labels(received), sent, len(unet.CLASSES)).sum(0)
         found[domain] = float(mean_iou(counts))
     assert found["street"] > found["natural"] + 0.05, found

@@ -15,17 +15,18 @@ import numpy as np
 import pytest
 from sweep_fakes import PARTS, FakeCodec, FakeData
 
-from semlink.simulator import plan, rows, sweep
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.plan import BLOCK, Sweep
-from semlink.simulator.store import Condition, Store
+from semlink.simulator.records import rows
+from semlink.simulator.records.store import Condition, Store
+from semlink.simulator.sweep import plan, runner
+from semlink.simulator.sweep.plan import BLOCK, Sweep
 
 SMALL = Sweep(("plain",), ("awgn",), (0.0, 10.0), (0.5,), ("psnr", "mae"), data="fake", limit=5)
 TIMES = ("encode_s", "decode_s")
 
 
 def run(asked, out, workers=1):
-    return sweep.run(asked, out, workers, PARTS)
+    return runner.run(asked, out, workers, PARTS)
 
 
 def table(outcome):
@@ -86,7 +87,7 @@ def test_weights_named_in_a_word_are_part_of_the_identity(tmp_path):
 
 
 def test_a_block_is_one_draw_of_fades():
-    from semlink.simulator.fades import FADE_BLOCK
+    from semlink.simulator.link.fades import FADE_BLOCK
 
     assert BLOCK == FADE_BLOCK
 
@@ -251,7 +252,7 @@ def test_a_failing_codec_is_a_failed_row_and_the_sweep_goes_on(tmp_path, codec, 
 def test_a_mended_codec_replaces_its_failure(tmp_path, monkeypatch):
     assert len(run(replace(SMALL, codecs=("absent",)), tmp_path).failures) == 2
     mended = replace(PARTS, codec=_mended_codec)
-    outcome = sweep.run(replace(SMALL, codecs=("absent",)), tmp_path, 1, mended)
+    outcome = runner.run(replace(SMALL, codecs=("absent",)), tmp_path, 1, mended)
     assert not outcome.failures and len(outcome.rows.measurements) == 2
 
 
@@ -301,7 +302,7 @@ def test_run_json_says_what_was_run(tmp_path):
 def test_the_first_picture_is_kept_for_the_strip(tmp_path):
     from PIL import Image
 
-    from semlink.simulator.store import picture_path
+    from semlink.simulator.records.store import picture_path
 
     outcome = run(SMALL, tmp_path)
     original = np.asarray(Image.open(picture_path(tmp_path, None)))

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from semlink import codecs
-from semlink.codecs._swin import Expand, Merge, WindowAttention, attended_places, cut, offsets, stage
-from semlink.codecs.swinjscc import SIZES, ModNet, Size, SwinNetwork
+from semlink.codecs.swinjscc.codec import SIZES, ModNet, Size, SwinNetwork
+from semlink.codecs.swinjscc.stages import Expand, Merge, WindowAttention, attended_places, cut, offsets, stage
 from semlink.simulator import SemlinkError, TxInfo, check_codec
-from semlink.simulator.checks import check_pictures, lost, noiseless, smooth_pictures
-from semlink.simulator.training_run import save_weights
+from semlink.simulator.conformance.checks import check_pictures, lost, noiseless, smooth_pictures
+from semlink.simulator.training.run import save_weights
 from semlink.simulator.values import ReceivedStream, Reception
 
 TINY = Size(patch=4, widths=(16, 24), depths=(2, 2), heads=(2, 3), window=4)

@@ -13,12 +13,12 @@ import torch
 from scripts import loaded
 
 from semlink import codecs
-from semlink.codecs._diffusion.blind import LevelNetwork, alpha_of, level_network, noisy, unit_power
 from semlink.codecs._diffusion.sampling import contact_sheet
-from semlink.codecs._latent import LatentNetwork
+from semlink.codecs.sgd_jscc.blind import LevelNetwork, alpha_of, level_network, noisy, unit_power
+from semlink.codecs.sgd_jscc.latent import LatentNetwork
 from semlink.simulator import SemlinkError
-from semlink.simulator.checks import smooth_pictures
-from semlink.simulator.training_run import save_weights
+from semlink.simulator.conformance.checks import smooth_pictures
+from semlink.simulator.training.run import save_weights
 
 
 @pytest.fixture(scope="module")

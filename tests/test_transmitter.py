@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from semlink.channels._grid import Grid
-from semlink.simulator.transmitter import RANGE_DB, SUBBAND, make_report, quantised, svd_precoder
+from semlink.channels.base.grid import Grid
+from semlink.simulator.link.feedback import RANGE_DB, SUBBAND, make_report, quantised, svd_precoder
 
 GRID = Grid(subcarriers=30, symbols=4, pilot_symbols=(1,))  # two and a half subbands
 STEPS = (2, 3, 4, 6, 8, 12)

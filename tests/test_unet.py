@@ -15,13 +15,13 @@ import torch
 from PIL import Image
 from scripts import loaded
 
-from semlink.codecs import _unet
-from semlink.codecs._unet import CLASSES, UNet, load, segment
+from semlink.codecs._regions import unet
+from semlink.codecs._regions.unet import CLASSES, UNet, load, segment
 from semlink.simulator import data
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.training_run import save_weights
+from semlink.simulator.training.run import save_weights
 
-CARD = json.loads(_unet.CAMVID.with_suffix(".json").read_text(encoding="utf-8"))
+CARD = json.loads(unet.CAMVID.with_suffix(".json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_files_rebuild_the_network_and_wrong_ones_are_named(tmp_path) -> None:
 
 def test_the_shipped_file_is_small() -> None:
     network = load()
-    assert _unet.CAMVID.stat().st_size <= 4 << 20
+    assert unet.CAMVID.stat().st_size <= 4 << 20
     assert 5e5 <= sum(p.numel() for p in network.parameters()) <= 1e6 and not network.training
     assert network.settings["classes"] == len(CLASSES)
 
@@ -200,7 +200,7 @@ def test_colours_stay_in_range_and_differ_by_picture(experiment) -> None:
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that a test can train."""
-    monkeypatch.setattr(_unet, "UNet", partial(UNet, widths=(8, 16, 16, 16)))
+    monkeypatch.setattr(unet, "UNet", partial(UNet, widths=(8, 16, 16, 16)))
 
 
 def test_a_resumed_run_is_the_uninterrupted_one(camvid, tmp_path, experiment, tiny) -> None:

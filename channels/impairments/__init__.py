@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from semlink.channels._registry import Registry
+from semlink.channels.base.registry import Registry
 
 registry = Registry("semlink.channels.impairments", "impairment")
 

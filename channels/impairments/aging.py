@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from semlink.channels._grid import Grid
-from semlink.channels._impairment import Impairment
+from semlink.channels.base.grid import Grid
+from semlink.channels.base.impairment import Impairment
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from math import inf
 
 import numpy as np
 
-from semlink.channels._grid import Grid
-from semlink.channels._impairment import Disturbance, Impairment, sample_times
+from semlink.channels.base.grid import Grid
+from semlink.channels.base.impairment import Disturbance, Impairment, sample_times
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite
 
-from semlink.channels._impairment import Impairment
+from semlink.channels.base.impairment import Impairment
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from math import isfinite
 
 import numpy as np
 
-from semlink.channels._fade import Fade
 from semlink.channels._flat import philox_key
-from semlink.channels._grid import Grid
-from semlink.channels._impairment import Disturbance, Impairment, addressed
+from semlink.channels.base.fade import Fade
+from semlink.channels.base.grid import Grid
+from semlink.channels.base.impairment import Disturbance, Impairment, addressed
 from semlink.channels.tdl import Tdl
 
 

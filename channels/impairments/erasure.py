@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from semlink.channels._flat import philox_key
-from semlink.channels._grid import Grid
-from semlink.channels._impairment import Disturbance, Impairment, addressed
+from semlink.channels.base.grid import Grid
+from semlink.channels.base.impairment import Disturbance, Impairment, addressed
 
 
 @dataclass(frozen=True)

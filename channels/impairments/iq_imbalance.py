@@ -11,7 +11,7 @@ from math import inf, radians, sqrt
 
 import numpy as np
 
-from semlink.channels._impairment import Impairment
+from semlink.channels.base.impairment import Impairment
 
 SIDES = ("rx", "tx", "both")
 

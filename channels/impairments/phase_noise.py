@@ -12,8 +12,8 @@ from math import inf
 import numpy as np
 
 from semlink.channels._flat import philox_key
-from semlink.channels._grid import Grid
-from semlink.channels._impairment import RX_OVERSAMPLING, Disturbance, Impairment, addressed
+from semlink.channels.base.grid import Grid
+from semlink.channels.base.impairment import RX_OVERSAMPLING, Disturbance, Impairment, addressed
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from semlink.codecs._diffusion.levels import sound
-from semlink.codecs._neural import _in_parts
+from semlink.codecs._learned.codec import _in_parts
 from semlink.simulator.values import ReceivedStream
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from semlink.codecs._diffusion import loading
 from semlink.codecs._diffusion.levels import alphas, sound, step_of
-from semlink.codecs._neural import from_symbols
+from semlink.codecs._learned.codec import from_symbols
 from semlink.simulator import forms
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import ReceivedStream

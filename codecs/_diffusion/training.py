@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor
 
 from semlink.codecs._diffusion.levels import alphas, predicted_sample, wanted_output
-from semlink.simulator.training_run import Budget, Run, has_fast_bfloat16, step_generator
+from semlink.simulator.training.run import Budget, Run, has_fast_bfloat16, step_generator
 
 LEVELS = (0.9, 0.6, 0.3, 0.1)  # alpha at which the curve tells the error of x0
 

@@ -7,7 +7,7 @@ map does not depend on the pictures beside it.
 
 from typing import Any
 
-from semlink.channels._registry import Registry
+from semlink.channels.base.registry import Registry
 
 registry = Registry("semlink.codecs.importance", "importance map")
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semlink.codecs import _unet
+from semlink.codecs._regions import unet
 from semlink.simulator.errors import SemlinkError
 
 WANTED = ("config.json", "preprocessor_config.json", "model.safetensors")
@@ -36,8 +36,8 @@ def find(model: str | None, weights: str | None) -> Segmenter:
     Another name: torchvision. SemlinkError says what to install or download.
     """
     if not model:
-        network = _unet.load(Path(weights).resolve() if weights else _unet.CAMVID)
-        return Segmenter(_unet.CLASSES, lambda picture: _unet.segment(network, picture[None])[0])
+        network = unet.load(Path(weights).resolve() if weights else unet.CAMVID)
+        return Segmenter(unet.CLASSES, lambda picture: unet.segment(network, picture[None])[0])
     if weights:
         raise SemlinkError(f"weights={weights} are for our own network; model={model} brings its own")
     folder = Path(model).expanduser()

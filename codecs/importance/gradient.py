@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semlink import codecs
-from semlink.codecs._neural import LatentCodec, from_symbols, pad_to_cells, to_symbols
-from semlink.codecs._unet import CAMVID, load
+from semlink.codecs._learned.codec import LatentCodec, from_symbols, pad_to_cells, to_symbols
+from semlink.codecs._regions.unet import CAMVID, load
 from semlink.codecs.importance._maps import blurred, check_share, check_sigma, hardened, in_unit_range, one_by_one
 from semlink.simulator.errors import SemlinkError
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from semlink.channels._fade import unit_phasor
-from semlink.channels._grid import Grid
-from semlink.channels._impaired import Impaired
-from semlink.channels._impairment import RX_OVERSAMPLING
+from semlink.channels.base.fade import unit_phasor
+from semlink.channels.base.grid import Grid
+from semlink.channels.base.impaired import Impaired
+from semlink.channels.base.impairment import RX_OVERSAMPLING
 from semlink.simulator.engine.backend import tensorflow
 from semlink.simulator.engine.hardware import receive, transmit
 from semlink.simulator.engine.knowledge import Distortion

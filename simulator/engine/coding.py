@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from semlink.simulator.bits.mcs import Mcs
 from semlink.simulator.engine.backend import tensorflow
-from semlink.simulator.mcs import Mcs
 from semlink.simulator.rng import generator
 
 BLOCKS = 32  # code blocks per compiled call; the last call is padded

@@ -12,8 +12,8 @@ from __future__ import annotations
 from math import prod, sqrt
 from typing import Any
 
-from semlink.channels._fade import OVERSAMPLING
-from semlink.channels._impairment import RX_OVERSAMPLING
+from semlink.channels.base.fade import OVERSAMPLING
+from semlink.channels.base.impairment import RX_OVERSAMPLING
 from semlink.simulator.engine.backend import tensorflow
 from semlink.simulator.errors import SemlinkError
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from semlink.channels._grid import Grid
+from semlink.channels.base.grid import Grid
 from semlink.simulator.engine.backend import tensorflow
 from semlink.simulator.engine.equalization import make_equalizer
 from semlink.simulator.engine.estimation import make_estimator

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from semlink.channels._grid import Grid
+from semlink.channels.base.grid import Grid
 from semlink.simulator.engine.backend import tensorflow
 
 

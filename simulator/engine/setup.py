@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from semlink.channels._grid import Grid
-from semlink.channels._impairment import RX_OVERSAMPLING
+from semlink.channels.base.grid import Grid
+from semlink.channels.base.impairment import RX_OVERSAMPLING
 from semlink.simulator.engine.backend import tensorflow
 
 Csi = Literal["perfect", "ls", "ls-nearest", "lmmse"]

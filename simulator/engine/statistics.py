@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from semlink.channels._grid import Grid
+from semlink.channels.base.grid import Grid
 
 Correlation = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from semlink.channels._registry import Registry
+from semlink.channels.base.registry import Registry
 
 if TYPE_CHECKING:  # listing the rules must not import torch
     from torch import Tensor

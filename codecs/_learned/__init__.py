@@ -1,0 +1,1 @@
+"""What learned codecs share: latents and symbols, prefixes, weights, modulated networks."""

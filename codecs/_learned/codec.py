@@ -1,0 +1,195 @@
+"""What learned codecs share: latent <-> channel symbols, power, padding, weights; a codec adds its network.
+
+A network maps pictures to a real latent `[batch, 2 m, H / cell, W / cell]` and back, so k = m (H / cell) (W / cell)
+complex uses and rho = m / (3 cell^2). The first m latent planes are real parts, the last m imaginary parts; symbols
+are sent plane by plane in raster order, which spreads the m symbols of a place over the resource grid.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from semlink.codecs._learned.packing import unpack
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
+
+SMALL = 40  # px: pictures no larger than this meet the weights trained on CIFAR-10
+PIXELS_AT_ONCE = 1 << 21  # bounds the memory of inference
+
+
+class LatentCodec:
+    """A learned codec with one analog stream, `latent`.
+
+    name: for messages and weight files. rho: channel uses per source dimension, one that the network can have.
+    weights: a safetensors file of your own; None takes the shipped ones for the picture's size.
+    Networks implement `encode(pictures, snr_db [batch]) -> latent` and `decode(z, a) -> pictures`,
+    z real `[batch, 2 m, h, w]` (x_hat), a `[batch, m, h, w]`; `settings` rebuilds them.
+    """
+
+    name = ""
+    encodes_on = "nothing"
+    cell = 4
+
+    def __init__(self, rho: float, weights: str | Path | None, build: Callable[..., nn.Module], variant: str) -> None:
+        self.rho = rho
+        self.planes = planes_for(rho, self.cell)
+        self.weights = weights
+        self._build = build
+        self._variant = variant
+        self._networks: dict[str, nn.Module] = {}
+
+    def uses(self, height: int, width: int) -> int:
+        """Channel uses per picture of that size."""
+        return self.planes * -(-height // self.cell) * -(-width // self.cell)
+
+    def network(self, height: int, width: int) -> Any:
+        """The network for pictures of that size, loaded on first use. SemlinkError when its weights do not fit."""
+        shipped = self.shipped("small" if max(height, width) <= SMALL else "natural")
+        key = "own" if self.weights else shipped.name
+        if key not in self._networks:
+            self._networks[key] = self.load(Path(self.weights) if self.weights else shipped)
+        return self._networks[key]
+
+    def shipped(self, domain: str) -> Path:
+        """File of the shipped weights for `domain`, "small" or "natural"."""
+        return Path(__file__).parents[1] / "weights" / f"{self.name}-{domain}-m{self.planes}{self._variant}.safetensors"
+
+    def load(self, path: Path) -> nn.Module:
+        """A network in evaluation mode from a safetensors file. SemlinkError when it is not one or does not fit."""
+        state, settings = self.read(path)
+        network = self._build(**self.fits(settings, path))
+        fit_weights(network, state, path)
+        return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+
+    def read(self, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and settings of a weight file."""
+        return read_weights(path)
+
+    def fits(self, settings: dict[str, Any], path: Path) -> dict[str, Any]:
+        """Settings to rebuild the network of that file; SemlinkError when it was trained for another rate."""
+        if settings.get("planes", self.planes) != self.planes:
+            trained = settings["planes"] / (3 * self.cell**2)
+            raise SemlinkError(f"{path}: trained for rho {trained:.4f}, not {self.rho:.4f}")
+        return {**settings, "planes": self.planes}
+
+    def new_network(self) -> nn.Module:
+        """A network of this codec's rate with random weights, for training."""
+        return self._build(planes=self.planes)
+
+    def use(self, network: nn.Module) -> None:
+        """Use this network for pictures of every size, e.g. one in training."""
+        self.weights = self.weights or "network in memory"
+        self._networks["own"] = network
+
+    def encode(self, images: Tensor, tx: TxInfo | None = None) -> Transmission:
+        """Pictures `[batch, 3, H, W]` in [0, 1] to one analog stream, mean power 1 per image."""
+        height, width = images.shape[-2:]
+        network = self.network(height, width)
+        snr_db = snr_per_image(tx, len(images)).to(images.device)
+        padded = pad_to_cells(images, self.cell)
+        latent = _in_parts(network.training, self.encoder(network), padded, snr_db, pixels=padded[0, 0].numel())
+        return Transmission((Stream("latent", "analog", to_symbols(latent)),), Session(height, width))
+
+    def decode(self, reception: Reception) -> Tensor:
+        """Pictures `[batch, 3, H, W]`; clipped to [0, 1] unless the network is in training."""
+        height, width = reception.session.height, reception.session.width
+        network = self.network(height, width)
+        stream = reception.stream("latent")
+        rows, columns = -(-height // self.cell), -(-width // self.cell)
+        z, a = self.planes_of(cast(Tensor, stream.x_hat), cast(Tensor, stream.a), rows, columns)
+        pictures = _in_parts(network.training, network.decode, z, a, pixels=rows * columns * self.cell**2)
+        pictures = pictures[..., :height, :width]
+        return pictures if network.training else pictures.clamp(0, 1)
+
+    def encoder(self, network: Any) -> Callable[[Tensor, Tensor], Tensor]:
+        """What maps padded pictures and SNRs to the latent that is sent."""
+        encode: Callable[[Tensor, Tensor], Tensor] = network.encode
+        return encode
+
+    def planes_of(self, x_hat: Tensor, a: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+        """Symbols `[batch, k]` and their `a` as the planes that the network decodes."""
+        return from_symbols(x_hat, self.planes, rows, columns), a.reshape(-1, self.planes, rows, columns)
+
+
+def planes_for(rho: float, cell: int) -> int:
+    """Complex latent planes m of that rate; SemlinkError when rho is not near m / (3 cell^2)."""
+    exact = rho * 3 * cell**2
+    planes = round(exact)
+    if planes < 1 or abs(planes - exact) > 0.02 * exact:
+        raise SemlinkError(
+            f"rho {rho:g} is not a multiple of 1/{3 * cell**2} within 2 %; try {max(1, planes) / (3 * cell**2):.4f}"
+        )
+    return planes
+
+
+def to_symbols(latent: Tensor) -> Tensor:
+    """Real latent `[batch, 2 m, h, w]` to complex64 `[batch, m h w]` with mean power 1 per image."""
+    real, imaginary = latent.float().flatten(2).chunk(2, dim=1)
+    symbols = torch.complex(real.contiguous(), imaginary.contiguous()).flatten(1)
+    power = symbols.abs().square().mean(1, keepdim=True)
+    return symbols / power.clamp_min(1e-12).sqrt()
+
+
+def from_symbols(symbols: Tensor, planes: int, rows: int, columns: int) -> Tensor:
+    """Inverse of `to_symbols` but for the power: complex `[batch, m h w]` to real `[batch, 2 m, h, w]`."""
+    grid = symbols.reshape(-1, planes, rows, columns)
+    return torch.cat([grid.real, grid.imag], dim=1)
+
+
+def pad_to_cells(images: Tensor, cell: int) -> Tensor:
+    """Replicate the last row and column until both sides are multiples of `cell`."""
+    height, width = images.shape[-2:]
+    return F.pad(images, (0, -width % cell, 0, -height % cell), mode="replicate")
+
+
+def snr_per_image(tx: TxInfo | None, batch: int, default: float = 10.0) -> Tensor:
+    """The transmitter's SNR in dB as float32 `[batch]`; `default` when it knows none."""
+    known = default if tx is None or tx.snr_db is None else tx.snr_db
+    return torch.as_tensor(known, dtype=torch.float32).expand(batch)
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and the network's settings from a safetensors file. SemlinkError names the file and the remedy."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            settings = (file.metadata() or {}).get("settings", "{}")
+            return unpack({key: file.get_tensor(key) for key in file.keys()}), json.loads(settings)
+    except FileNotFoundError as error:
+        raise SemlinkError(
+            f"{path}: no such weights; train them with experiments/train.py or choose a shipped rate"
+        ) from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise SemlinkError(
+            f"{path}: not a safetensors file ({error}); save weights with safetensors, never as a pickle"
+        ) from error
+
+
+def fit_weights(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """Load `state` into `network`; SemlinkError lists up to three misfits."""
+    own = network.state_dict()
+    wrong = [k for k in own.keys() | state.keys() if k not in own or k not in state or own[k].shape != state[k].shape]
+    if wrong:
+        raise SemlinkError(
+            f"{path}: weights do not fit this network: {', '.join(sorted(wrong)[:3])} ({len(wrong)} in all)"
+        )
+    network.load_state_dict(state)
+
+
+def _in_parts(training: bool, function: Callable[..., Tensor], *tensors: Tensor, pixels: int) -> Tensor:
+    """Apply in parts of bounded memory without gradients; in one part and with gradients while training."""
+    if training:
+        return function(*tensors)
+    with torch.no_grad():
+        return torch.cat([function(*part) for part in _parts(tensors, max(1, PIXELS_AT_ONCE // pixels))])
+
+
+def _parts(tensors: Sequence[Tensor], size: int) -> Iterator[tuple[Tensor, ...]]:
+    yield from zip(*(t.split(size) for t in tensors), strict=True)

@@ -1,0 +1,80 @@
+"""Learned codecs with one network for every rate: latent planes in order of importance, of which the first are sent."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from semlink.codecs._learned.codec import LatentCodec, from_symbols, planes_for
+from semlink.simulator.errors import SemlinkError
+
+
+class PrefixCodec(LatentCodec):
+    """A learned codec whose network has `most` planes and meets any rate by sending the first m of them.
+
+    Symbols go plane by plane, so every prefix of the received symbols decodes: what did not come has a = 0.
+    Networks implement `encode(pictures, snr_db, planes) -> latent [batch, 2 planes, h, w]` and `decode(z, a)` with all
+    of their planes; their settings hold `planes`, the most they have.
+    """
+
+    most = 64
+
+    def __init__(self, rho: float, weights: str | Path | None, build: Callable[..., nn.Module]) -> None:
+        super().__init__(rho, weights, build, variant="")
+        self._check(self.planes)
+
+    def at(self, rho: float) -> Self:
+        """The same codec, sharing networks, at another rate. SemlinkError when it has no such rate."""
+        other = copy.copy(self)
+        other.rho, other.planes = rho, planes_for(rho, self.cell)
+        self._check(other.planes)
+        return other
+
+    def shipped(self, domain: str) -> Path:
+        """File of the shipped weights: one for all sizes and rates."""
+        return Path(__file__).parents[1] / "weights" / f"{self.name}.safetensors"
+
+    def fits(self, settings: dict[str, Any], path: Path) -> dict[str, Any]:
+        """Settings to rebuild the network of that file; SemlinkError when it has too few or too many planes."""
+        if settings.get("planes", self.most) != self.most:
+            raise SemlinkError(f"{path}: trained with {settings['planes']} planes, {self.name} has {self.most}")
+        return {**settings, "planes": self.most}
+
+    def new_network(self) -> nn.Module:
+        """A network with random weights, for training at every rate."""
+        return self._build(planes=self.most)
+
+    def encoder(self, network: Any) -> Callable[[Tensor, Tensor], Tensor]:
+        """What maps padded pictures and SNRs to the planes that are sent."""
+        return partial(network.encode, planes=self.planes)
+
+    def planes_of(self, x_hat: Tensor, a: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+        """All planes of the network: the received symbols `[batch, k]`, k from 0 up, then a = 0."""
+        missing = self.most * rows * columns - x_hat.shape[1]
+        if missing < 0:
+            raise SemlinkError(f"{self.name}: {x_hat.shape[1]} symbols received, {self.most * rows * columns} at most")
+        x_hat = torch.cat([x_hat, x_hat.new_zeros(len(x_hat), missing)], 1)
+        a = torch.cat([a, a.new_zeros(len(a), missing)], 1)
+        return from_symbols(x_hat, self.most, rows, columns), a.reshape(-1, self.most, rows, columns)
+
+    def _check(self, planes: int) -> None:
+        if planes > self.most:
+            raise SemlinkError(
+                f"{self.name} has rates up to {self.most / (3 * self.cell**2):.4f}; choose a smaller rho"
+            )
+
+
+def heard(a: Tensor) -> tuple[Tensor, Tensor]:
+    """SNR in dB that the mean of what came amounts to, and share of the planes that came, `[batch]` each.
+
+    a: reliability `[batch, planes, h, w]`, 0 where nothing came.
+    """
+    share = (a > 0).float().mean((1, 2, 3))
+    mean = (a.mean((1, 2, 3)) / share.clamp_min(1e-6)).clamp(1e-4, 1 - 1e-4)
+    return 10 * torch.log10(mean / (1 - mean)), share

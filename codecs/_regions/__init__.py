@@ -1,0 +1,1 @@
+"""Regions of interest: cells, masks, positions, random shapes, and the network that sees them."""

@@ -1,0 +1,1 @@
+"""Image coders, and what the separated baselines make of them."""

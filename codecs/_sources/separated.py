@@ -1,0 +1,99 @@
+"""What the separated baselines share: a real image coder, the payload of a whole picture, expected quality.
+
+The transmitter picks the payload size with the best expected PSNR, p PSNR(bytes) + (1 - p) PSNR(flat), from the link's
+success probabilities p and a rate-quality curve measured on training pictures (experiments/measure_rd.py).
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from semlink.codecs._sources.coders import SourceCoder, coder, fit
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.values import Reception, Session
+
+SUBSTITUTE = "hevc"
+FLAT_BYTES = 3  # a payload of this length is a mean colour
+
+
+class SeparatedCodec:
+    """Picture -> image coder -> one bits stream, `picture`, of exactly floor(rho n) channel uses.
+
+    source: name of the image coder. A picture that does not arrive is decoded as grey; one that no quality fits is sent
+    as its mean colour.
+    """
+
+    encodes_on = "link"
+
+    def __init__(self, rho: float, source: str) -> None:
+        if not 0 < rho <= 1:
+            raise SemlinkError(f"rho must be within 0 and 1, got {rho:g}")
+        self.rho = rho
+        self.source: SourceCoder = coder(source)
+
+    def uses(self, height: int, width: int) -> int:
+        """Channel uses per picture."""
+        return max(1, int(self.rho * 3 * height * width + 1e-6))
+
+    def quality(self, bytes_per_image: int, height: int, width: int) -> float:
+        """Expected PSNR in dB of a training picture at that size; below the smallest measured rate, of a flat one."""
+        curve = rate_curve(self.source.name)
+        bpp = 8 * bytes_per_image / (height * width)
+        return float(np.interp(np.log2(max(bpp, 1e-9)), np.log2(curve["bpp"]), curve["psnr"], left=curve["flat"]))
+
+    def expected(self, chance: float, bytes_per_image: int, height: int, width: int) -> float:
+        """Expected PSNR when the payload arrives with probability `chance` and is grey otherwise."""
+        return (
+            chance * self.quality(bytes_per_image, height, width) + (1 - chance) * rate_curve(self.source.name)["grey"]
+        )
+
+    def payloads(self, images: Tensor, room: int) -> list[bytes]:
+        """The bytes of each picture `[3, H, W]` in [0, 1], at most `room`."""
+        return [self._payload(to_uint8(image), room) for image in images]
+
+    def _payload(self, picture: np.ndarray, room: int) -> bytes:
+        found = fit(self.source, picture, room)
+        if found is not None and len(found[0]) != FLAT_BYTES:
+            return found[0]
+        return picture.reshape(-1, 3).mean(0).round().astype(np.uint8).tobytes() if room >= FLAT_BYTES else b""
+
+    def decode(self, reception: Reception) -> Tensor:
+        """Pictures float32 `[batch, 3, H, W]`; grey where the payload is lost or cannot be decoded."""
+        stream, session = reception.stream("picture"), reception.session
+        return torch.stack([self._picture(p, session) for p in stream.payload])
+
+    def _picture(self, payload: bytes | None, session: Session) -> Tensor:
+        shape = (session.height, session.width, 3)
+        grey = np.full(shape, 127.5)
+        if not payload:
+            picture = grey
+        elif len(payload) == FLAT_BYTES:
+            picture = np.broadcast_to(np.frombuffer(payload, np.uint8), shape)
+        else:
+            try:
+                picture = self.source.decode(payload, session.height, session.width)
+            except SemlinkError:
+                picture = grey
+        return torch.from_numpy(np.ascontiguousarray(picture, np.float32) / 255).permute(2, 0, 1)
+
+
+def to_uint8(image: Tensor) -> np.ndarray:
+    """A picture `[3, H, W]` in [0, 1] as uint8 `[H, W, 3]`."""
+    return (image.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+@cache
+def rate_curve(source: str) -> dict:
+    """Measured on training pictures: mean `psnr` at each `bpp`, and of `flat` (mean colour) and `grey` pictures.
+
+    A coder that was not measured borrows the curve of HEVC, which only decides between schemes.
+    """
+    path = Path(__file__).parents[1] / "tables" / "rate_quality.json"
+    curves = json.loads(path.read_text())["coders"]
+    return curves.get(source, curves[SUBSTITUTE])

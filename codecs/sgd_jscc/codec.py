@@ -1,0 +1,220 @@
+"""Diffusion as channel denoiser, guided by an edge map and a tag (SGD-JSCC, Zhang et al. 2025, arXiv 2501.01138).
+
+The equalised latent in variance-preserving form is a diffusion state at the step of its own noise level 1 - a; a
+denoiser takes it to a clean one, symbol by symbol where levels differ ("water filling" over steps), and a decoder that
+was trained for LPIPS shows it. Edges and tag are streams of their own, charged, and may be lost.
+
+Training, in this order (make_tags.py finds the centres of the tags beforehand):
+
+    python experiments/train.py --codec sgd_jscc:steps=0,guidance=none --rho 1/24 --crop 64 --batch 16 --lr 2e-3 \\
+        --data imagenet-256-train bsds500-train tiny-imagenet-64-train --snr 7 20 --channels surrogate-awgn
+    python experiments/train_diffusion.py --codec sgd_jscc:weights=results/train/weights.safetensors --crop 128 \\
+        --data imagenet-256-train bsds500-train --widths 64 96 --lr 1.5e-3 --emphasis 2
+    python experiments/train_level.py --codec sgd_jscc:weights=results/train/weights.safetensors --minutes 5
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from semlink.codecs._diffusion import guides
+from semlink.codecs._diffusion.states import Denoiser, check_steps, denoise_each, received_states, shown
+from semlink.codecs._diffusion.training import Examples
+from semlink.codecs._learned.codec import LatentCodec, _in_parts, pad_to_cells, planes_for, to_symbols
+from semlink.codecs._regions import mask_code
+from semlink.codecs.sgd_jscc.blind import alpha_of, blind_states, level_network
+from semlink.codecs.sgd_jscc.latent import CELL, LatentNetwork
+from semlink.simulator.bits import framing
+from semlink.simulator.bits.mcs import get
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
+
+GUIDES = ("edges", "tag")
+NEEDED = {"edges": 5, "tag": 1}  # bytes at least; edge maps of fewer tell nothing
+BLOCK = 128  # uses: a guide is lost with any of its blocks, and shorter ones are lost more often
+PERCEPTUAL = 2.0  # weight of LPIPS beside log(MSE) in training
+DROPPED = 0.15  # share of edge maps and tags that training loses
+WEIGHTS = Path(__file__).parents[1] / "weights"
+DENOISER = WEIGHTS / "sgd_jscc-denoiser"
+ESTIMATOR = WEIGHTS / "sgd_jscc-level.safetensors"
+TAGS = WEIGHTS / "sgd_jscc-tags.safetensors"
+
+
+class SgdJscc(LatentCodec):
+    """Latent JSCC with a diffusion denoiser; rho = p / 192, of which one plane in eight (at least one) is for guides.
+
+    Streams: `latent`; `edges` and `tag` where they fit, else they are left out and not charged. guidance: "edges/tag",
+    one of them, or "none"; a guide has its uses whatever the other does. mcs: their scheme; the default arrives over
+    AWGN of -3 dB, half of the time at -5 dB, and needs 256 px for edges and 96 px for a tag; "qpsk-0.25" arrives at
+    0 dB, carries twice the bytes and needs 128 px and 64 px.
+    steps: "budget" (as many as the noise level needs, 4 to 50), a number at most (50 in the paper), or 0: no denoising.
+    level: where the chain starts; "told" (by the equaliser, symbol by symbol), "blind" (one SNR per picture that
+    `estimator`, a file of experiments/train_level.py, finds in the symbols), or an SNR in dB that the receiver believes
+    for all symbols that arrived. scale: of classifier-free guidance, 1 asks the network once a step. weights: of the
+    autoencoder; denoiser: folder of a `ChannelDenoisingPipeline`; scheduler, dtype, device, memory: see `Denoiser`.
+    A picture of which no symbol arrived is grey. SemlinkError for
+    unknown settings, and for weights, denoiser or estimator of another rate.
+    """
+
+    name = "sgd_jscc"
+    encodes_on = "nothing"
+    cell = CELL
+
+    def __init__(
+        self,
+        rho: float = 1 / 24,
+        guidance: str | None = "edges/tag",
+        steps: int | str = "budget",
+        level: str | float = "told",
+        mcs: str = "qpsk-0.25x2",
+        scale: float = 1.0,
+        weights: str | Path | None = None,
+        denoiser: str | Path | None = None,
+        estimator: str | Path | None = None,
+        scheduler: str | None = None,
+        dtype: str = "float32",
+        device: str | None = None,
+        memory: str | None = None,
+    ) -> None:
+        whole = planes_for(rho, CELL)
+        if whole < 2:
+            raise SemlinkError(f"rho {rho:g} leaves nothing for guides; the least is {2 / (3 * CELL**2):.4f}")
+        super().__init__(rho, weights, LatentNetwork, variant="")
+        self.whole, self.planes = whole, whole - max(1, whole // 8)
+        self.guidance, self.mcs = check_guidance(guidance), get(mcs)
+        self.steps, self.level, self.scale = check_steps(steps), check_level(level), scale
+        self.denoiser = Denoiser(Path(denoiser or DENOISER), scheduler, dtype, device, memory)
+        self.estimator = Path(estimator or ESTIMATOR)
+
+    def shipped(self, domain: str) -> Path:
+        """One file for all picture sizes."""
+        return super().shipped("natural")
+
+    def guide_uses(self, height: int, width: int) -> dict[str, int]:
+        """Channel uses of each guide that is sent with a picture of that size."""
+        rows, columns = grid(height, width)
+        spare = (self.whole - self.planes) * rows * columns
+        tag = BLOCK if spare >= BLOCK else BLOCK // 2
+        edges = sum(framing.blocks_in(max(0, spare - tag) // BLOCK * BLOCK, self.mcs))
+        uses = {"edges": edges, "tag": tag if spare >= tag else 0}
+        return {name: uses[name] for name in self.guidance if framing.room(uses[name], self.mcs) >= NEEDED[name]}
+
+    def encode(self, images: Tensor, tx: TxInfo | None = None) -> Transmission:
+        """Pictures `[batch, 3, H, W]` in [0, 1] to `latent`, mean power 1 per image, and the guides."""
+        height, width = images.shape[-2:]
+        network = self.network(height, width)
+        padded = pad_to_cells(images, CELL)
+        latent = _in_parts(network.training, network.encode, padded, pixels=padded[0, 0].numel())
+        streams = [Stream("latent", "analog", to_symbols(latent))]
+        for name, uses in ({} if network.training else self.guide_uses(height, width)).items():
+            payload = self._payload(name, images.cpu(), uses)
+            streams.append(Stream(name, "bits", payload, mcs=self.mcs.name, uses=uses))
+        return Transmission(tuple(streams), Session(height, width))
+
+    def _payload(self, name: str, images: Tensor, uses: int) -> list[bytes]:
+        if name == "tag":
+            return [bytes([tag]) for tag in guides.tags(images, guides.centres(TAGS)).tolist()]
+        found = guides.edges(images, framing.room(uses, self.mcs))
+        return [mask_code.pack(mask) for mask in found]
+
+    def decode(self, reception: Reception) -> Tensor:
+        """Pictures `[batch, 3, H, W]`; clipped to [0, 1] unless the network is in training, which denoises nothing."""
+        height, width = reception.session.height, reception.session.width
+        network = self.network(height, width)
+        states, alpha = self.received(reception)
+        if not network.training and self.steps != 0:
+            states = self.denoised(states, alpha, reception)
+        pictures = _in_parts(network.training, network.decode, states, pixels=states[0, 0].numel() * CELL**2)
+        pictures = pictures[..., :height, :width]
+        return pictures if network.training else shown(pictures, alpha)
+
+    def received(self, reception: Reception) -> tuple[Tensor, Tensor]:
+        """The latent as diffusion states and the alpha that the receiver believes, `[batch, 2 planes, h, w]` each."""
+        stream = reception.stream("latent")
+        shape = (self.planes, *grid(reception.session.height, reception.session.width))
+        if self.level == "blind":
+            return blind_states(stream, *shape, level_network(self.estimator, 2 * self.planes))
+        states, alpha = received_states(stream, *shape)
+        if self.level != "told":
+            alpha = torch.where(alpha > 0, alpha_of(torch.tensor(float(self.level))), 0.0)
+        return states, alpha
+
+    def denoised(self, states: Tensor, alpha: Tensor, reception: Reception) -> Tensor:
+        """Clean states of noisy ones, with the guides that arrived."""
+        pipeline = self.denoiser.pipeline(states.device)
+        given = self.hints(reception), self.labels(reception)
+        return denoise_each(pipeline, states, alpha, reception.public_seed, self.steps, *given, self.scale)
+
+    def hints(self, reception: Reception) -> Tensor:
+        """Two planes `[batch, 2, h, w]`: the edge map that arrived, and 1 where there is one; 0 where it is lost."""
+        rows, columns = grid(reception.session.height, reception.session.width)
+        found = [mask_code.unpack(payload, rows, columns) for payload in received_bytes("edges", reception)]
+        lost = torch.zeros(2, rows, columns)
+        return torch.stack([lost if m is None else torch.stack([m.float(), torch.ones_like(lost[0])]) for m in found])
+
+    def labels(self, reception: Reception) -> Tensor:
+        """The tag that arrived, int64 `[batch]`; the null label where there is none."""
+        found = received_bytes("tag", reception)
+        return torch.tensor([p[0] if p is not None and len(p) == 1 else guides.TAGS for p in found])
+
+    def loss(self, received: Tensor, images: Tensor) -> Tensor:
+        """Mean over images of log(MSE + 1e-4) + 2 LPIPS (AlexNet)."""
+        from semlink.simulator.metrics.lpips import lpips_loss
+
+        error = F.mse_loss(received, images, reduction="none").mean((1, 2, 3))
+        return ((error + 1e-4).log() + PERCEPTUAL * lpips_loss(received, images, "alex")).mean()
+
+    @torch.no_grad()
+    def states_of(self, images: Tensor) -> Tensor:
+        """Clean states of pictures whose sides are multiples of 8, unit variance per image."""
+        network = self.network(*images.shape[-2:])
+        return _in_parts(False, network.encode, images, pixels=images[0, 0].numel())
+
+    @torch.no_grad()
+    def examples(self, images: Tensor, generator: torch.Generator) -> Examples:
+        """What the denoiser is trained on: clean states, edge maps of random density and tags, some of them lost."""
+        draws = torch.rand(3, len(images), generator=generator, device=generator.device).cpu()
+        edges = guides.densest(guides.edge_strength(images).cpu(), guides.DENSEST * draws[0].square())
+        known = (draws[1] >= DROPPED).float()[:, None, None]
+        hints = torch.stack([edges.float() * known, known.expand(edges.shape)], 1)
+        tags = guides.tags(images.cpu(), guides.centres(TAGS))
+        return Examples(self.states_of(images), hints, torch.where(draws[2] >= DROPPED, tags, guides.TAGS))
+
+    def new_network(self) -> nn.Module:
+        """An autoencoder of this codec's rate with random weights, for training."""
+        return LatentNetwork(self.planes)
+
+
+def check_guidance(guidance: str | None) -> tuple[str, ...]:
+    """The guides that a word asks for, in the order of GUIDES. SemlinkError for unknown ones."""
+    asked = () if guidance in (None, "none") else guidance.split("/")
+    if not set(asked) <= set(GUIDES):
+        raise SemlinkError(f"unknown guidance {guidance!r}; known: none, {', '.join(GUIDES)}, {'/'.join(GUIDES)}")
+    return tuple(name for name in GUIDES if name in asked)
+
+
+def check_level(level: str | float) -> str | float:
+    """The level as given. SemlinkError unless it is "told", "blind" or a finite number of dB."""
+    number = isinstance(level, (int, float)) and not isinstance(level, bool) and math.isfinite(level)
+    if not number and level not in ("told", "blind"):
+        raise SemlinkError(f"level is {level!r}; give told, blind or an SNR in dB")
+    return level
+
+
+def grid(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of the latent of a picture of that size."""
+    return -(-height // CELL), -(-width // CELL)
+
+
+def received_bytes(name: str, reception: Reception) -> list[bytes | None]:
+    """The payloads of a bits stream, one per image; None where it was lost or never sent."""
+    for stream in reception.streams:
+        if stream.name == name:
+            return list(cast("tuple[bytes | None, ...]", stream.payload))
+    return [None] * len(cast(Tensor, reception.stream("latent").x_hat))

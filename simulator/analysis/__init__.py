@@ -1,0 +1,1 @@
+"""From rows to means with intervals and paired differences."""

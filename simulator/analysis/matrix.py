@@ -1,0 +1,185 @@
+"""Who was trained on which channel and what it is worth on each: a matrix of variants x channels, from rows."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from semlink.simulator.analysis.statistics import NOTHING, Interval, mean_interval, paired_difference
+from semlink.simulator.records.rows import Measurement, Rows, Variable
+from semlink.simulator.records.store import Condition, write_aside
+from semlink.simulator.sweep.plan import Sweep
+from semlink.simulator.words import parse, short
+
+KINDS = ("value", "minus_matched", "minus_best")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of the matrix. codec: canonical word. trained_on: the one channel that its network was tuned on, or ""."""
+
+    codec: str
+    trained_on: str = ""
+    csi: str = ""
+
+    def label(self, several: bool = False) -> str:
+        """For people; `several` codecs are told apart."""
+        word = parse(self.codec)
+        if self.trained_on:
+            return (f"{word.name}, " if several else "") + channel_label(self.trained_on, self.csi)
+        return short(self.codec) if "weights" in dict(word.settings) else f"{short(self.codec)}, as shipped"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One variant on one channel; both differences are paired, this variant minus the other."""
+
+    variant: Variant
+    channel: str
+    csi: str
+    snr_db: float
+    metric: str
+    value: Interval
+    minus_matched: Interval
+    minus_best: Interval
+
+    @property
+    def matched(self) -> bool:
+        """Whether the variant was trained on this channel."""
+        return self.variant.trained_on == self.channel
+
+
+def compare(chosen: Sequence[Variant], asked: Sweep, rows: Rows) -> list[Cell]:
+    """The matrix of each SNR and metric, row by row; what failed or was not measured are cells without numbers."""
+    found = {m.condition: m for m in rows.measurements if not m.error}
+    return [
+        cell
+        for snr in asked.snr_db
+        for metric in rows.asked_metrics()
+        for cell in _matrix(chosen, asked, snr, metric, rows.variable(metric).better == "lower", found)
+    ]
+
+
+def _matrix(
+    chosen: Sequence[Variant],
+    asked: Sweep,
+    snr: float,
+    metric: str,
+    lower: bool,
+    found: Mapping[Condition, Measurement],
+) -> Iterator[Cell]:
+    columns: dict[str, dict[Variant, Measurement]] = {}
+    for channel in (str(parse(word)) for word in asked.channels):
+        there = {v: found.get(Condition(v.codec, asked.rho[0], channel, float(snr))) for v in chosen}
+        columns[channel] = {v: finite(m, metric) for v, m in there.items() if m is not None and metric in m.values}
+    for one in chosen:
+        for channel, column in columns.items():
+            yield _cell(one, channel, snr, metric, lower, column)
+
+
+def finite(m: Measurement, metric: str) -> Measurement:
+    """Only the images that this metric was measured on: an earlier run may have had more of them and fewer metrics."""
+    kept = np.flatnonzero(np.isfinite(m.values[metric]))
+    positions, images = tuple(m.positions[i] for i in kept), tuple(m.images[i] for i in kept)
+    return replace(m, positions=positions, images=images, values={metric: m.values[metric][kept]})
+
+
+def _cell(
+    one: Variant, channel: str, snr: float, metric: str, lower: bool, column: Mapping[Variant, Measurement]
+) -> Cell:
+    own = column.get(one)
+    means = {v: float(m.values[metric].mean()) for v, m in column.items()}
+    best = min(means, key=lambda v: means[v] if lower else -means[v], default=None)
+    matched = next((v for v in column if v.trained_on == channel and same_codec(v, one)), None)
+
+    def minus(other: Variant | None) -> Interval:
+        return NOTHING if own is None or other is None else paired_difference(own, column[other], metric)
+
+    csi = next((m.csi for m in column.values()), "")
+    value = NOTHING if own is None else mean_interval(own.values[metric])
+    return Cell(one, channel, csi, snr, metric, value, minus(matched), minus(best))
+
+
+def same_codec(one: Variant, other: Variant) -> bool:
+    """Whether they differ in weights alone, as far as names tell."""
+    return parse(one.codec).name == parse(other.codec).name
+
+
+def channel_label(channel: str, csi: str) -> str:
+    """A channel's word without the csi setting, and the CSI in brackets behind it."""
+    word = parse(channel)
+    plain = replace(word, settings=tuple((key, value) for key, value in word.settings if key != "csi"))
+    return short(str(plain)) + (f" ({csi})" if csi else "")
+
+
+def row_labels(cells: Sequence[Cell]) -> dict[Variant, str]:
+    """The variants in order of appearance with their labels."""
+    chosen = list(dict.fromkeys(cell.variant for cell in cells))
+    several = not all(same_codec(v, chosen[0]) for v in chosen)
+    return {v: v.label(several) for v in chosen}
+
+
+def column_labels(cells: Sequence[Cell]) -> dict[str, str]:
+    """The channels in order of appearance with their labels."""
+    csi = {cell.channel: cell.csi for cell in cells}
+    return {channel: channel_label(channel, csi[channel]) for channel in csi}
+
+
+def tables(cells: Sequence[Cell], rows: Rows) -> Iterator[str]:
+    """Text tables of one SNR: per metric the means, and the differences to the network trained on the channel."""
+    for metric in dict.fromkeys(cell.metric for cell in cells):
+        own = [cell for cell in cells if cell.metric == metric]
+        counts = sorted({cell.value.n for cell in own if cell.value.n})
+        images = " to ".join(str(n) for n in dict.fromkeys((*counts[:1], *counts[-1:]))) or "no"
+        units = f" ({rows.variable(metric).units})" if rows.variable(metric).units not in ("", "1") else ""
+        head = f"{metric}{units} at {own[0].snr_db:g} dB SNR: mean +- 95 % over {images} images"
+        yield "\n".join([head, *_lines(own, "value", digits(rows.variable(metric), "value"))])
+        if any(cell.minus_matched.n for cell in own):
+            head = f"{metric}{units} minus that of the network trained on the channel, paired, +- 95 %"
+            paired = [cell for cell in own if any(c.minus_matched.n for c in own if c.channel == cell.channel)]
+            yield "\n".join([head, *_lines(paired, "minus_matched", digits(rows.variable(metric), "minus_matched"))])
+
+
+def _lines(cells: Sequence[Cell], what: str, places: int) -> list[str]:
+    rows, columns = row_labels(cells), column_labels(cells)
+    width = max(map(len, ("tested on", *columns.values())))
+    lines = [f"  {'tested on':{width}}" + "".join(f"{f'[{i}]':>18}" for i in range(len(rows)))]
+    for channel, label in columns.items():
+        own = [cell for cell in cells if cell.channel == channel]
+        lines.append(f"  {label:{width}}" + "".join(f"{_spell(cell, what, places):>18}" for cell in own))
+    return [*lines, *(f"  [{i}] {label}" for i, label in enumerate(rows.values()))]
+
+
+def _spell(cell: Cell, what: str, places: int) -> str:
+    interval: Interval = getattr(cell, what)
+    if not interval.n:
+        return "-"
+    sign = "+" if what != "value" else ""
+    half = interval.high - interval.mean
+    return f"{interval.mean:{sign}.{places}f} +-{half:.{places}f}" + ("*" if cell.matched else " ")
+
+
+def digits(variable: Variable, what: str) -> int:
+    """Decimals worth showing of one of KINDS."""
+    return 2 if variable.units == "dB" else 3 + (what != "value")
+
+
+def write_csv(cells: Iterable[Cell], path: Path) -> None:
+    """A line per variant, channel, SNR and metric: mean, both differences and the ends of their intervals."""
+    columns = ["codec", "trained_on", "channel", "csi", "snr_db", "metric", "n"]
+    columns += [f"{what}{end}" for what in KINDS for end in ("", "_ci95_low", "_ci95_high")]
+
+    def write(aside: Path) -> None:
+        with open(aside, "w", newline="") as handle:
+            writer = csv.writer(handle, lineterminator="\n")
+            writer.writerow(columns)
+            for c in cells:
+                ends = [e for what in KINDS for i in [getattr(c, what)] for e in (i.mean, i.low, i.high)]
+                names = (c.variant.codec, c.variant.trained_on, c.channel, c.csi, f"{c.snr_db:g}", c.metric)
+                writer.writerow([*names, c.value.n, *(f"{end:.7g}" for end in ends)])
+
+    write_aside(path, write)

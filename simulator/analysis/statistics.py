@@ -1,0 +1,184 @@
+"""Means with 95 % intervals over images and channel draws, and paired differences between codecs.
+
+Every image has its own fade, so images are independent draws of picture and channel: intervals are Student's t on
+per-image values. `psnr_of_mean_mse` is -10 log10(mean MSE), its interval by the delta method: half width
+t 10 / ln 10 * s / (m sqrt(n)) with mean m and standard deviation s of the per-image MSE.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.records.rows import Measurement, Rows
+from semlink.simulator.records.store import write_aside
+from semlink.simulator.words import short
+
+NOT_SUMMARISED = ("mse", "uses_main", "uses_total", "rho_main", "rho_total", "blocks", "block_errors")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean, the ends of its 95 % confidence interval (NaN for fewer than two values) and the number of values."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the summary, with the columns of summary.csv; `rho`, the asked rate, is not one of them."""
+
+    codec: str
+    channel: str
+    csi: str
+    snr_db: float
+    rho_main: float
+    rho_total: float
+    metric: str
+    mean: float
+    ci95_low: float
+    ci95_high: float
+    n: int
+    rho: float
+
+
+COLUMNS = tuple(field.name for field in fields(Line) if field.name != "rho")
+NOTHING = Interval(math.nan, math.nan, math.nan, 0)
+
+
+def mean_interval(values: np.ndarray) -> Interval:
+    """Mean of `[n]` values and Student's 95 % interval. All NaN, n = 0, when there is none or one is not finite."""
+    values = np.asarray(values, dtype=float)
+    if values.size == 0 or not np.isfinite(values).all():
+        return NOTHING
+    mean = float(values.mean())
+    half = _t95(values.size) * float(values.std(ddof=1)) / math.sqrt(values.size) if values.size > 1 else math.nan
+    return Interval(mean, mean - half, mean + half, values.size)
+
+
+def psnr_of_mean_mse(mse: np.ndarray) -> Interval:
+    """-10 log10 of the mean of `[n]` MSEs (peak 1), in dB, interval by the delta method; nothing when the mean is 0."""
+    of_mse = mean_interval(mse)
+    if of_mse.n == 0 or of_mse.mean <= 0:
+        return NOTHING
+    mean = -10 * math.log10(of_mse.mean)
+    half = 10 / math.log(10) * (of_mse.high - of_mse.mean) / of_mse.mean
+    return Interval(mean, mean - half, mean + half, of_mse.n)
+
+
+def paired_difference(first: Measurement, second: Measurement, metric: str) -> Interval:
+    """Mean of first - second over the images that both have, with the 95 % interval of the paired differences.
+
+    Raises SemlinkError when they share no image.
+    """
+    ours, theirs = (dict(zip(m.positions, m.values[metric], strict=True)) for m in (first, second))
+    common = sorted(ours.keys() & theirs.keys())
+    if not common:
+        raise SemlinkError(
+            f"{first.condition} and {second.condition} were measured on different images; nothing to pair"
+        )
+    return mean_interval(np.array([ours[place] - theirs[place] for place in common]))
+
+
+def summarise(rows: Rows) -> tuple[Line, ...]:
+    """One line per condition and metric; a failed condition has a line for every metric, with NaN and n = 0."""
+    found = {name for m in rows.measurements for name in m.values if name not in NOT_SUMMARISED}
+    metrics = sorted(found | set(rows.asked_metrics()))
+    return tuple(line for measurement in rows.measurements for line in _lines(measurement, metrics))
+
+
+def write_csv(lines: Iterable[Line], path: Path) -> None:
+    """The lines as CSV with the columns `COLUMNS`, all or nothing."""
+
+    def write(aside: Path) -> None:
+        with open(aside, "w", newline="") as handle:
+            writer = csv.writer(handle, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows([_spell(value) for value in astuple(line)[: len(COLUMNS)]] for line in lines)
+
+    write_aside(path, write)
+
+
+def check_known(metrics: Iterable[str], lines: Sequence[Line]) -> None:
+    """SemlinkError when a metric is in none of the lines; lists those that are."""
+    known = sorted({line.metric for line in lines})
+    for metric in metrics:
+        if metric not in known:
+            raise SemlinkError(f"no {metric!r} in these rows; they hold {', '.join(known)}")
+
+
+def table(lines: Sequence[Line], metric: str, units: str = "") -> str:
+    """One metric as aligned text: a row per codec, rate and channel, a column per SNR, mean +- half of the interval."""
+    chosen = [line for line in lines if line.metric == metric]
+    snrs = sorted({line.snr_db for line in chosen})
+    rows: dict[tuple[str, ...], dict[float, str]] = {}
+    for line in chosen:
+        name = (short(line.channel), line.csi or "-", short(line.codec), f"{line.rho:.4g}")
+        rows.setdefault(name, {})[line.snr_db] = _cell(line)
+    head = ("channel", "csi", "codec", "rho", *(f"{snr:g} dB" for snr in snrs))
+    body = [(*name, *(cells.get(snr, "") for snr in snrs)) for name, cells in sorted(rows.items())]
+    counts = sorted({line.n for line in chosen if line.n})
+    images = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else "no"
+    title = f"{metric}{f' ({units})' if units not in ('', '1') else ''} against SNR: mean +- 95 % over {images} images"
+    return "\n".join([title, *_aligned([head, *body])])
+
+
+def _lines(measurement: Measurement, metrics: Sequence[str]) -> list[Line]:
+    c, values = measurement.condition, measurement.values
+    failed = dict.fromkeys((*metrics, "psnr_of_mean_mse"), NOTHING)
+    intervals = failed if measurement.error else _intervals(values, metrics)
+    main, total = (float(values[name].mean()) if name in values else math.nan for name in ("rho_main", "rho_total"))
+    return [
+        Line(c.codec, c.channel, measurement.csi, c.snr_db, main, total, name, i.mean, i.low, i.high, i.n, c.rho)
+        for name, i in intervals.items()
+    ]
+
+
+def _intervals(values: Mapping[str, np.ndarray], metrics: Sequence[str]) -> dict[str, Interval]:
+    """NaN stands for an image that was measured without this metric, in an earlier run; it does not count."""
+    intervals = {name: mean_interval(values[name][~np.isnan(values[name])]) for name in metrics if name in values}
+    if "mse" in values:
+        intervals["psnr_of_mean_mse"] = psnr_of_mean_mse(values["mse"])
+    if "blocks" in values and values["blocks"].all():
+        intervals["block_error_rate"] = mean_interval(values["block_errors"] / values["blocks"])
+    return intervals
+
+
+def _t95(n: int) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(n - 1, 0.975))
+
+
+def _spell(value: object) -> str:
+    return f"{value:.7g}" if isinstance(value, float) else str(value)
+
+
+def _cell(line: Line) -> str:
+    if not line.n:
+        return "failed"
+    half = line.ci95_high - line.mean
+    digits = 2 if abs(line.mean) >= 1 else 4
+    return f"{line.mean:.{digits}f}" + (f" +-{half:.{digits}f}" if math.isfinite(half) else "")
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    left = 4  # columns of names; the numbers that follow are set to the right
+    return [
+        "  ".join(_pad(cell, width, i < left) for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
+        for row in rows
+    ]
+
+
+def _pad(cell: str, width: int, left: bool) -> str:
+    return cell.ljust(width) if left else cell.rjust(width)

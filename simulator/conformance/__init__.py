@@ -1,0 +1,1 @@
+"""Conformance tests for plug-ins: what every codec, every channel and every link must do."""

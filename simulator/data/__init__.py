@@ -1,0 +1,325 @@
+"""Pictures by name or path: `load("kodak")`, `load("holiday/")`, `load("cat.png")`; decoded when they are asked for.
+
+Named sets lie under the data root: the folder in SEMLINK_DATA, else `semlink/data` in the user's cache.
+A name goes before a path of the same spelling; write `./kodak` for a folder.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from semlink.simulator.data import pictures
+from semlink.simulator.errors import SemlinkError
+
+if TYPE_CHECKING:  # names and sizes need no torch
+    from torch import Tensor
+
+SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png", "hubble_deep_field.jpg")
+SAMPLE_SIZE = 256
+CIFAR = "cifar-10-batches-bin"
+CIFAR_TEST = ("test_batch.bin",)
+CIFAR_TRAIN = tuple(f"data_batch_{k}.bin" for k in range(1, 6))
+CIFAR_ROW = 1 + 3 * 32 * 32  # label, then the red, green and blue planes
+MOSAIC = 8  # pictures along each side of a mosaic
+FOLDERS = {
+    "kodak": "kodak",
+    "imagenet-256": "imagenet-256/test",
+    "imagenet-256-train": "imagenet-256/train",
+    "tiny-imagenet-64": "tiny-imagenet-64/val",
+    "tiny-imagenet-64-train": "tiny-imagenet-64/train",
+    "bsds500-train": "bsds500/train",
+    "camvid": "camvid/test",
+    "camvid-train": "camvid/train",
+    "camvid-val": "camvid/val",
+}
+LABELLED = ("camvid", "camvid-train", "camvid-val")
+NAMES = ("samples", "cifar10", "cifar10-train", "cifar10-mosaic", *FOLDERS)
+
+
+class Items(Protocol):
+    """Pictures by index: an id, (H, W) without a full decode, and float32 `[3, H, W]` in [0, 1]."""
+
+    def __len__(self) -> int: ...
+    def id(self, index: int) -> str: ...
+    def size(self, index: int) -> tuple[int, int]: ...
+    def read(self, index: int) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The first `count` of `items`, each cropped to its central `crop` x `crop` pixels unless that is None.
+
+    `dataset[i]` is a float32 torch tensor `[3, H, W]` in [0, 1], read anew each time; iteration works too.
+    Reading raises SemlinkError that names the file when it is damaged or smaller than the crop.
+    """
+
+    name: str
+    items: Items
+    count: int
+    crop: int | None = None
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Tensor:
+        import torch
+
+        return torch.from_numpy(self._array(range(self.count)[index]))
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(self.count))
+
+    @property
+    def tile(self) -> int | None:
+        """Side in px of the pictures that a mosaic is made of; metrics are means over them. None for other sets."""
+        return self.items.tiles.size(0)[0] if isinstance(self.items, MosaicItems) else None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """File names, or numbers within the set."""
+        return tuple(self.items.id(i) for i in range(self.count))
+
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """(H, W) of each picture, from the headers; finds files that are no pictures or too small for the crop."""
+        found = [self.items.size(i) for i in range(self.count)]
+        return tuple(found) if self.crop is None else tuple(self._crop_size(i, s) for i, s in enumerate(found))
+
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        """float32 `[n, 3, H, W]` in [0, 1]. SemlinkError when the pictures differ in size."""
+        import torch
+
+        places = [range(self.count)[i] for i in indices]
+        arrays = [self._array(i) for i in places]
+        for place, array in zip(places, arrays, strict=True):
+            if array.shape != arrays[0].shape:
+                first, other = (
+                    f"{self.items.id(i)} {a.shape[1]}x{a.shape[2]}" for i, a in ((places[0], arrays[0]), (place, array))
+                )
+                raise SemlinkError(f"{self.name}: a batch needs one size, not {first} and {other}; crop with a size")
+        return torch.from_numpy(np.stack(arrays))
+
+    def _array(self, index: int) -> np.ndarray:
+        picture = self.items.read(index)
+        if self.crop is None:
+            return picture
+        height, width = picture.shape[1:]
+        side, _ = self._crop_size(index, (height, width))
+        top, left = (height - side) // 2, (width - side) // 2
+        return np.ascontiguousarray(picture[:, top : top + side, left : left + side])
+
+    def _crop_size(self, index: int, size: tuple[int, int]) -> tuple[int, int]:
+        assert self.crop is not None
+        if min(size) < self.crop:
+            what = f"{self.items.id(index)} is {size[0]}x{size[1]}"
+            raise SemlinkError(f"{self.name}: {what}, too small for size {self.crop}")
+        return self.crop, self.crop
+
+
+def load(name_or_path: str | os.PathLike[str], limit: int | None = None, size: int | None = None) -> Dataset:
+    """A set by name (NAMES), the pictures of a folder in order of file name (subfolders are left out), or one file.
+
+    limit: at most so many, from the first on. size: central square crop in pixels; None keeps whole pictures, except
+    that `samples` are cropped to 256. `cifar10-mosaic` is the test set in order, 8 x 8 to a picture of 256 x 256;
+    the last 16 of its 10,000 pictures fill no mosaic and are left out.
+    Raises SemlinkError: unknown name, nothing there, damaged CIFAR files, a limit or size below 1.
+    """
+    for what, value in (("limit", limit), ("size", size)):
+        if value is not None and value < 1:
+            raise SemlinkError(f"{what} must be at least 1, not {value}")
+    name = os.fspath(name_or_path)
+    items = _named(name) if name in NAMES else _at(Path(name).expanduser())
+    crop = SAMPLE_SIZE if name == "samples" and size is None else size
+    return Dataset(name, items, min(len(items), limit or len(items)), crop)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Class maps of a labelled set in the order of its pictures; `labels[i]` is a uint8 torch tensor `[H, W]`.
+
+    classes: names by class number, in small letters; ignore: the number of pixels that belong to none of them.
+    Reading raises SemlinkError that names a file which is damaged or has other numbers.
+    """
+
+    classes: tuple[str, ...]
+    ignore: int
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Tensor:
+        import torch
+
+        path = self.paths[index]
+        found = pictures.indices(path)
+        if ((found >= len(self.classes)) & (found != self.ignore)).any():
+            raise SemlinkError(f"{path}: class {found.max()} is not among {len(self.classes)} classes; unpack it again")
+        return torch.from_numpy(found)
+
+
+def labels(name: str, limit: int | None = None) -> Labels:
+    """The class maps of `camvid`, `camvid-train` or `camvid-val`, one for each picture of that set.
+
+    Raises SemlinkError: a set without labels, or a file that is missing.
+    """
+    if name not in LABELLED:
+        raise SemlinkError(f"{name}: no labels; sets that have some: {', '.join(LABELLED)}")
+    found, folder = load(name, limit), root() / f"{FOLDERS[name]}annot"
+    paths = tuple(folder / name for name in found.ids)
+    described = folder.parent / "classes.json"
+    missing = [path for path in (described, *paths) if not path.is_file()]
+    if missing:
+        raise SemlinkError(f"{missing[0]}: no such file; unpack {name} again")
+    classes = json.loads(described.read_text(encoding="utf-8"))
+    ignore = classes["ignore_index"]
+    return Labels(tuple(c.lower() for i, c in enumerate(classes["classes"]) if i != ignore), ignore, paths)
+
+
+def root() -> Path:
+    """The folder that holds the named sets."""
+    if os.environ.get("SEMLINK_DATA"):
+        return Path(os.environ["SEMLINK_DATA"]).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "semlink" / "data"
+
+
+def _named(name: str) -> Items:
+    if name == "samples":
+        return _samples()
+    if name in FOLDERS:
+        folder = root() / FOLDERS[name]
+        paths = _images(folder, "**/*")
+        if not paths:
+            raise SemlinkError(f"{name}: no pictures in {folder}; put its image files there or set SEMLINK_DATA")
+        return FileItems(folder, paths)
+    files = CIFAR_TRAIN if name == "cifar10-train" else CIFAR_TEST
+    cifar = CifarItems(tuple(_cifar_file(name, file) for file in files))
+    return MosaicItems(cifar) if name == "cifar10-mosaic" else cifar
+
+
+def _at(path: Path) -> Items:
+    if path.is_file():
+        return FileItems(path.parent, (path,))
+    if not path.is_dir():
+        raise SemlinkError(f"{path}: no such file, folder or data set; known sets: {', '.join(NAMES)}")
+    paths = _images(path, "*")
+    if not paths:
+        known = " ".join(sorted(pictures.SUFFIXES))
+        raise SemlinkError(f"{path}: no pictures in this folder (subfolders are not searched; known: {known})")
+    return FileItems(path, paths)
+
+
+def _images(folder: Path, pattern: str) -> tuple[Path, ...]:
+    """Picture files by suffix, sorted; hidden ones are left out."""
+    found = (p for p in folder.glob(pattern) if p.suffix.lower() in pictures.SUFFIXES and not p.name.startswith("."))
+    return tuple(sorted(p for p in found if p.is_file()))
+
+
+def _samples() -> FileItems:
+    """Photographs inside the scikit-image wheel; finding them imports nothing."""
+    package = importlib.util.find_spec("skimage")
+    if package is None or package.origin is None:
+        raise SemlinkError("samples: scikit-image is not installed; pip install scikit-image")
+    folder = Path(package.origin).parent / "data"
+    paths = tuple(folder / name for name in SAMPLES)
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing:
+        raise SemlinkError(f"samples: scikit-image came without {', '.join(missing)}; pip install scikit-image==0.26.0")
+    return FileItems(folder, paths)
+
+
+def _cifar_file(name: str, file: str) -> Path:
+    path = root() / CIFAR / file
+    if not path.is_file():
+        raise SemlinkError(f"{name}: no {path}; unpack cifar-10-binary.tar.gz in {root()} or set SEMLINK_DATA")
+    length = path.stat().st_size
+    if length == 0 or length % CIFAR_ROW:
+        raise SemlinkError(f"{path}: {length} bytes are no whole number of {CIFAR_ROW}-byte pictures; unpack it again")
+    return path
+
+
+@dataclass(frozen=True)
+class FileItems:
+    """Picture files; ids are their paths below `folder`."""
+
+    folder: Path
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def id(self, index: int) -> str:
+        return self.paths[index].relative_to(self.folder).as_posix()
+
+    def size(self, index: int) -> tuple[int, int]:
+        return pictures.size(self.paths[index])
+
+    def read(self, index: int) -> np.ndarray:
+        return pictures.read(self.paths[index])
+
+
+@dataclass(frozen=True)
+class CifarItems:
+    """CIFAR-10's binary batches one after the other; ids are five-digit numbers from 0."""
+
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return sum(len(_rows(path)) for path in self.paths)
+
+    def id(self, index: int) -> str:
+        return f"{index:05d}"
+
+    def size(self, index: int) -> tuple[int, int]:
+        return 32, 32
+
+    def read(self, index: int) -> np.ndarray:
+        return self.pixels(index).astype(np.float32) / 255
+
+    def pixels(self, index: int) -> np.ndarray:
+        """The picture as stored, uint8 `[3, 32, 32]`."""
+        for path in self.paths:
+            rows = _rows(path)
+            if index < len(rows):
+                return rows[index, 1:].reshape(3, 32, 32)
+            index -= len(rows)
+        raise IndexError(index)
+
+
+@lru_cache(maxsize=8)
+def _rows(path: Path) -> np.ndarray:
+    """A batch file as uint8 `[n, 3073]`, mapped and not read; outside the items, so that they pickle as paths."""
+    return np.memmap(path, np.uint8, "r").reshape(-1, CIFAR_ROW)
+
+
+@dataclass(frozen=True)
+class MosaicItems:
+    """Pictures of one small size, 8 x 8 of them to a picture, row by row; ids are those of the first and last."""
+
+    tiles: CifarItems
+
+    def __len__(self) -> int:
+        return len(self.tiles) // MOSAIC**2
+
+    def id(self, index: int) -> str:
+        first = index * MOSAIC**2
+        return f"{self.tiles.id(first)}-{self.tiles.id(first + MOSAIC**2 - 1)}"
+
+    def size(self, index: int) -> tuple[int, int]:
+        height, width = self.tiles.size(0)
+        return MOSAIC * height, MOSAIC * width
+
+    def read(self, index: int) -> np.ndarray:
+        first = index * MOSAIC**2
+        tiles = np.stack([self.tiles.read(i) for i in range(first, first + MOSAIC**2)])
+        rows = tiles.reshape(MOSAIC, MOSAIC, *tiles.shape[1:]).transpose(2, 0, 3, 1, 4)
+        return rows.reshape(3, *self.size(index))

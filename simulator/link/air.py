@@ -1,0 +1,258 @@
+"""One transmission on the air: what is drawn for its slots, handed to the compiled graph call by call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from semlink.channels.base.fade import Fade, unit_phasor
+from semlink.channels.base.impairment import RX_OVERSAMPLING
+from semlink.simulator.engine.bridge import differentiable, to_tensorflow
+from semlink.simulator.engine.estimation import compiled_estimate, estimator_arguments
+from semlink.simulator.engine.ofdm import compiled_link, unit_power
+from semlink.simulator.engine.setup import SLOTS, Setup, arguments
+from semlink.simulator.link.fades import FADE_BLOCK, Blocks, Fades, Noise, identity
+from semlink.simulator.link.feedback import Precoding, Report, make_report
+from semlink.simulator.link.long_term import Receiver
+from semlink.simulator.rng import generator
+
+ANTENNA_STRIDE = 1 << 20  # slots between the interference that two receive antennas meet
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The slots on the air, image by image: image and slot number of each, and where they are in `[images, most]`."""
+
+    image: np.ndarray
+    slot: np.ndarray
+    on_air: np.ndarray
+
+    @classmethod
+    def of(cls, counts: np.ndarray, first_image: int, start_slot: int) -> Slots:
+        """counts: slots of each image."""
+        on_air = np.arange(counts.max()) < counts[:, None]
+        image, slot = np.nonzero(on_air)
+        return cls(first_image + image, start_slot + slot, on_air)
+
+    def flat(self, values: Tensor) -> Tensor:
+        """`[images, most * n]` to `[slots, n]`."""
+        grid = values.reshape(*self.on_air.shape, -1)
+        return grid.flatten(0, 1) if self.on_air.all() else grid[torch.from_numpy(self.on_air)]
+
+    def spread(self, flat: Tensor) -> Tensor:
+        """`[slots, n]` to `[images, most * n]`, zeros where an image has fewer slots."""
+        if self.on_air.all():
+            return flat.reshape(len(self.on_air), -1)
+        whole = flat.new_zeros(*self.on_air.shape, flat.shape[1])
+        return whole.index_put((torch.from_numpy(self.on_air),), flat).flatten(1)
+
+    def means(self, values: np.ndarray) -> np.ndarray:
+        """Mean over each image's slots of `[slots]`."""
+        image = self.image - self.image[0]
+        return np.bincount(image, values) / np.bincount(image)
+
+    def calls(self) -> Iterator[slice]:
+        """The slots of each call of the graph."""
+        for start in range(0, len(self.image), SLOTS):
+            yield slice(start, min(start + SLOTS, len(self.image)))
+
+
+class Air:
+    """What the slots of one transmission meet: fades, noise and disturbances, drawn as they are asked for."""
+
+    def __init__(
+        self, receiver: Receiver, slots: Slots, snr_db: np.ndarray, seed: int, key: str, fade: Fade | None = None
+    ) -> None:
+        self.receiver, self.slots, self.link = receiver, slots, receiver.link
+        self.n0 = (10 ** (-snr_db / 10)).astype(np.float32)
+        channel, impaired = self.link.channel, receiver.impaired
+        self._noise = (channel, seed, key)
+        self.fades, self.noise = Fades(channel, seed, fade), Noise(*self._noise, self.link.grid)
+        self.feedback = self._feedback_noise()
+        self.disturbances = (
+            None
+            if impaired is None
+            else Blocks(lambda b: impaired.disturb(generator("disturbance", seed, identity(channel), b), FADE_BLOCK))
+        )
+
+    def carry(
+        self, places: Tensor, power: Tensor | None, precoder: np.ndarray | None
+    ) -> tuple[Tensor, Tensor, np.ndarray]:
+        """Symbols and their power `[images, total]` by place; precoder of each slot, or None.
+
+        -> x_hat and a `[images, total]` (0 beyond an image's slots), and mean powers sent / faded / noise
+        `[images, 3]`.
+        """
+        flat, powers = self.slots.flat(places), None if power is None else self.slots.flat(power)
+        parts = []
+        for part in self.slots.calls():
+            drawn = self._drawn(part) | ({} if precoder is None else {"precoder": precoder[part]})
+            setup = self.receiver.setup(drawn.get("tail"))
+            if setup.taps:
+                drawn["tail"] = _lengthened(drawn["tail"], setup.taps)
+            known = self.receiver.statistics(setup, float(self.n0.mean()))
+            called = one_call(setup, flat[part], None if powers is None else powers[part], drawn, known)
+            parts.append(self._dropped(part, called))
+        x_hat, a, *measured = (p[0] if len(p) == 1 else torch.cat(p) for p in zip(*parts, strict=True))
+        means = [self.slots.means(p.detach().double().numpy()) for p in measured]
+        return self.slots.spread(x_hat), self.slots.spread(a), np.stack(means, -1)
+
+    def report(self) -> tuple[Tensor, np.ndarray | None]:
+        """Gains `[images, total]` of all places as the transmitter knows them, and the precoder of each slot."""
+        noise = self._feedback_noise()
+        reports = [self._report(part, noise) for part in self.slots.calls()]
+        gains = torch.cat([by_element(torch.from_numpy(r.gains)) for r in reports])
+        precoders = [r.precoder for r in reports if r.precoder is not None]
+        return self.slots.spread(gains), np.concatenate(precoders) if precoders else None
+
+    def _report(self, part: slice, noise: Noise) -> Report:
+        link = self.link
+        bits = link.csit_bits if link.csit == "quantised" else None
+        told, left = self._predicted(part, noise)
+        return make_report(told, left, link.grid, cast(Precoding, link.precoding), link.layers, bits)
+
+    def _predicted(self, part: slice, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
+        """The channel of the data's slots as predicted from what the receiver fed back, and the power left unknown."""
+        told, error = self._fed_back(part, noise)
+        memory, local = self.receiver.memory, self._local(self.slots.image[part])["local"]
+        left = local - abs(memory) ** 2 * (local - error.mean((1, 2, 3, 4)))
+        return np.complex64(memory) * told, np.maximum(left, 0).astype(np.float32)
+
+    def _fed_back(self, part: slice, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
+        """What the receiver knew of the channel when it reported, and the error variance of that, shaped like h."""
+        image, slot = self.slots.image[part], self.slots.slot[part] - self.receiver.delay
+        h = self.fades.at(image, slot, self.link.grid)
+        if self.link.csi == "perfect":
+            return h, np.zeros_like(h, np.float32)
+        drawn = {"h": h, "noise": noise.take(image), "n0": self._n0(image), **self._local(image)}
+        setup = replace(self.receiver.setup(None), recalled=False, specular=self.link.setup.specular)
+        return estimated(setup, drawn, self.receiver.statistics(setup, float(self.n0.mean())))
+
+    def _feedback_noise(self) -> Noise:
+        """Noise on the pilots of reports: that of the data's slots for a fresh report, else its own."""
+        own = self._noise if not self.receiver.delay else (*self._noise[:2], self._noise[2] + " feedback")
+        return Noise(*own, self.link.grid)
+
+    def _n0(self, image: np.ndarray) -> np.ndarray:
+        return self.n0[image - self.slots.image[0]]
+
+    def _drawn(self, part: slice) -> dict[str, np.ndarray]:
+        """Arrays of the graph by argument name, `[slots, ...]` each; more than a graph may ask for."""
+        image, slot, grid = self.slots.image[part], self.slots.slot[part], self.link.grid
+        h, age = self.fades.at(image, slot, grid), self.receiver.age
+        if age and self.link.csi != "perfect":
+            pilots = list(grid.pilot_symbols)
+            h[..., pilots, :] = self.fades.at(image, slot - age, grid)[..., pilots, :]
+        drawn = {"h": h, "noise": self.noise.take(image), "n0": self._n0(image)}
+        tail = self.fades.tail(image, slot, grid)
+        drawn |= {} if tail is None else {"tail": tail}
+        setup = self.receiver.setup(tail)
+        if setup.csi != "perfect" or setup.recalled:
+            drawn |= self._local(image)
+        if setup.recalled and setup.csi == "perfect":
+            drawn["known"] = self.fades.known(image, slot - age, grid)
+        elif setup.recalled:
+            known, left = self._predicted(part, self.feedback)
+            drawn |= {"known": known, "local": np.maximum(left, 1e-6)}
+        return drawn | (self._hardware(image, slot) if setup.hardware else {})
+
+    def _local(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """What the receiver tracks of each image: local power as received, line-of-sight share."""
+        power, specular = self.fades.local(image)
+        return {
+            "local": np.float32(self.receiver.distortion.power) * power,
+            "specular": specular / np.maximum(power, 1e-12),
+        }
+
+    def _hardware(self, image: np.ndarray, slot: np.ndarray) -> dict[str, np.ndarray]:
+        grid, rx = self.link.grid, self.link.setup.rx
+        shape = (len(image), rx, grid.symbols, grid.subcarriers)
+        phasor = np.ones((len(image), grid.symbols, RX_OVERSAMPLING * grid.subcarriers), np.complex64)
+        interference = np.zeros(shape, np.complex64)
+        if self.disturbances is not None:
+            turns = self.disturbances.gather(lambda d, i, t: d.phase(i, t, grid), image, slot)
+            phasor = phasor if turns is None else unit_phasor(turns)
+            for antenna in range(rx):
+                met = self._interference(image, slot + ANTENNA_STRIDE * antenna)
+                interference[:, antenna] = 0 if met is None else met
+        return {"phasor": phasor, "interference": interference}
+
+    def _interference(self, image: np.ndarray, slot: np.ndarray) -> np.ndarray | None:
+        disturbances = cast(Blocks[Any], self.disturbances)
+        return disturbances.gather(lambda d, i, t: d.interference(i, t, self.link.grid), image, slot)
+
+    def _dropped(self, part: slice, called: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Symbols whose packet was dropped are zero, and so is their `a`."""
+        if self.disturbances is None:
+            return called
+        image, slot = self.slots.image[part], self.slots.slot[part]
+        erased = self.disturbances.gather(lambda d, i, t: d.erased(i, t, self.link.grid), image, slot)
+        if erased is None:
+            return called
+        kept = torch.from_numpy(~erased).repeat_interleave(self.link.layers, 1)
+        return called[0] * kept, called[1] * kept, *called[2:]
+
+
+def _lengthened(tail: np.ndarray, taps: int) -> np.ndarray:
+    return np.pad(tail, [(0, 0)] * (tail.ndim - 1) + [(0, taps - tail.shape[-1])])
+
+
+def one_call(
+    setup: Setup, x: Tensor, power: Tensor | None, drawn: Mapping[str, np.ndarray], known: Mapping[str, Any]
+) -> tuple[Tensor, ...]:
+    """One call of the compiled graph, padded to its fixed number of slots.
+
+    x complex64 `[slots, data * layers]`; power alike or None; drawn, known: arrays and tensors by argument name.
+    -> x_hat, a `[slots, data * layers]`, and three mean powers `[slots]`.
+    """
+    gradients = torch.is_grad_enabled() and x.requires_grad
+    graph, names = compiled_link(setup, gradients), list(arguments(setup))
+    count = len(x)
+    asked = {name: v for name, v in drawn.items() if name in names}
+    told = dict(known) | {name: to_tensorflow(torch.from_numpy(_padded(v))) for name, v in asked.items()}
+    if power is None:
+        told["power"] = unit_power(setup)
+    else:
+        told["power"] = to_tensorflow(by_layer(_filled(power, 1.0), setup.layers))
+    rest = [told[name] for name in names[1:]]
+    through = differentiable(lambda sent: graph(sent, *rest))
+    x_hat, a, *powers = through(by_layer(_filled(x, 0.0), setup.layers))
+    return by_element(x_hat)[:count], by_element(a)[:count], *(p[:count] for p in powers)
+
+
+def by_layer(places: Tensor, layers: int) -> Tensor:
+    """Places `[slots, data * layers]`, whose layers alternate (TS 38.211, 7.3.1.3), as `[slots, layers, data]`.
+
+    So a payload of k symbols takes k / layers resource elements, however few they are.
+    """
+    return places.reshape(len(places), -1, layers).transpose(1, 2).contiguous()
+
+
+def by_element(values: Tensor) -> Tensor:
+    """`by_layer` undone."""
+    return values.transpose(1, 2).flatten(1)
+
+
+def estimated(setup: Setup, drawn: Mapping[str, np.ndarray], known: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """The receiver's estimate from the pilots of some slots, and its error variance, `[slots, rx, tx, ...]`."""
+    told = dict(known) | {name: to_tensorflow(torch.from_numpy(_padded(v))) for name, v in drawn.items()}
+    answers = compiled_estimate(setup)(*(told[name] for name in estimator_arguments(setup)))
+    h_hat, error = (v.numpy()[: len(drawn["h"])] for v in answers)
+    return h_hat, error
+
+
+def _filled(values: Tensor, filling: float) -> Tensor:
+    if len(values) == SLOTS:
+        return values
+    return torch.cat([values, values.new_full((SLOTS - len(values), *values.shape[1:]), filling)])
+
+
+def _padded(values: np.ndarray) -> np.ndarray:
+    if len(values) == SLOTS:
+        return values
+    return np.concatenate([values, np.ones((SLOTS - len(values), *values.shape[1:]), values.dtype)])

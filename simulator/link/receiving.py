@@ -1,0 +1,63 @@
+"""Equalised symbols back to streams, as the receiver sees them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from semlink.simulator.link import code_blocks, layout
+from semlink.simulator.link.sending import Coded
+from semlink.simulator.values import ReceivedStream, Stream, Transmission
+
+
+def receive(
+    transmission: Transmission, bits: Coded, plan: layout.Layout, x_hat: Tensor, a: Tensor
+) -> tuple[ReceivedStream, ...]:
+    """Streams as the receiver sees them. A lost length header hides where the later streams of its image begin."""
+    lost = np.zeros(x_hat.shape[0], bool)
+    received = []
+    for index, stream in enumerate(transmission.streams):
+        x, reliability = layout.take(x_hat, plan, index), layout.take(a, plan, index)
+        if index in bits:
+            result, header_lost = _receive_bits(stream, *bits[index], x, reliability, lost)
+            received.append(result)
+            lost = lost | header_lost
+        elif stream.ideal:
+            received.append(_receive_ideal(stream, reliability, lost))
+        else:
+            received.append(_receive_analog(stream, x.reshape(len(lost), -1), reliability.reshape(len(lost), -1), lost))
+    return tuple(received)
+
+
+def _receive_analog(stream: Stream, x: Tensor, a: Tensor, lost: np.ndarray) -> ReceivedStream:
+    if lost.any():
+        seen = torch.from_numpy(~lost)[:, None].to(x.device)
+        x, a = x * seen, a * seen
+    return ReceivedStream(stream.name, "analog", x_hat=x, a=a)
+
+
+def _receive_bits(
+    stream: Stream, blocks: list[code_blocks.Block], uses: np.ndarray, x: Tensor, a: Tensor, lost: np.ndarray
+) -> tuple[ReceivedStream, np.ndarray]:
+    parts: list[list[bytes | None]] = [[] for _ in uses]
+    fixed = stream.uses is not None
+    answers = code_blocks.demodulate(blocks, uses, fixed, x.detach().numpy(), a.detach().numpy())
+    for block, answer in zip(blocks, answers, strict=True):
+        parts[block.image].append(None if lost[block.image] else answer)
+    found = tuple(code_blocks.assemble(p, fixed) for p in parts)
+    verdicts = tuple(tuple(part is not None for part in p) for p in parts)
+    header_lost = np.array([not fixed and p[0] is None for p in parts])
+    ok = tuple(p is not None for p in found)
+    return ReceivedStream(stream.name, "bits", payload=found, ok=ok, blocks_ok=verdicts), header_lost
+
+
+def _receive_ideal(stream: Stream, a: Tensor, lost: np.ndarray) -> ReceivedStream:
+    """An ideal code: all bits arrive when the mutual information of the image's own symbols carries them."""
+    sinr = (a / (1 - a).clamp_min(1e-9)).reshape(len(lost), -1)
+    carried = torch.log2(1 + sinr).double().sum(1).tolist()
+    ok = tuple(
+        8 * len(p) <= c + 1e-6 * c and not gone for p, c, gone in zip(stream.payload, carried, lost, strict=True)
+    )
+    found = tuple(p if good else None for p, good in zip(stream.payload, ok, strict=True))
+    return ReceivedStream(stream.name, "bits", payload=found, ok=ok, blocks_ok=tuple((good,) for good in ok))

@@ -1,0 +1,53 @@
+"""What the simulator measured on the air, for the rows (definitions.md: SNR, rate, PAPR, air time)."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from semlink.channels.base.grid import Grid
+from semlink.simulator.link.code_blocks import scheme
+from semlink.simulator.link.layout import Layout
+from semlink.simulator.values import LinkReport, Reception, Transmission
+
+OVERSAMPLING = 4  # of the time signal in which the peak is looked for
+
+
+def make_report(
+    reception: Reception,
+    transmission: Transmission,
+    plan: Layout,
+    buffer: Tensor,
+    powers: np.ndarray,
+    layers: int,
+    grid: Grid,
+) -> LinkReport:
+    """transmission: as sent, the link's own streams included. powers: per image the mean power sent, behind the fade
+    per receive antenna, and of the noise, over all resource elements. layers share a channel use.
+    """
+    slots = plan.slots.tolist()
+    verdicts = [[v for s in reception.streams if s.blocks_ok for v in s.blocks_ok[i]] for i in range(len(powers))]
+    return LinkReport(
+        uses={s.name: tuple(-(-int(c) // layers) for c in plan.counts[i]) for i, s in enumerate(transmission.streams)},
+        uses_on_air=tuple(n * grid.symbols * grid.subcarriers for n in slots),
+        air_time_s=tuple(n * grid.slot_time for n in slots),
+        snr_measured_db=tuple(decibels(powers[:, 0] / powers[:, 2])),
+        snr_realised_db=tuple(decibels(powers[:, 1] / powers[:, 2])),
+        papr_db=tuple(papr(buffer.detach().numpy()[:, ::layers], grid)),
+        mcs={s.name: scheme(s).name for s in transmission.streams if s.kind == "bits" and not s.ideal},
+        blocks=tuple(len(v) for v in verdicts),
+        block_errors=tuple(v.count(False) for v in verdicts),
+    )
+
+
+def papr(symbols: np.ndarray, grid: Grid) -> np.ndarray:
+    """Peak over mean power in dB of each image's first slot in time, 4 times oversampled; data symbols only."""
+    first = symbols[:, : grid.data_symbols].reshape(len(symbols), -1, grid.subcarriers)
+    power = np.abs(np.fft.ifft(first, OVERSAMPLING * grid.subcarriers, axis=-1)) ** 2
+    return decibels(power.max((1, 2)) / power.mean((1, 2)))
+
+
+def decibels(ratio: np.ndarray) -> np.ndarray:
+    """10 log10 of a power ratio; -inf at 0."""
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(ratio)

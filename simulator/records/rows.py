@@ -1,0 +1,294 @@
+"""Rows: what a sweep measured, merged from block records and kept as one self-describing HDF5 file, `rows.h5`.
+
+Layout: per-image variables over the dimension scales (codec, channel, rho, snr_db, image), NaN where nothing was
+measured; `csi` (channel); `failed`, `error` and notes (codec, channel, rho, snr_db). Opens in xarray by h5netcdf.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.records.store import Condition, Record, write_aside
+
+if TYPE_CHECKING:  # h5py loads when a file is read or written
+    import h5py
+
+AXES = ("codec", "channel", "rho", "snr_db")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """Unit, name for people, and which way is better ("higher", "lower" or "") of one measured number."""
+
+    units: str = "1"
+    label: str = ""
+    better: str = ""
+
+
+VARIABLES: Mapping[str, Variable] = {
+    "mse": Variable("1", "mean squared error, peak 1", "lower"),
+    "psnr_of_mean_mse": Variable("dB", "PSNR of the mean MSE", "higher"),
+    "encode_s": Variable("s", "encoding time per image, its share of a block", "lower"),
+    "decode_s": Variable("s", "decoding time per image, its share of a block", "lower"),
+    "snr_measured_db": Variable("dB", "transmit power over measured noise power"),
+    "snr_realised_db": Variable("dB", "received power over noise power, fade included"),
+    "papr_db": Variable("dB", "peak to average power of the time signal", "lower"),
+    "uses_main": Variable("1", "channel uses of the main stream", "lower"),
+    "uses_total": Variable("1", "channel uses of all streams", "lower"),
+    "uses_on_air": Variable("1", "resource elements on air, pilots and filler included", "lower"),
+    "rho_main": Variable("1", "channel uses of the main stream per source dimension", "lower"),
+    "rho_total": Variable("1", "channel uses of all streams per source dimension", "lower"),
+    "air_time_s": Variable("s", "simulated time on air", "lower"),
+    "blocks": Variable("1", "code blocks sent"),
+    "block_errors": Variable("1", "code blocks lost", "lower"),
+    "block_error_rate": Variable("1", "share of code blocks lost", "lower"),
+}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """All images of one condition. values: float64 `[images]` per variable, in data set order. error: why it failed."""
+
+    condition: Condition
+    csi: str
+    images: tuple[str, ...]
+    positions: tuple[int, ...]
+    values: Mapping[str, np.ndarray]
+    notes: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All measurements, sorted by condition; `variables` describes their numbers; `attributes` are text or numbers."""
+
+    measurements: tuple[Measurement, ...]
+    variables: Mapping[str, Variable] = field(default_factory=lambda: VARIABLES)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def asked_metrics(self) -> tuple[str, ...]:
+        """The quality metrics that the last sweep was asked for, by their names in rows: a suffix may tell how."""
+        found = {name for m in self.measurements for name in m.values}
+        asked = json.loads(self.attributes.get("configuration", "{}")).get("metrics", ())
+        return tuple(name for want in asked for name in sorted(n for n in found if _is(n, want)) or (want,))
+
+    def variable(self, name: str) -> Variable:
+        """The description of a number; its bare name when nothing is known of it."""
+        return self.variables.get(name, Variable(label=name))
+
+
+def merge(records: Iterable[Record]) -> tuple[Measurement, ...]:
+    """One measurement per condition. A block measured twice (with more images or metrics) counts once.
+
+    A condition of which a block failed and never succeeded carries that error.
+    """
+    groups: dict[Condition, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.condition, []).append(record)
+    return tuple(_merged(condition, groups[condition]) for condition in sorted(groups))
+
+
+def write(rows: Rows, path: Path) -> None:
+    """`rows` as HDF5 at `path`, all or nothing."""
+    image = _image(rows)
+    write_aside(path, lambda aside: aside.write_bytes(image))
+
+
+def read(path: Path) -> Rows:
+    """The rows of a file. SemlinkError when it is missing, damaged or another kind of file."""
+    import h5py
+
+    if not path.exists():
+        raise SemlinkError(f"{path}: no such file; run the experiment first")
+    try:
+        with h5py.File(path) as file:
+            return _read(file)
+    except (OSError, KeyError, ValueError) as error:
+        raise SemlinkError(
+            f"{path}: damaged, or not a rows file; give the experiment's command again to rebuild it"
+        ) from error
+
+
+def _is(name: str, metric: str) -> bool:
+    return name == metric or name.startswith(f"{metric}_up")
+
+
+def _merged(condition: Condition, records: Sequence[Record]) -> Measurement:
+    whole = sorted((r for r in records if not r.error), key=lambda r: (len(r.images), len(r.metrics), r.key()))
+    covered = {record.block for record in whole}
+    failed = [record for record in records if record.error and record.block not in covered]
+    ids = {place: image for record in whole for place, image in zip(record.positions, record.images, strict=True)}
+    places = tuple(sorted(ids))
+    last = (whole or failed)[-1]
+    values = {name: _column(whole, name, places) for name in sorted({n for r in whole for n in r.values})}
+    error = failed[0].error if failed else ""
+    return Measurement(condition, last.csi, tuple(ids[p] for p in places), places, values, _notes(whole), error)
+
+
+def _column(records: Sequence[Record], name: str, places: Sequence[int]) -> np.ndarray:
+    found = {p: v for r in records for p, v in zip(r.positions, r.values.get(name, ()), strict=False)}
+    return np.array([found.get(place, np.nan) for place in places], dtype=float)
+
+
+def _notes(records: Sequence[Record]) -> dict[str, str]:
+    names = sorted({name for record in records for name in record.notes})
+    return {name: "; ".join(sorted({r.notes[name] for r in records if name in r.notes})) for name in names}
+
+
+def _image(rows: Rows) -> bytes:
+    """The file's bytes, made in memory: the HDF5 library crashes when the disk is full."""
+    import h5py
+
+    with h5py.File("rows.h5", "w", driver="core", backing_store=False) as file:
+        for name, value in rows.attributes.items():
+            file.attrs[name] = value
+        axes = _axes(rows.measurements)
+        for name, axis in axes.items():
+            _scale(file, name, axis)
+        _write_texts(file, rows.measurements, axes)
+        for name in sorted({name for m in rows.measurements for name in m.values}):
+            _write_variable(file, name, rows, axes)
+        file.flush()
+        return file.id.get_file_image()
+
+
+def _axes(measurements: Sequence[Measurement]) -> dict[str, dict[Any, int]]:
+    """Per dimension, each coordinate's place; images are keyed by their place in the data set."""
+    axes = {name: sorted({getattr(m.condition, name) for m in measurements}) for name in AXES}
+    places = sorted({place for m in measurements for place in m.positions})
+    return {name: {value: i for i, value in enumerate(values)} for name, values in {**axes, "image": places}.items()}
+
+
+_SCALES = {
+    "codec": Variable("", "codec and its settings"),
+    "channel": Variable("", "channel and its settings"),
+    "rho": Variable("1", "asked rate, channel uses per source dimension"),
+    "snr_db": Variable("dB", "Es/N0 per complex symbol, E|h|^2 = 1"),
+    "image": Variable("1", "place in the data set"),
+}
+
+
+def _scale(file: h5py.File, name: str, axis: Mapping[Any, int]) -> None:
+    values = list(axis)
+    data = np.array(values, dtype=object) if values and isinstance(values[0], str) else np.array(values)
+    dataset = _dataset(file, name, data)
+    dataset.make_scale(name)
+    _describe(dataset, _SCALES[name])
+
+
+def _dataset(file: h5py.File, name: str, data: np.ndarray) -> h5py.Dataset:
+    import h5py
+
+    if data.dtype == object:
+        return file.create_dataset(name, data=data, dtype=h5py.string_dtype())
+    packed = {"compression": "gzip", "shuffle": True} if data.size > 1 else {}
+    return file.create_dataset(name, data=data, **packed)
+
+
+def _describe(dataset: h5py.Dataset, variable: Variable) -> None:
+    dataset.attrs["units"] = variable.units
+    dataset.attrs["long_name"] = variable.label
+    if variable.better:
+        dataset.attrs["better"] = variable.better
+
+
+def _attach(file: h5py.File, dataset: h5py.Dataset, dimensions: Sequence[str]) -> None:
+    for place, name in enumerate(dimensions):
+        dataset.dims[place].attach_scale(file[name])
+
+
+def _write_texts(file: h5py.File, measurements: Sequence[Measurement], axes: Mapping[str, Mapping[Any, int]]) -> None:
+    ids = {place: image for m in measurements for place, image in zip(m.positions, m.images, strict=True)}
+    csi = {m.condition.channel: m.csi for m in measurements if m.csi}
+    texts = {name: {m.condition: m.notes.get(name, "") for m in measurements} for name in _note_names(measurements)}
+    texts["error"] = {m.condition: m.error for m in measurements}
+    _put(file, "image_id", np.array([ids[place] for place in axes["image"]], dtype=object), ("image",), "image")
+    _put(
+        file,
+        "csi",
+        np.array([csi.get(name, "") for name in axes["channel"]], dtype=object),
+        ("channel",),
+        "channel state information",
+    )
+    failed = _grid(axes, {m.condition: int(bool(m.error)) for m in measurements}, 0, np.int8)
+    _put(file, "failed", failed, AXES, "1 where the condition failed")
+    for name, by_condition in texts.items():
+        _put(file, name, _grid(axes, by_condition, "", object), AXES, name)
+
+
+def _note_names(measurements: Sequence[Measurement]) -> list[str]:
+    return sorted({name for m in measurements for name in m.notes})
+
+
+def _grid(
+    axes: Mapping[str, Mapping[Any, int]], by_condition: Mapping[Condition, Any], empty: Any, dtype: Any
+) -> np.ndarray:
+    grid = np.full([len(axes[name]) for name in AXES], empty, dtype=dtype)
+    for condition, value in by_condition.items():
+        grid[_place(axes, condition)] = value
+    return grid
+
+
+def _put(file: h5py.File, name: str, data: np.ndarray, dimensions: Sequence[str], label: str) -> None:
+    dataset = _dataset(file, name, data)
+    _attach(file, dataset, dimensions)
+    _describe(dataset, Variable("", label))
+
+
+def _place(axes: Mapping[str, Mapping[Any, int]], condition: Condition) -> tuple[int, ...]:
+    return tuple(axes[name][getattr(condition, name)] for name in AXES)
+
+
+def _write_variable(file: h5py.File, name: str, rows: Rows, axes: Mapping[str, Mapping[Any, int]]) -> None:
+    data = np.full([len(axes[axis]) for axis in (*AXES, "image")], np.nan)
+    for measurement in rows.measurements:
+        if name in measurement.values:
+            columns = [axes["image"][place] for place in measurement.positions]
+            data[_place(axes, measurement.condition)][columns] = measurement.values[name]
+    dataset = _dataset(file, name, data)
+    _attach(file, dataset, (*AXES, "image"))
+    _describe(dataset, rows.variable(name))
+
+
+def _read(file: h5py.File) -> Rows:
+    names = [name for name, item in file.items() if item.ndim == 5]
+    data = {name: file[name][()] for name in names}
+    measured = np.any([np.isfinite(column) for column in data.values()], axis=0) if data else None
+    measurements = tuple(_read_measurements(file, data, measured))
+    variables = {
+        name: Variable(*(str(file[name].attrs.get(k, "")) for k in ("units", "long_name", "better"))) for name in names
+    }
+    return Rows(measurements, {**VARIABLES, **variables}, dict(file.attrs))
+
+
+def _read_measurements(
+    file: h5py.File, data: Mapping[str, np.ndarray], measured: np.ndarray | None
+) -> Iterable[Measurement]:
+    coordinates = {
+        name: _strings(file[name]) if file[name].dtype == object else file[name][()].tolist() for name in AXES
+    }
+    ids, csi, places = _strings(file["image_id"]), _strings(file["csi"]), file["image"][()]
+    errors = file["error"].asstr()[()]
+    notes = {n: d.asstr()[()] for n, d in file.items() if d.ndim == 4 and d.dtype == object and n != "error"}
+    shape = errors.shape
+    for at in np.ndindex(*shape):
+        found = np.flatnonzero(measured[at]) if measured is not None else np.array([], int)
+        if len(found) == 0 and not errors[at]:
+            continue
+        settings: dict[str, Any] = {name: coordinates[name][i] for name, i in zip(AXES, at, strict=True)}
+        condition = Condition(**settings)
+        values = {name: column[at][found] for name, column in data.items() if np.isfinite(column[at][found]).any()}
+        texts = {name: str(text[at]) for name, text in notes.items() if text[at]}
+        images = tuple(ids[i] for i in found)
+        yield Measurement(condition, csi[at[1]], images, tuple(places[found].tolist()), values, texts, str(errors[at]))
+
+
+def _strings(dataset: h5py.Dataset) -> list[str]:
+    return [str(text) for text in dataset.asstr()[()]]

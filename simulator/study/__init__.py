@@ -1,0 +1,1 @@
+"""What all experiments share: the command line, the steps of a study, cards, closing words."""

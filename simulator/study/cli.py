@@ -1,0 +1,243 @@
+"""The command line that all experiments share: flags from a typed dataclass, early checks, one-line errors.
+
+Importing this module and printing `--help` load neither torch, TensorFlow, matplotlib nor h5py.
+"""
+
+from __future__ import annotations
+
+import atexit
+import faulthandler
+import inspect
+import os
+import re
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import tyro
+
+from semlink.channels.base.registry import UnknownName
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.study.recipes import with_recipe
+from semlink.simulator.sweep.plan import Sweep
+from semlink.simulator.values import SNR_LIMITS_DB
+from semlink.simulator.words import parse
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true", "GLOG_minloglevel": "3"}
+_NOISE = re.compile(
+    rb"^(WARNING: All log messages before absl::InitializeLog|[IWE]0000 00:00:|\d{4}-\d\d-\d\d [^ ]+ [IWE] )"
+)
+
+
+def read_rate(text: str) -> float:
+    """A rate as a number or a fraction: `1/12`, `0.0833` and `0.08333` all mean 1/12 (1/n to four decimals is 1/n)."""
+    try:
+        value = float(Fraction(text))
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"{text!r} is no rate; write 1/12 or 0.0833") from None
+    nearest = 1 / round(1 / value) if 0 < value <= 1 else value
+    return nearest if abs(nearest - value) < 6e-5 else value
+
+
+Rate = Annotated[
+    float,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="RHO",
+        instance_from_str=lambda words: read_rate(words[0]),
+        is_instance=lambda value: isinstance(value, (int, float)),
+        str_from_instance=lambda value: [f"{value:.4g}"],
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Flags:
+    """The flags that all experiments know."""
+
+    out: Path = Path("results/run")
+    """Folder for rows.h5, summary.csv, run.json and figures. A run continues what the folder already holds."""
+    data: str = "samples"
+    """Pictures: samples, cifar10, kodak, or a folder or file of your own."""
+    limit: int | None = None
+    """Use only the first so many pictures."""
+    seed: int = 0
+    """Seed of fades, noise and decoders; the same seed gives the same rows."""
+    codecs: tuple[str, ...] = ("semlink",)
+    """Codecs, each a name or name:setting=value,... such as adjscc:weights=mine.safetensors."""
+    channels: tuple[str, ...] = ("awgn",)
+    """Channels, each a name or name:setting=value,... such as tdl:model=C,speed=30. The settings csi, equalizer, power,
+    layers, precoding, csit, csit_delay, csit_bits and placement are the link's: tdl:csi=perfect. Impairments follow
+    behind a plus sign: tdl+clipping:ratio_db=3+cfo:hertz=100."""
+    snr: tuple[float, ...] = (-5.0, 0.0, 5.0, 10.0, 15.0)
+    """Es/N0 in dB per complex symbol at the receiver, averaged over fading."""
+    rho: tuple[Rate, ...] = (1 / 12,)
+    """Channel uses per source dimension (3 H W of a picture): 1/12 or 0.0833."""
+    workers: int = 1
+    """Processes that share the work; the rows do not depend on it."""
+
+
+AnyFlags = TypeVar("AnyFlags", bound="DataclassInstance")
+
+
+def start(main: Callable[[AnyFlags], int], default: AnyFlags) -> None:
+    """Run an experiment from the command line and exit: 0 done, 1 some conditions failed, 2 wrong input, 130 Ctrl-C.
+
+    main takes the flags and returns the exit code; default holds the experiment's own defaults, and its class's
+    docstring is the help text.
+    """
+    sys.exit(run(main, default, sys.argv[1:]))
+
+
+def run(main: Callable[[AnyFlags], int], default: AnyFlags, arguments: Sequence[str]) -> int:
+    """`start` with given arguments, returning the exit code."""
+    try:
+        flags = read(default, arguments)
+        if isinstance(flags, Flags):
+            check(flags)
+        silence()
+        return main(flags)
+    except (SemlinkError, UnknownName, OSError) as error:
+        return _say(f"error: {_one_line(error)}", 2)
+    except KeyboardInterrupt:
+        return _say("stopped; what was measured is kept: give the same command again to continue", 130)
+
+
+def read(default: AnyFlags, arguments: Sequence[str]) -> AnyFlags:
+    """Flags from arguments; --help prints and exits. SemlinkError names unknown flags and lists the known ones."""
+    kind = type(default)
+    default = with_recipe(default, arguments)
+    flags, unknown = tyro.cli(
+        kind, default=default, args=list(arguments), description=_help(kind), return_unknown_args=True
+    )
+    if unknown:
+        known = " ".join(f"--{field.name.replace('_', '-')}" for field in fields(kind))
+        what = "flag" if unknown[0].startswith("-") else "argument"
+        raise SemlinkError(f"unknown {what} {unknown[0]!r}; known flags: {known}")
+    return flags
+
+
+def check(flags: Flags) -> None:
+    """SemlinkError for what can be seen to be wrong before anything heavy is loaded."""
+    from semlink import channels, codecs
+    from semlink.channels import impairments
+
+    check_words("codec", flags.codecs, codecs.names())
+    check_words("channel", flags.channels, channels.names(), impairments.names())
+    low, high = SNR_LIMITS_DB
+    for snr in flags.snr:
+        if not low <= snr <= high:
+            raise SemlinkError(f"--snr {snr:g}: give values in dB between {low:g} and {high:g}")
+    for rho in flags.rho:
+        if not 0 < rho <= 4:
+            raise SemlinkError(f"--rho {rho:g}: give channel uses per source dimension, such as 1/12")
+    for name, least in (("limit", 1), ("seed", 0), ("workers", 1)):
+        value = getattr(flags, name)
+        if value is not None and value < least:
+            raise SemlinkError(f"--{name} {value}: give a whole number of at least {least}")
+    for name in ("codecs", "channels", "snr", "rho"):
+        if not getattr(flags, name):
+            raise SemlinkError(f"--{name} needs at least one value")
+
+
+def check_words(kind: str, words: Sequence[str], known: Sequence[str], added: Sequence[str] = ()) -> None:
+    """SemlinkError when a word is misspelt or names an unknown plug-in; lists the known ones.
+
+    added: plug-ins that may follow behind a plus sign.
+    """
+    for word in map(parse, words):
+        if word.name not in known:
+            raise SemlinkError(f"unknown {kind} {word.name!r}; known: {', '.join(known)}")
+        for other in word.added:
+            if other.name not in added:
+                expected = f"known: {', '.join(added)}" if added else f"a {kind} takes none"
+                raise SemlinkError(f"unknown impairment {other.name!r} in {word}; {expected}")
+
+
+def sweep_of(flags: Flags, metrics: Sequence[str]) -> Sweep:
+    """The sweep that the common flags ask for."""
+    return Sweep(
+        codecs=tuple(dict.fromkeys(flags.codecs)),
+        channels=tuple(dict.fromkeys(flags.channels)),
+        snr_db=tuple(dict.fromkeys(flags.snr)),
+        rho=tuple(dict.fromkeys(flags.rho)),
+        metrics=tuple(dict.fromkeys(metrics)),
+        data=flags.data,
+        limit=flags.limit,
+        seed=flags.seed,
+    )
+
+
+def silence() -> None:
+    """Keep framework log noise off the screen, here and in child processes; errors of Python are not touched.
+
+    TensorFlow's environment variables do not reach what XLA and CUDA stubs print before absl is set up, so standard
+    error's file descriptor is filtered line by line, while Python itself keeps writing to the real one.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    warnings.formatwarning = _plain_warning  # type: ignore[assignment]
+    _filter_stderr()
+
+
+def _plain_warning(message: Warning | str, *where: object) -> str:
+    """A warning without the place in our code that it comes from."""
+    return f"warning: {message}\n"
+
+
+def _filter_stderr() -> None:
+    if getattr(sys.stderr, "fileno", None) is None or sys.stderr is not sys.__stderr__:
+        return  # somebody captures it already
+    sys.stderr.flush()
+    real = os.dup(2)
+    sys.stderr = os.fdopen(real, "w", buffering=1, errors="backslashreplace")
+    faulthandler.enable(sys.stderr)
+    source, sink = os.pipe()
+    os.dup2(sink, 2)
+    os.close(sink)
+    reader = threading.Thread(target=_pass_on, args=(source, real), daemon=True)
+    reader.start()
+    atexit.register(_restore, real, reader)
+
+
+def _pass_on(source: int, target: int) -> None:
+    with os.fdopen(source, "rb") as lines:
+        for line in lines:
+            if not _NOISE.match(line):
+                os.write(target, line)
+
+
+def _restore(real: int, reader: threading.Thread) -> None:
+    sys.stderr.flush()
+    os.dup2(real, 2)
+    reader.join(timeout=0.5)
+
+
+def _help(kind: type) -> str:
+    from semlink import channels, codecs
+    from semlink.channels import impairments
+
+    text = inspect.cleandoc(kind.__doc__ or "")
+    if not issubclass(kind, Flags):
+        return text
+    known = {"codecs": codecs, "channels": channels, "impairments": impairments}
+    return "\n".join([text, "", *(f"Known {kind}: {', '.join(home.names())}." for kind, home in known.items())])
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return " ".join(str(error).split())
+
+
+def _say(text: str, code: int) -> int:
+    print(text, file=sys.stderr)
+    return code

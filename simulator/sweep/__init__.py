@@ -1,0 +1,1 @@
+"""Measuring: a configuration becomes tasks, tasks become records, records become rows."""

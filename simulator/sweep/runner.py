@@ -1,0 +1,180 @@
+"""A sweep: codecs x rates x channels x SNRs x image blocks, measured once each and kept as they come.
+
+Planning (`plan`) turns a configuration into tasks, executing (`trial`) turns one task into records, and this module
+runs them and collects all records of a folder into `rows.h5`, `summary.csv` and `run.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from semlink.simulator.executors import local as pool
+from semlink.simulator.records.store import (
+    Condition,
+    Identity,
+    Store,
+    check_same,
+    lock,
+    picture_path,
+    write_aside,
+    write_json,
+)
+from semlink.simulator.sweep.plan import BLOCK, Sweep, Task, blocks, check_images, identity_of, plan, versions
+from semlink.simulator.sweep.trial import Bench, Parts, execute
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from semlink.simulator.records.rows import Rows, Variable
+
+
+OWN_PARTS = Parts()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A record was kept."""
+
+    condition: Condition
+    images: int
+    error: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run leaves: the folder, its rows and the conditions that failed with their errors."""
+
+    out: Path
+    rows: Rows
+    failures: Mapping[Condition, str]
+
+
+def run(
+    sweep: Sweep,
+    out: str | Path,
+    workers: int = 1,
+    parts: Parts = OWN_PARTS,
+) -> Outcome:
+    """Measure what `out` does not hold yet and publish everything that it holds.
+
+    parts: where codecs, links, data and metrics come from. SemlinkError when `out` cannot be written, is
+    in use, or holds results of another configuration. Conditions that fail are in the outcome.
+    """
+    started = time.monotonic()
+    for name in sweep.metrics:
+        parts.describe(name)  # refuses an unknown metric before anything is measured
+    store, identity = Store(out, report=_say), identity_of(sweep)
+    held = lock(out)
+    store.clean()
+    stored = list(store.records())
+    check_same(identity, stored, out)
+    data = parts.dataset(sweep.data, sweep.limit)
+    found = blocks(data.ids, data.sizes())
+    check_images(found, stored, sweep.data)
+    tasks = plan(sweep, found, stored, identity)
+    wanted = len(sweep.conditions()) * sum(len(block.images) for block in found)
+    _measure(tasks, wanted, partial(_prepare, sweep, parts, str(out)), workers)
+    outcome = publish(sweep, identity, store, parts.describe, time.monotonic() - started)
+    del held
+    return outcome
+
+
+def publish(
+    sweep: Sweep, identity: Identity, store: Store, describe: Callable[[str], Variable], duration_s: float
+) -> Outcome:
+    """Rebuild rows.h5, summary.csv and run.json from the block files."""
+    from semlink.simulator.analysis import statistics
+    from semlink.simulator.records import rows
+
+    measurements = rows.merge(store.records())
+    names = {name for m in measurements for name in m.values} | set(sweep.metrics)
+    variables = {**rows.VARIABLES, **{name: describe(name) for name in names - rows.VARIABLES.keys()}}
+    found = rows.Rows(measurements, variables, _attributes(sweep, identity))
+    rows.write(found, store.out / "rows.h5")
+    statistics.write_csv(statistics.summarise(found), store.out / "summary.csv")
+    asked = set(sweep.conditions())
+    failures = {m.condition: m.error for m in measurements if m.error and m.condition in asked}
+    write_json(store.out / "run.json", _run_json(sweep, identity, duration_s, failures))
+    return Outcome(store.out, found, failures)
+
+
+def _prepare(sweep: Sweep, parts: Parts, out: str) -> Callable[[Task], Iterator[Progress]]:
+    bench, store = Bench(sweep, parts), Store(out, report=_say)
+    return lambda task: perform(task, bench, store)
+
+
+def _measure(tasks: Sequence[Task], wanted: int, prepare: Callable[[], Any], workers: int) -> None:
+    from tqdm import tqdm
+
+    failed: set[Condition] = set()
+    missing = sum(len(task.wanted) * len(task.block.images) for task in tasks)
+    with tqdm(total=wanted, initial=wanted - missing, unit="image", dynamic_ncols=True, disable=not tasks) as bar:
+        for progress in pool.run(prepare, tasks, workers):
+            bar.set_postfix_str(str(progress.condition), refresh=False)
+            bar.update(progress.images)
+            if progress.error and progress.condition not in failed:
+                failed.add(progress.condition)
+                bar.write(f"failed: {progress.condition}: {progress.error}", file=sys.stderr)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _attributes(sweep: Sweep, identity: Identity) -> dict[str, Any]:
+    return {
+        "title": "semlink: what each codec delivers over each channel",
+        "configuration": json.dumps(asdict(sweep)),
+        "identity": json.dumps(asdict(identity)),
+        "versions": json.dumps(versions()),
+        "seed": sweep.seed,
+        "block_size": BLOCK,
+    }
+
+
+def _run_json(sweep: Sweep, identity: Identity, duration_s: float, failures: Mapping[Condition, str]) -> dict[str, Any]:
+    return {
+        "experiment": Path(sys.argv[0]).name,
+        "configuration": asdict(sweep),
+        "block_size": BLOCK,
+        "files": dict(identity.files),
+        "versions": versions(),
+        "platform": {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()},
+        "duration_s": round(duration_s, 3),
+        "failures": {str(condition): error for condition, error in failures.items()},
+    }
+
+
+def perform(task: Task, bench: Bench, store: Store) -> Iterator[Progress]:
+    """Execute a task and keep its records, the first picture of the set as it was received, and what `parts` keeps."""
+    for record, images, received in execute(task, bench):
+        if record.positions[0] == 0:
+            _keep_pictures(store.out, record.condition, images[0], None if received is None else received[0])
+        if received is not None:
+            bench.parts.keep(store.out, record, images, received)
+        store.write(record)
+        yield Progress(record.condition, len(record.images), record.error)
+
+
+def _keep_pictures(out: Path, condition: Condition, original: Tensor, received: Tensor | None) -> None:
+    if not picture_path(out, None).exists():
+        _save_picture(picture_path(out, None), original)
+    if received is not None:
+        _save_picture(picture_path(out, condition), received)
+
+
+def _save_picture(path: Path, picture: Tensor) -> None:
+    from PIL import Image
+
+    levels = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_aside(path, lambda aside: Image.fromarray(levels).save(aside, format="PNG"))

@@ -1,0 +1,278 @@
+"""Executing a task of a sweep: encode, send, decode and measure one codec on one block; pure given the seed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.records.store import Condition, Record
+from semlink.simulator.sweep.plan import BLOCK, Sweep, Task
+from semlink.simulator.words import Word, parse
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from semlink.channels.base.fade import Channel
+    from semlink.simulator.link.link import Link
+    from semlink.simulator.records.rows import Variable
+    from semlink.simulator.values import LinkReport, LinkResult, Reception, Transmission, TxInfo
+
+LINK_SETTINGS = (  # settings of a channel word that are the link's
+    "csi", "equalizer", "power", "layers", "precoding", "csit", "csit_delay", "csit_bits", "placement",
+)  # fmt: skip
+PIXELS_AT_ONCE = 1 << 20  # bounds the memory of metrics
+
+
+class Dataset(Protocol):
+    """Pictures in a fixed order."""
+
+    @property
+    def ids(self) -> Sequence[str]: ...
+    def sizes(self) -> Sequence[tuple[int, int]]: ...
+    def batch(self, indices: Sequence[int]) -> Tensor: ...
+
+
+class Codec(Protocol):
+    """encodes_on: what encode reads of `tx`: "nothing", "snr" or "link"."""
+
+    encodes_on: str
+
+    def uses(self, height: int, width: int) -> int: ...
+    def encode(self, images: Tensor, tx: TxInfo | None = None) -> Transmission: ...
+    def decode(self, reception: Reception) -> Tensor: ...
+
+
+class AnyLink(Protocol):
+    """A `semlink.simulator.Link`, or what behaves like one."""
+
+    @property
+    def csi(self) -> str | None: ...
+    def tx_info(self, snr_db: float, uses: int | None = None, seed: int = 0, statistics: bool = False) -> TxInfo: ...
+    def run(self, transmission: Transmission, snr_db: float, seed: int = 0, first_image: int = 0) -> LinkResult: ...
+
+
+def make_dataset(data: str, limit: int | None) -> Dataset:
+    """The pictures of `--data`."""
+    from semlink.simulator import data as sources
+
+    return sources.load(data, limit=limit)
+
+
+def make_codec(word: Word, rho: float) -> Codec:
+    """The codec of a word at that rate."""
+    from semlink import codecs
+
+    return codecs.create(word.name, rho=rho, **dict(word.settings))
+
+
+def make_link(word: Word) -> Link:
+    """The link over the channel of a word and the impairments behind its plus signs.
+
+    Settings named as in LINK_SETTINGS are the link's. SemlinkError for settings that a channel refuses.
+    """
+    from semlink.simulator.link.link import Link
+
+    channel, own = word.split(LINK_SETTINGS)
+    settings: dict[str, Any] = own
+    return Link(make_channel(channel), **settings)
+
+
+def make_channel(word: Word) -> Channel:
+    """The channel of a word with its impairments. SemlinkError for settings that it refuses."""
+    from semlink import channels
+
+    try:
+        made = channels.create(word.name, **dict(word.settings))
+        for impairment in word.added:
+            made = channels.impair(made, impairment.name, **dict(impairment.settings))
+    except (TypeError, ValueError) as error:
+        raise SemlinkError(f"channel {word}: {error}") from error
+    return made
+
+
+def measure_metrics(names: Sequence[str], original: Tensor, received: Tensor) -> Mapping[str, Tensor]:
+    """Per-image metrics `[batch]` by their names in rows."""
+    from semlink.simulator import metrics
+
+    return metrics.measure(names, original, received)
+
+
+def keep_nothing(out: Path, record: Record, original: Tensor, received: Tensor) -> None:
+    """What is kept of a block's pictures `[batch, 3, H, W]` beside its record, before that is written: nothing."""
+
+
+def describe_metric(name: str) -> Variable:
+    """Unit, label and direction of a metric. SemlinkError for an unknown one."""
+    from semlink.simulator import metrics
+    from semlink.simulator.records.rows import Variable
+
+    return Variable(metrics.units(name), metrics.label(name), metrics.better(name))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where a task gets its parts; module-level functions, so that it pickles. An experiment may bring its own."""
+
+    dataset: Callable[[str, int | None], Dataset] = make_dataset
+    codec: Callable[[Word, float], Codec] = make_codec
+    link: Callable[[Word], AnyLink] = make_link
+    measure: Callable[[Sequence[str], Tensor, Tensor], Mapping[str, Tensor]] = measure_metrics
+    describe: Callable[[str], Variable] = describe_metric
+    keep: Callable[[Path, Record, Tensor, Tensor], None] = keep_nothing
+
+
+class Bench:
+    """The parts of one process, made once each. A part that cannot be made raises again each time it is asked for."""
+
+    def __init__(self, sweep: Sweep, parts: Parts) -> None:
+        self.sweep = sweep
+        self.parts = parts
+        self.data = parts.dataset(sweep.data, sweep.limit)
+        self._made: dict[tuple[Any, ...], Any] = {}
+
+    def codec(self, condition: Condition) -> Codec:
+        """The codec of a condition."""
+        return self._once(self.parts.codec, parse(condition.codec), condition.rho)
+
+    def link(self, condition: Condition) -> AnyLink:
+        """The link of a condition."""
+        return self._once(self.parts.link, parse(condition.channel))
+
+    def _once(self, make: Callable[..., Any], *key: Any) -> Any:
+        if (make, key) not in self._made:
+            self._made[make, key] = make(*key)
+        return self._made[make, key]
+
+
+class Encodings:
+    """The last encoding of a block by one codec, made anew only when what it depends on changes."""
+
+    def __init__(self, codec: Codec, images: Tensor, seed: int) -> None:
+        self._codec, self._images, self._seed = codec, images, seed
+        self._key: tuple[Any, ...] | None = None
+        self._last: tuple[Transmission, float] | None = None
+
+    def get(self, condition: Condition, link: AnyLink) -> tuple[Transmission, float]:
+        """The transmission for a condition and its encoding time in seconds per image."""
+        key = {"nothing": (), "snr": (condition.snr_db,), "link": (condition.snr_db, condition.channel)}[
+            self._codec.encodes_on
+        ]
+        if self._last is None or key != self._key:
+            tx = self._tx(condition, link)
+            start = time.perf_counter()
+            transmission = self._codec.encode(self._images, tx)
+            self._key, self._last = key, (transmission, (time.perf_counter() - start) / len(self._images))
+        return self._last
+
+    def _tx(self, condition: Condition, link: AnyLink) -> TxInfo | None:
+        if self._codec.encodes_on == "nothing":
+            return None
+        if self._codec.encodes_on == "snr":
+            return replace(link.tx_info(condition.snr_db, seed=self._seed), csi=None)
+        uses = self._codec.uses(*self._images.shape[-2:])
+        return link.tx_info(condition.snr_db, uses, self._seed, statistics=True)
+
+
+def execute(task: Task, bench: Bench) -> Iterator[tuple[Record, Tensor, Tensor | None]]:
+    """The filled records of a task, each with the original and, unless it failed, the received pictures."""
+    import torch
+
+    images = bench.data.batch(task.block.positions)
+    shared: list[Encodings] = []
+    for wanted in task.wanted:
+        try:
+            with torch.no_grad():
+                if not shared:
+                    shared.append(Encodings(bench.codec(wanted.condition), images, bench.sweep.seed))
+                record, received = trial(wanted, images, shared[0], bench)
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and the sweep goes on
+            record, received = replace(wanted, error=_one_line(error)), None
+        yield record, images, received
+
+
+def trial(wanted: Record, images: Tensor, encodings: Encodings, bench: Bench) -> tuple[Record, Tensor]:
+    """One condition on one block: encode, send, decode, measure. Raises whatever a plug-in raises."""
+    condition, link, codec = wanted.condition, bench.link(wanted.condition), bench.codec(wanted.condition)
+    transmission, encode_s = encodings.get(condition, link)
+    result = link.run(transmission, condition.snr_db, seed=bench.sweep.seed, first_image=wanted.block * BLOCK)
+    start = time.perf_counter()
+    received = codec.decode(result.reception).detach().cpu()
+    decode_s = (time.perf_counter() - start) / len(images)
+    values = quality(wanted, images, received, bench.parts.measure, getattr(bench.data, "tile", None))
+    values |= radio(result.report, transmission.streams[0].name, images[0].numel(), len(images))
+    values |= {"encode_s": [encode_s] * len(images), "decode_s": [decode_s] * len(images)}
+    notes = (
+        {"mcs": ", ".join(f"{name} {scheme}" for name, scheme in result.report.mcs.items())}
+        if result.report.mcs
+        else {}
+    )
+    return replace(
+        wanted, csi=link.csi or "", values={name: tuple(column) for name, column in values.items()}, notes=notes
+    ), received
+
+
+def quality(
+    wanted: Record,
+    images: Tensor,
+    received: Tensor,
+    measure: Callable[..., Mapping[str, Tensor]],
+    tile: int | None = None,
+) -> dict[str, list[float]]:
+    """Metrics and MSE per image, of a mosaic the means over its tiles of `tile` px.
+
+    ValueError when shapes differ or a number is not finite.
+    """
+    import torch
+
+    if received.shape != images.shape:
+        raise ValueError(f"decoder returned {tuple(received.shape)} for pictures {tuple(images.shape)}")
+    step = max(1, PIXELS_AT_ONCE // images[0, 0].numel())
+    pairs = zip(images.split(step), received.split(step), strict=True)
+    parts = [measure(wanted.metrics, tiles_of(x, tile), tiles_of(y, tile)) for x, y in pairs]
+    columns = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    values = {name: column.reshape(len(images), -1).mean(1).tolist() for name, column in columns.items()}
+    values["mse"] = (images.double() - received.double()).square().mean((1, 2, 3)).tolist()
+    for name, column in values.items():
+        bad = [image for image, value in zip(wanted.images, column, strict=False) if not abs(value) < float("inf")]
+        if bad:
+            raise ValueError(f"{name} is not finite for {len(bad)} of {len(column)} images, first {bad[0]}")
+    return values
+
+
+def tiles_of(images: Tensor, tile: int | None) -> Tensor:
+    """The tiles of mosaics `[n, 3, H, W]`, image by image: `[n H W / tile^2, 3, tile, tile]`; all if tile is None."""
+    if tile is None:
+        return images
+    tiles = images.unfold(2, tile, tile).unfold(3, tile, tile)
+    return tiles.permute(0, 2, 3, 1, 4, 5).reshape(-1, images.shape[1], tile, tile)
+
+
+def radio(report: LinkReport, main: str, dimensions: int, batch: int) -> dict[str, list[float]]:
+    """The link's report as one number per image and variable. dimensions: 3 H W."""
+    totals = [sum(uses) for uses in zip(*report.uses.values(), strict=True)]
+    values: dict[str, Sequence[float]] = {
+        "uses_main": report.uses[main],
+        "uses_total": totals,
+        "rho_main": [uses / dimensions for uses in report.uses[main]],
+        "rho_total": [uses / dimensions for uses in totals],
+        "uses_on_air": report.uses_on_air,
+        "air_time_s": report.air_time_s,
+        "snr_measured_db": report.snr_measured_db,
+        "snr_realised_db": report.snr_realised_db,
+        "papr_db": report.papr_db,
+        "blocks": report.blocks or [0] * batch,
+        "block_errors": report.block_errors or [0] * batch,
+    }
+    return {name: [float(value) for value in column] for name, column in values.items()}
+
+
+def _one_line(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})" if trace else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{place}"

@@ -1,0 +1,120 @@
+"""Fine-tuning a codec's network on one channel: weights that say how they came about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.sweep.trial import make_link
+from semlink.simulator.training import pictures as parts
+from semlink.simulator.training.codec import Channel, Recipe, Trainer
+from semlink.simulator.training.run import save_weights, step_generator
+from semlink.simulator.training.through_link import ThroughLink
+from semlink.simulator.values import TxInfo
+from semlink.simulator.words import parse
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """codec: word of the codec whose network for pictures of `recipe.crop` px is the start; rho: its rate.
+
+    channel: word of the channel that it meets. data: training sets.
+    """
+
+    codec: str
+    rho: float
+    channel: str
+    data: tuple[str, ...]
+    recipe: Recipe
+
+    def plain(self) -> dict[str, Any]:
+        """All of it in JSON's types."""
+        return json.loads(json.dumps(asdict(self)))
+
+
+def tuner() -> Callable[[tuple[Tuning, Path]], Iterable[Path]]:
+    """What performs a task of `workers.run`: a tuning and the file to leave."""
+    return lambda task: [tune(*task)]
+
+
+def tune(tuning: Tuning, path: Path) -> Path:
+    """Fine-tune, and leave the averaged weights at `path` (returned); what lies there already is not trained again.
+
+    Checkpoint and curve are in the folder of the same name without suffix, where a stopped run continues.
+    SemlinkError when file or folder hold what another tuning made.
+    """
+    if path.exists():
+        check_same(tuning, path)
+        return path
+    device, recipe = parts.default_device(), tuning.recipe
+    codec, link = parts.make_codec(tuning.codec, tuning.rho), make_link(parse(tuning.channel))
+    channel = ThroughLink((link,))
+    pictures, held_out = parts.load_pictures(tuning.data, recipe.crop)
+    network = codec.network(recipe.crop, recipe.crop)
+    before = mean_psnr(codec, network.to(device), channel, held_out, recipe)
+    check_folder(tuning, path.with_suffix(""))
+    trainer = Trainer(codec, network, channel, recipe, path.with_suffix(""), device)
+    trainer.run(pictures, held_out)
+    after = mean_psnr(codec, trainer.average, channel, held_out, recipe)
+    said = {
+        **tuning.plain(),
+        "csi": link.csi,
+        "steps": trainer.step,
+        "minutes": round(trainer.seconds / 60, 2),
+        "held_out_psnr_db": {"before": round(before, 3), "after": round(after, 3)},
+    }
+    save_weights(trainer.average, path, {"tuning": json.dumps(said)})
+    return path
+
+
+@torch.no_grad()
+def mean_psnr(codec: Any, network: nn.Module, channel: Channel, images: Tensor, recipe: Recipe) -> float:
+    """Mean PSNR in dB of pictures `[n, 3, H, W]` in [0, 1] over a channel, at SNRs evenly over the recipe's range."""
+    device = next(network.parameters()).device
+    codec.use(network)
+    snr_db = torch.linspace(*recipe.snr_db, len(images), device=device)
+    sent = codec.encode(images.to(device), TxInfo(snr_db=snr_db))
+    received = codec.decode(channel(sent, snr_db, step_generator(recipe.seed, -1, str(device))))
+    return -10 * (received - images.to(device)).square().mean((1, 2, 3)).log10().mean().item()
+
+
+def read_tuning(path: Path) -> dict[str, Any]:
+    """How weights came about: a Tuning's fields, csi, steps, minutes and PSNR of held-out pictures; empty if unknown.
+
+    SemlinkError when the file is not safetensors.
+    """
+    return json.loads(_metadata(path).get("tuning", "{}"))
+
+
+def check_same(tuning: Tuning, path: Path) -> None:
+    """SemlinkError that names the difference when the weights at `path` were tuned otherwise."""
+    now, then = tuning.plain(), read_tuning(path)
+    changed = [f"{name} {then.get(name)}, now {value}" for name, value in now.items() if then.get(name) != value]
+    if changed:
+        raise SemlinkError(f"{path} came about otherwise ({'; '.join(changed)}); remove it or choose another --out")
+
+
+def check_folder(tuning: Tuning, folder: Path) -> None:
+    """SemlinkError when a run with another recipe was begun in `folder`."""
+    begun = folder / "weights.safetensors"
+    if not begun.exists():
+        return
+    then, now = json.loads(_metadata(begun).get("recipe", "{}")), tuning.plain()["recipe"]
+    if then != now:
+        raise SemlinkError(f"{folder} was begun with recipe {then}, now {now}; remove it or choose another --out")
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise SemlinkError(f"{path}: not a safetensors file ({error})") from error
