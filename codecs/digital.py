@@ -11,7 +11,7 @@ from torch import Tensor
 from semlink.codecs._sources.separated import SeparatedCodec
 from semlink.simulator.bits.framing import room
 from semlink.simulator.bits.mcs import TABLE, Mcs, get
-from semlink.simulator.link.statistics import success
+from semlink.simulator.bits.success import success
 from semlink.simulator.values import Session, Stream, Transmission, TxInfo
 
 

@@ -109,7 +109,7 @@ def bench_channels(words: tuple[str, ...], rounds: int) -> dict[str, dict[str, f
     import torch
 
     from semlink.simulator import Stream, Transmission
-    from semlink.simulator.sweep.trial import make_link
+    from semlink.simulator.plugins import make_link
     from semlink.simulator.words import parse
 
     table, few = {}, max(3, rounds // 5)

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import cli
-from semlink.simulator.sweep.plan import Sweep
 from semlink.simulator.words import Word, parse, short, with_settings
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from semlink.simulator.analysis.comparison import Entry, Result
     from semlink.simulator.figures.bars import Tile
     from semlink.simulator.figures.tradeoff import Point
-    from semlink.simulator.records.rows import Rows, Variable
-    from semlink.simulator.sweep.trial import Codec, Parts
+    from semlink.simulator.protocols import Codec, Variable
+    from semlink.simulator.records.rows import Rows
+    from semlink.simulator.sweep.trial import Parts
 
 FID = "fid"
 TILES_A_ROW = 5
@@ -135,7 +136,7 @@ def make_warm(data: str, word: Word, rho: float) -> Codec:
 
     from semlink.simulator import data as sources
     from semlink.simulator.conformance.checks import noiseless
-    from semlink.simulator.sweep.trial import make_codec
+    from semlink.simulator.plugins import make_codec
     from semlink.simulator.values import TxInfo
 
     codec = make_codec(word, rho)
@@ -149,7 +150,7 @@ def make_warm(data: str, word: Word, rho: float) -> Codec:
 def measure(names: Sequence[str], original: Tensor, received: Tensor) -> Mapping[str, Tensor]:
     """Metrics of received pictures, float64 `[batch]` each; FID is computed at the end."""
     from semlink.simulator.analysis.set_fid import NAME
-    from semlink.simulator.sweep.trial import measure_metrics
+    from semlink.simulator.plugins import measure_metrics
 
     return measure_metrics([name for name in names if name != NAME], original, received)
 
@@ -157,8 +158,8 @@ def measure(names: Sequence[str], original: Tensor, received: Tensor) -> Mapping
 def describe(name: str) -> Variable:
     """Unit, label and direction of a metric or time."""
     from semlink.simulator.analysis import set_fid
+    from semlink.simulator.plugins import describe_metric
     from semlink.simulator.records.rows import VARIABLES
-    from semlink.simulator.sweep.trial import describe_metric
 
     return set_fid.describe(name) or VARIABLES.get(name) or describe_metric(name)
 

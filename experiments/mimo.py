@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from semlink.simulator.analysis.statistics import NOTHING, Interval, mean_interval, paired_difference
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import cli
-from semlink.simulator.sweep.plan import Sweep
 from semlink.simulator.words import Setting, Word, parse, short
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from semlink.simulator.records.rows import Measurement, Rows, Variable
+    from semlink.simulator.protocols import Variable
+    from semlink.simulator.records.rows import Measurement, Rows
 
 EFFICIENCY = "bits_per_use"
 PROBE_SLOTS = 4  # at most, that an image's spectral efficiency is measured on
@@ -199,7 +200,7 @@ def efficiency(word: str, snrs: Sequence[float], images: int, uses: int, seed: i
     sent, over fades of the same seed as the pictures'.
     """
     from semlink.simulator.link.layout import filler
-    from semlink.simulator.sweep.trial import make_link
+    from semlink.simulator.plugins import make_link
     from semlink.simulator.values import Stream, Transmission
 
     link = make_link(parse(word))
@@ -211,7 +212,7 @@ def efficiency(word: str, snrs: Sequence[float], images: int, uses: int, seed: i
 
 def describe(metric: str, rows: Rows) -> Variable:
     """Unit, label and direction of a metric or the spectral efficiency."""
-    from semlink.simulator.records.rows import Variable
+    from semlink.simulator.protocols import Variable
 
     own = Variable("bit/use", "spectral efficiency", "higher")
     return own if metric == EFFICIENCY else rows.variable(metric)
@@ -257,7 +258,7 @@ def _cell(result: Result) -> str:
 
 def write_csv(results: Sequence[Result], path: Path) -> None:
     """mimo.csv: every result with the ends of its intervals; no codec and rho 0 for the link's spectral efficiency."""
-    from semlink.simulator.records.store import write_aside
+    from semlink.simulator.files import write_aside
 
     columns = ("channel", "codec", "rho", "arrangement", "snr_db", "metric", "mean", "ci95_low", "ci95_high")
     more = ("more_than_first", "more_ci95_low", "more_ci95_high", "n")
@@ -321,12 +322,12 @@ def _y_label(variable: Variable) -> str:
 def check(flags: MimoFlags) -> None:
     """SemlinkError for what can be seen to be wrong before anything is measured: every link is made once."""
     from semlink.simulator import metrics
-    from semlink.simulator.sweep.trial import make_link
+    from semlink.simulator.plugins import make_link
 
     if not flags.arrangements:
         raise SemlinkError("--arrangements needs at least one value")
     for name in flags.metrics:
-        metrics.better(name)  # refuses an unknown one
+        metrics.describe(name)  # refuses an unknown one
     for channel in flags.channels:
         given = [key for key in ANTENNAS if key in dict(parse(channel).settings)]
         if given:

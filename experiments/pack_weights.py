@@ -33,7 +33,7 @@ def main(flags: PackFlags) -> int:
     from safetensors.torch import save_file
 
     from semlink.codecs._learned.packing import pack, unpack
-    from semlink.simulator.training.run import replace_file
+    from semlink.simulator.files import write_aside
 
     source = flags.run / "weights.safetensors" if flags.run.is_dir() else flags.run
     if not source.is_file():
@@ -41,7 +41,7 @@ def main(flags: PackFlags) -> int:
     with safe_open(source, framework="pt") as file:
         settings = {"settings": (file.metadata() or {}).get("settings", "{}")}
         state = unpack({name: file.get_tensor(name) for name in file.keys()})
-    replace_file(flags.out, partial(save_file, pack(state), metadata=settings))
+    write_aside(flags.out, partial(save_file, pack(state), metadata=settings))
     cards = [folder / "card.json" for folder in (*flags.before, flags.run)]
     if cards[-1].is_file():
         runs = [without_paths(json.loads(card.read_text())) for card in cards]

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, cast
 from semlink.channels.base.grid import Grid
 from semlink.simulator.analysis.statistics import NOTHING, Interval, mean_interval, paired_difference
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import cli
-from semlink.simulator.sweep.plan import Sweep
 from semlink.simulator.words import Setting, Word, parse, short
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from semlink.simulator.records.rows import Measurement, Variable
+    from semlink.simulator.protocols import Variable
+    from semlink.simulator.records.rows import Measurement
     from semlink.simulator.sweep.trial import Parts
     from semlink.simulator.values import Reception, Transmission, TxInfo
 
@@ -162,7 +163,7 @@ def measure(profile: str, names: Sequence[str], original: Tensor, received: Tens
 
 def describe(name: str) -> Variable:
     """The only metric there is."""
-    from semlink.simulator.records.rows import Variable
+    from semlink.simulator.protocols import Variable
 
     return Variable("1", "importance-weighted error of a symbol of unit power", "lower")
 
@@ -285,7 +286,7 @@ def decibels(value: float) -> float:
 
 def write_csv(results: Sequence[Result], path: Path) -> None:
     """power.csv: linear weighted errors and differences with the ends of their intervals."""
-    from semlink.simulator.records.store import write_aside
+    from semlink.simulator.files import write_aside
 
     columns = ("channel", "csit", "rule", "snr_db", METRIC, "ci95_low", "ci95_high")
     more = ("more_than_best", "more_ci95_low", "more_ci95_high", "n")

@@ -13,8 +13,8 @@ from pathlib import Path
 from semlink.simulator.analysis.published import beside, read_levels
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.records.store import Condition
+from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import cli
-from semlink.simulator.sweep.plan import Sweep
 
 ROOT = Path(__file__).parent.parent
 LEARNED, DIGITAL, MANY_RATES = ("adjscc", "deepjscc"), ("digital", "digital_capacity"), ("semlink",)

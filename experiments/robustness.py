@@ -30,7 +30,8 @@ from semlink.simulator.analysis.matrix import (
     write_csv,
 )
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.records.store import Store, lock, slug, write_json
+from semlink.simulator.files import lock, slug, write_json
+from semlink.simulator.records.store import Store
 from semlink.simulator.study import cli
 from semlink.simulator.words import Word, parse
 
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 
     from semlink.simulator.analysis.statistics import Interval
     from semlink.simulator.figures.heatmap import Panel
-    from semlink.simulator.records.rows import Rows, Variable
+    from semlink.simulator.protocols import Variable
+    from semlink.simulator.records.rows import Rows
     from semlink.simulator.training.tuning import Tuning
 
 STEMS = {"value": "matrix", "minus_matched": "minus_matched", "minus_best": "minus_best"}
@@ -109,12 +111,10 @@ def main(flags: RobustnessFlags) -> int:
 
 def check(flags: RobustnessFlags) -> None:
     """SemlinkError for what can be seen to be wrong before anything is trained."""
-    from semlink import channels
-    from semlink.channels import impairments
     from semlink.simulator import metrics
     from semlink.simulator.values import SNR_LIMITS_DB
 
-    cli.check_words("channel", flags.train_channels, channels.names(), impairments.names())
+    cli.check_channels(flags.train_channels)
     low, high = flags.train_snr
     if not SNR_LIMITS_DB[0] <= low <= high <= SNR_LIMITS_DB[1]:
         raise SemlinkError(f"--train-snr {low:g} {high:g}: give the lower SNR in dB first, then the higher one")
@@ -128,7 +128,7 @@ def check(flags: RobustnessFlags) -> None:
     if not flags.metrics:
         raise SemlinkError("--metrics needs at least one value")
     for name in flags.metrics:
-        metrics.better(name)  # refuses an unknown one
+        metrics.describe(name)  # refuses an unknown one
 
 
 def tunings(flags: RobustnessFlags) -> dict[Path, Tuning]:
@@ -182,9 +182,9 @@ def fine_tune(flags: RobustnessFlags) -> None:
 def check_crop(flags: RobustnessFlags, word: str) -> None:
     """SemlinkError when the crops would train another network than the one that the pictures of --data meet."""
     from semlink.simulator import data
-    from semlink.simulator.training import pictures
+    from semlink.simulator.plugins import make_trainable
 
-    codec = pictures.make_codec(word, flags.rho[0])
+    codec = make_trainable(word, flags.rho[0])
     trained = codec.network(flags.crop, flags.crop)
     for height, width in sorted(set(data.load(flags.data, limit=flags.limit).sizes())):
         if codec.network(height, width) is not trained:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import cli
-from semlink.simulator.sweep.plan import Sweep
 from semlink.simulator.words import Setting, Word, parse, short, with_settings
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from semlink.simulator.analysis.comparison import Entry, Result
     from semlink.simulator.metrics.regions import Judge, Segmenter, Truth
-    from semlink.simulator.records.rows import Rows, Variable
+    from semlink.simulator.protocols import Variable
+    from semlink.simulator.records.rows import Rows
     from semlink.simulator.sweep.trial import Parts
 
 PSNRS = ("psnr_roi", "psnr", "psnr_roni", "theta_psnr")
@@ -161,7 +162,7 @@ def measure(
 def describe(name: str) -> Variable:
     """Unit, label and direction of a metric or pixel count."""
     from semlink.simulator.analysis import set_miou
-    from semlink.simulator.sweep.trial import describe_metric
+    from semlink.simulator.plugins import describe_metric
 
     return set_miou.describe(name) or describe_metric(name)
 
@@ -251,7 +252,7 @@ def tables(flags: RoiFlags, results: Mapping[str, Sequence[Result]]) -> str:
 def figures(flags: RoiFlags, rows: Rows, results: Mapping[str, Sequence[Result]]) -> dict[str, Figure]:
     """All figures by the names of their files; those against rho when there are several rates."""
     from semlink.simulator.figures import bars, curves
-    from semlink.simulator.records.store import slug
+    from semlink.simulator.files import slug
 
     lines = [r.line for title, of_arms, _ in panels(flags) if not of_arms for r in results[title]]
     snrs = sorted(set(flags.snr))
@@ -300,17 +301,15 @@ def region(roi: str, picture: np.ndarray) -> np.ndarray:
 
 def check(flags: RoiFlags) -> None:
     """SemlinkError for what can be seen to be wrong before anything is measured."""
-    from semlink import channels
-    from semlink.channels import impairments
     from semlink.codecs import importance
-    from semlink.simulator.sweep.trial import make_link
+    from semlink.simulator.plugins import make_link
 
     word = parse(flags.roi)
     if word.added:
         raise SemlinkError(f"--roi {flags.roi}: separate classes by slashes")
     if not 0 <= flags.theta <= 1:
         raise SemlinkError(f"--theta {flags.theta:g}: give a weight within 0 and 1")
-    cli.check_words("channel", flags.arms, channels.names(), impairments.names())
+    cli.check_channels(flags.arms)
     importance.create(word.name, **dict(word.settings))
     for arm in arms(flags):
         for channel in flags.arms:

@@ -73,15 +73,18 @@ class TrainFlags:
 def main(flags: TrainFlags) -> int:
     import torch
 
-    from semlink.simulator.training import pictures as parts
+    from semlink.simulator.plugins import make_trainable
+    from semlink.simulator.training.channels import make_channel
     from semlink.simulator.training.codec import LOSSES, Recipe, Trainer
+    from semlink.simulator.training.pictures import load_pictures
+    from semlink.simulator.training.run import default_device
 
     if flags.loss not in LOSSES:
         raise SemlinkError(f"unknown loss {flags.loss!r}; known: {', '.join(LOSSES)}")
     if flags.threads:
         torch.set_num_threads(flags.threads)
     torch.manual_seed(flags.seed)
-    codec = parts.make_codec(flags.codec, flags.rho)
+    codec = make_trainable(flags.codec, flags.rho)
     network = codec.new_network()
     if flags.init:
         transplant(network, flags.init)
@@ -97,10 +100,10 @@ def main(flags: TrainFlags) -> int:
         cut=flags.cut,
         seed=flags.seed,
     )
-    device = flags.device or parts.default_device()
-    trainer = Trainer(codec, network, parts.make_channel(flags.channels), recipe, flags.out, device)
-    pictures, validation = parts.load_pictures(flags.data, flags.crop)
-    small, _ = parts.load_pictures(flags.small_data, 1) if flags.small_data else ([], None)
+    device = flags.device or default_device()
+    trainer = Trainer(codec, network, make_channel(flags.channels), recipe, flags.out, device)
+    pictures, validation = load_pictures(flags.data, flags.crop)
+    small, _ = load_pictures(flags.small_data, 1) if flags.small_data else ([], None)
     levels = trainer.run(pictures, validation, small)
     facts = {
         **spent(trainer.step, trainer.seconds, flags.threads),

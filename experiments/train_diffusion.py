@@ -69,14 +69,15 @@ def main(flags: DiffusionFlags) -> int:
     import torch
 
     from semlink.codecs._diffusion.sampling import contact_sheet
-    from semlink.simulator.training import pictures as parts
+    from semlink.simulator.training.pictures import load_pictures
+    from semlink.simulator.training.run import default_device
 
     check(flags)
     if flags.threads:
         torch.set_num_threads(flags.threads)
     torch.manual_seed(flags.seed)
-    pictures, held_out = parts.load_pictures(flags.data, flags.crop)
-    run = make_run(flags, pictures, held_out, flags.device or parts.default_device())
+    pictures, held_out = load_pictures(flags.data, flags.crop)
+    run = make_run(flags, pictures, held_out, flags.device or default_device())
     run.spend()
     levels = run.levels(quick=False)
     run.save(levels)
@@ -142,11 +143,11 @@ def source(flags: DiffusionFlags, device: str) -> Any:
     import torch.nn.functional as F
 
     from semlink.codecs._diffusion.training import Examples
-    from semlink.simulator.training import pictures as parts
+    from semlink.simulator.plugins import make_trainable
 
     if not flags.codec:
         return lambda images, generator: Examples(F.pixel_unshuffle(2 * images - 1, flags.patch))
-    codec = parts.make_codec(flags.codec, flags.rho)
+    codec = make_trainable(flags.codec, flags.rho)
     if not hasattr(codec, "examples"):
         raise SemlinkError(f"codec {flags.codec!r} has no denoiser to train")
     codec.network(flags.crop, flags.crop).to(device)

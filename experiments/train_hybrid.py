@@ -133,8 +133,8 @@ def make_run(
     import torch
 
     from semlink.codecs.semlink.hybrid.pairs import random_pairs
-    from semlink.simulator.training.pictures import default_device, make_channel
-    from semlink.simulator.training.run import Budget, Run, has_fast_bfloat16
+    from semlink.simulator.training.channels import make_channel
+    from semlink.simulator.training.run import Budget, Run, default_device, has_fast_bfloat16
 
     large, large_held = split(sets)
     tiny, tiny_held = split(small)

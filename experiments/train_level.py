@@ -60,17 +60,18 @@ class LevelFlags:
 def main(flags: LevelFlags) -> int:
     import torch
 
-    from semlink.simulator.training import pictures as parts
+    from semlink.simulator.plugins import make_trainable
+    from semlink.simulator.training.pictures import load_pictures
 
     if flags.crop % 16 or flags.copies < 1:
         raise SemlinkError(f"--crop {flags.crop}, --copies {flags.copies}: give a multiple of 16, and at least 1")
     if flags.threads:
         torch.set_num_threads(flags.threads)
     torch.manual_seed(flags.seed)
-    codec = parts.make_codec(flags.codec, flags.rho)
+    codec = make_trainable(flags.codec, flags.rho)
     if not hasattr(codec, "states_of"):
         raise SemlinkError(f"codec {codec.name!r} estimates no level")
-    pictures, held_out = parts.load_pictures(flags.data, flags.crop)
+    pictures, held_out = load_pictures(flags.data, flags.crop)
     run = make_run(flags, codec, pictures, codec.states_of(held_out))
     run.spend()
     levels = run.levels(quick=False)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semlink.simulator.records.store import write_json
+from semlink.simulator.files import write_json
 from semlink.simulator.study.card import hardware, write_card
 from semlink.simulator.study.cli import start
 

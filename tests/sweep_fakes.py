@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import torch
 
-from semlink.simulator.records.rows import Variable
+from semlink.simulator.protocols import Variable
 from semlink.simulator.sweep.trial import Parts
 from semlink.simulator.values import (
     LinkReport,

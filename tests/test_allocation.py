@@ -13,7 +13,7 @@ from semlink.simulator.link.allocation import Allocation, importance_of, stronge
 from semlink.simulator.link.importance_code import unpack
 from semlink.simulator.link.importance_stream import SUFFIX, accompanied, without_lost
 from semlink.simulator.link.layout import Layout
-from semlink.simulator.sweep.trial import LINK_SETTINGS, make_channel
+from semlink.simulator.plugins import LINK_SETTINGS, make_channel
 from semlink.simulator.words import parse
 
 GRID = Grid(subcarriers=24)

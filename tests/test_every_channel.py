@@ -10,7 +10,7 @@ from semlink.channels import impairments
 from semlink.simulator import Grid, TxInfo
 from semlink.simulator.conformance.checks import smooth_pictures
 from semlink.simulator.engine import ofdm
-from semlink.simulator.sweep.trial import make_link
+from semlink.simulator.plugins import make_link
 from semlink.simulator.words import parse
 
 NEEDS_A_FILE = {"recorded"}  # its own tests make one

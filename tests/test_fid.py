@@ -17,8 +17,8 @@ from semlink.simulator.analysis.comparison import Entry, compare
 from semlink.simulator.metrics import inception
 from semlink.simulator.metrics.fid import distance_of_features, frechet_distance
 from semlink.simulator.records.store import Condition
+from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.sweep import runner
-from semlink.simulator.sweep.plan import Sweep
 
 
 def rng(seed: int = 0) -> np.random.Generator:

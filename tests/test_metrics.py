@@ -239,28 +239,28 @@ def test_measure_by_name() -> None:
 
 def test_every_name_is_described_and_names_its_size() -> None:
     assert metrics.names()[:6] == ("psnr", "mse", "ssim", "ms_ssim", "lpips_alex", "lpips_vgg")
-    assert [metrics.units(name) for name in ("psnr", "psnr_of_mean_mse", "theta_psnr", "ssim")] == [
+    assert [metrics.describe(name).units for name in ("psnr", "psnr_of_mean_mse", "theta_psnr", "ssim")] == [
         "dB",
         "dB",
         "dB",
         "1",
     ]
-    assert [metrics.better(name) for name in ("psnr", "ssim", "mse", "lpips_vgg_up64")] == [
+    assert [metrics.describe(name).better for name in ("psnr", "ssim", "mse", "lpips_vgg_up64")] == [
         "higher",
         "higher",
         "lower",
         "lower",
     ]
-    assert metrics.label("lpips_alex_up64") == "LPIPS (AlexNet), upsampled to 64 px"
+    assert metrics.describe("lpips_alex_up64").label == "LPIPS (AlexNet), upsampled to 64 px"
     assert metrics.row_names(["psnr", "lpips_alex"], 32, 500) == ("psnr", "lpips_alex_up64")
     assert metrics.row_names(["psnr", "lpips_vgg"], 64, 64) == ("psnr", "lpips_vgg")
     with pytest.raises(SemlinkError, match="unknown metric"):
-        metrics.units("vmaf")
+        metrics.describe("vmaf")
 
 
 def test_names_need_neither_torch_nor_tensorflow() -> None:
     program = (
-        "import sys; from semlink.simulator import metrics; metrics.names(); metrics.label('psnr');"
+        "import sys; from semlink.simulator import metrics; metrics.names(); metrics.describe('psnr').label;"
         "print(sorted({'torch', 'tensorflow', 'matplotlib', 'skimage'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -271,11 +271,11 @@ def test_third_parties_add_metrics_by_entry_point(monkeypatch: pytest.MonkeyPatc
     point = EntryPoint("worst", f"{__name__}:WORST", metrics.GROUP)
     monkeypatch.setattr(metrics, "entry_points", lambda group: EntryPoints([point]).select(group=group))
     x = photographs(16, 16)
-    assert metrics.names()[-1] == "worst" and metrics.label("worst") == "largest error"
+    assert metrics.names()[-1] == "worst" and metrics.describe("worst").label == "largest error"
     assert metrics.measure(["worst"], x, noisy(x))["worst"].tolist() == worst(x, noisy(x)).tolist()
     monkeypatch.setitem(globals(), "WORST", worst)
     with pytest.raises(SemlinkError, match="is not a"):
-        metrics.units("worst")
+        metrics.describe("worst")
 
 
 def worst(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

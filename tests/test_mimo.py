@@ -12,7 +12,8 @@ from semlink import channels
 from semlink.simulator import Grid, Link, SemlinkError, Stream, Transmission
 from semlink.simulator.conformance.checks import check_link
 from semlink.simulator.link.fades import FADE_BLOCK, Fades
-from semlink.simulator.sweep.trial import LINK_SETTINGS, make_channel, radio
+from semlink.simulator.plugins import LINK_SETTINGS, make_channel
+from semlink.simulator.sweep.trial import radio
 from semlink.simulator.words import parse
 
 FLAT = Grid(subcarriers=4, symbols=3, cyclic_prefix=1, pilot_symbols=(1,))  # channels are flat here, and fades many

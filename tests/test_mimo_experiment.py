@@ -11,9 +11,10 @@ from sweep_fakes import fake_data, fake_describe, fake_measure
 
 from semlink.simulator import SemlinkError
 from semlink.simulator.analysis.statistics import NOTHING
+from semlink.simulator.plugins import LINK_SETTINGS, make_link
 from semlink.simulator.study import closing
 from semlink.simulator.sweep import runner
-from semlink.simulator.sweep.trial import LINK_SETTINGS, Parts, make_link
+from semlink.simulator.sweep.trial import Parts
 from semlink.simulator.values import (
     LinkReport,
     LinkResult,

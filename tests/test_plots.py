@@ -18,9 +18,9 @@ from semlink.simulator.errors import SemlinkError
 from semlink.simulator.figures import curves
 from semlink.simulator.records import rows
 from semlink.simulator.records.store import picture_path
+from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import closing
 from semlink.simulator.sweep import runner
-from semlink.simulator.sweep.plan import Sweep
 
 ASKED = Sweep(("plain", "other"), ("awgn", "tdl"), (0.0, 5.0, 10.0), (0.5,), ("psnr", "mae"), data="fake", limit=8)
 

@@ -42,7 +42,7 @@ def test_every_power_rule_is_named() -> None:
 
 
 def test_every_channel_word_that_it_shows_makes_a_link() -> None:
-    from semlink.simulator.sweep.trial import make_link
+    from semlink.simulator.plugins import make_link
     from semlink.simulator.words import parse
 
     lines = re.findall(r"--channels ((?:[a-z_]+\S*[^\S\n]?)+)", README)

@@ -16,10 +16,11 @@ from semlink.simulator import SemlinkError
 from semlink.simulator.analysis import matrix
 from semlink.simulator.analysis.matrix import Variant, compare
 from semlink.simulator.figures import heatmap
-from semlink.simulator.records.rows import Measurement, Rows, Variable
+from semlink.simulator.protocols import Variable
+from semlink.simulator.records.rows import Measurement, Rows
 from semlink.simulator.records.store import Condition
+from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import cli
-from semlink.simulator.sweep.plan import Sweep
 from semlink.simulator.training import tuning
 from semlink.simulator.training.codec import Recipe, Trainer
 from semlink.simulator.words import parse

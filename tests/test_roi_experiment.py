@@ -13,9 +13,9 @@ from scripts import loaded
 from semlink.simulator import SemlinkError, data
 from semlink.simulator.analysis import comparison
 from semlink.simulator.analysis.statistics import NOTHING
+from semlink.simulator.plugins import describe_metric, make_codec, make_link
 from semlink.simulator.records.rows import Measurement, Rows
 from semlink.simulator.records.store import Condition
-from semlink.simulator.sweep.trial import describe_metric, make_codec, make_link
 from semlink.simulator.words import parse
 
 BOX = "box:x0=0.375,x1=0.625,y0=0.375,y1=0.625"

@@ -130,5 +130,5 @@ def test_refuses_what_is_no_class_map(guess: torch.Tensor, truth: torch.Tensor, 
 
 def test_rows_know_the_names() -> None:
     for name in ("miou_truth", "miou_sent"):
-        assert (metrics.units(name), metrics.better(name)) == ("1", "higher")
-    assert metrics.label("miou_sent") == "mIoU against the transmitted map"
+        assert (metrics.describe(name).units, metrics.describe(name).better) == ("1", "higher")
+    assert metrics.describe("miou_sent").label == "mIoU against the transmitted map"

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.protocols import Variable
 from semlink.simulator.records import rows
-from semlink.simulator.records.rows import Rows, Variable
+from semlink.simulator.records.rows import Rows
 from semlink.simulator.records.store import Condition, Identity, Record
 
 IDENTITY = Identity("d", 0, 32, "0")

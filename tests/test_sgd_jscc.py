@@ -23,8 +23,8 @@ from semlink.codecs.sgd_jscc.blind import LevelNetwork, alpha_of, blind_states, 
 from semlink.codecs.sgd_jscc.latent import LatentNetwork
 from semlink.simulator import Link, Reception, SemlinkError, check_codec
 from semlink.simulator.conformance.checks import check_pictures, lost, noiseless, smooth_pictures
+from semlink.simulator.plugins import make_trainable
 from semlink.simulator.training.channels import Surrogate
-from semlink.simulator.training.pictures import make_codec
 from semlink.simulator.training.run import save_weights
 from semlink.simulator.values import ReceivedStream
 
@@ -172,7 +172,7 @@ def test_the_link_charges_what_is_told_and_the_guides_arrive(make) -> None:
 
 def test_without_guidance_nothing_is_charged_and_none_in_a_word_is_understood(make, folder) -> None:
     word = f"sgd_jscc:guidance=none,steps=0,weights={folder / 'weights.safetensors'}"
-    for codec in (make(guidance="none"), make(guidance=None), make_codec(word, 1 / 24)):
+    for codec in (make(guidance="none"), make(guidance=None), make_trainable(word, 1 / 24)):
         sent = codec.encode(smooth_pictures(2, 128, 128))
         assert [s.name for s in sent.streams] == ["latent"]
     reception = received(make(guidance=None), PICTURES, 3.0)

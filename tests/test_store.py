@@ -13,7 +13,8 @@ from dataclasses import replace
 import pytest
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.records.store import Condition, Identity, Record, Store, check_same, lock, slug, write_aside
+from semlink.simulator.files import lock, slug, write_aside
+from semlink.simulator.records.store import Condition, Identity, Record, Store, check_same
 
 IDENTITY = Identity("kodak", 0, 32, "0.1.0", {"adjscc weights": "ab"})
 RECORD = Record(
@@ -154,8 +155,7 @@ def test_clean_removes_half_written_files_only(tmp_path):
 
 def test_a_second_run_is_kept_out_until_the_first_dies(tmp_path):
     code = (
-        "from semlink.simulator.records.store import lock; "
-        f"held = lock({str(tmp_path)!r}); print('held', flush=True); input()"
+        f"from semlink.simulator.files import lock; held = lock({str(tmp_path)!r}); print('held', flush=True); input()"
     )
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdout.readline() == b"held\n"

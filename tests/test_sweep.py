@@ -18,8 +18,9 @@ from sweep_fakes import PARTS, FakeCodec, FakeData
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.records import rows
 from semlink.simulator.records.store import Condition, Store
+from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.sweep import plan, runner
-from semlink.simulator.sweep.plan import BLOCK, Sweep
+from semlink.simulator.sweep.plan import BLOCK
 
 SMALL = Sweep(("plain",), ("awgn",), (0.0, 10.0), (0.5,), ("psnr", "mae"), data="fake", limit=5)
 TIMES = ("encode_s", "decode_s")

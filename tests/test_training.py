@@ -10,10 +10,9 @@ import torch
 from semlink import channels, codecs
 from semlink.simulator import Link, SemlinkError, TxInfo
 from semlink.simulator.conformance.checks import smooth_pictures
-from semlink.simulator.training.channels import Surrogate
+from semlink.simulator.training.channels import Surrogate, ThroughLink
 from semlink.simulator.training.codec import Recipe, Trainer
 from semlink.simulator.training.muon import orthogonalise
-from semlink.simulator.training.through_link import ThroughLink
 
 RECIPE = Recipe(steps=20, batch=8, lr=2e-3, snr_db=(10.0, 10.0), warm_up=2)
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from semlink.simulator.analysis import set_miou
 from semlink.simulator.analysis.statistics import COLUMNS, NOTHING, Interval, Line, mean_interval, paired_difference
-from semlink.simulator.records.rows import Measurement, Rows, Variable
-from semlink.simulator.records.store import Condition, write_aside
+from semlink.simulator.files import write_aside
+from semlink.simulator.protocols import Variable
+from semlink.simulator.records.rows import Measurement, Rows
+from semlink.simulator.records.store import Condition
 from semlink.simulator.words import short
 
 RATES = ("main", "total")

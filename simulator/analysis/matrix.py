@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from semlink.simulator.analysis.statistics import NOTHING, Interval, mean_interval, paired_difference
-from semlink.simulator.records.rows import Measurement, Rows, Variable
-from semlink.simulator.records.store import Condition, write_aside
-from semlink.simulator.sweep.plan import Sweep
+from semlink.simulator.files import write_aside
+from semlink.simulator.protocols import Variable
+from semlink.simulator.records.rows import Measurement, Rows
+from semlink.simulator.records.store import Condition
+from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.words import parse, short
 
 KINDS = ("value", "minus_matched", "minus_best")

@@ -21,9 +21,10 @@ import numpy as np
 from semlink.simulator.analysis.comparison import Result
 from semlink.simulator.analysis.statistics import NOTHING, Interval
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import write_aside
 from semlink.simulator.metrics import fid
-from semlink.simulator.records.rows import Variable
-from semlink.simulator.records.store import Condition, Record, write_aside
+from semlink.simulator.protocols import Variable
+from semlink.simulator.records.store import Condition, Record
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,8 @@ import numpy as np
 
 from semlink.simulator.analysis.statistics import NOTHING, Interval
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.records.rows import Measurement, Variable
+from semlink.simulator.protocols import Variable
+from semlink.simulator.records.rows import Measurement
 from semlink.simulator.rng import generator
 
 SUFFIX = "_of_set"

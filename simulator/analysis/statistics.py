@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import write_aside
 from semlink.simulator.records.rows import Measurement, Rows
-from semlink.simulator.records.store import write_aside
 from semlink.simulator.words import short
 
 NOT_SUMMARISED = ("mse", "uses_main", "uses_total", "rho_main", "rho_total", "blocks", "block_errors")

@@ -7,9 +7,13 @@ is part of the payload. A stream without sends a header block first that tells i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
 
 from semlink.simulator.bits.mcs import Mcs, get
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.rng import generator
 
 HEADER = get("qpsk-0.25")
 HEADER_SYMBOLS = 128
@@ -97,3 +101,9 @@ def cut(data: bytes, blocks: Sequence[int], mcs: Mcs) -> list[bytes]:
         parts.append(data[start : start + size].ljust(size, b"\0"))
         start += size
     return parts
+
+
+@lru_cache(maxsize=32)
+def interleaver(uses: int) -> np.ndarray:
+    """Place of each symbol of a stream: a permutation known to both ends, so that every block meets the whole fade."""
+    return generator("interleaver", uses).permutation(uses)

@@ -17,7 +17,8 @@ from semlink.simulator.analysis.comparison import Result
 from semlink.simulator.analysis.statistics import NOTHING, Interval
 from semlink.simulator.data import pictures
 from semlink.simulator.figures.curves import COLOURS
-from semlink.simulator.records.rows import Measurement, Variable
+from semlink.simulator.protocols import Variable
+from semlink.simulator.records.rows import Measurement
 from semlink.simulator.records.store import picture_path
 from semlink.simulator.words import short
 

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from semlink.simulator.analysis.statistics import Line
-from semlink.simulator.records.rows import Measurement, Rows, Variable
-from semlink.simulator.records.store import Condition, slug, write_aside
+from semlink.simulator.files import slug, write_aside
+from semlink.simulator.protocols import Variable
+from semlink.simulator.records.rows import Measurement, Rows
+from semlink.simulator.records.store import Condition
 from semlink.simulator.words import short
 
 if TYPE_CHECKING:

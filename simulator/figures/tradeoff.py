@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from semlink.simulator.analysis.statistics import Interval
 from semlink.simulator.figures.curves import COLOURS, MARKERS, y_label
-from semlink.simulator.records.rows import Variable
+from semlink.simulator.protocols import Variable
 from semlink.simulator.words import short
 
 if TYPE_CHECKING:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from semlink.simulator.bits import framing
+from semlink.simulator.bits.framing import interleaver
 from semlink.simulator.bits.mcs import PROTECTION, Mcs, get
 from semlink.simulator.engine import coding
-from semlink.simulator.rng import generator
 from semlink.simulator.values import Stream
 
 
@@ -58,12 +57,6 @@ def _cut(image: int, start: int, data: bytes, sizes: Sequence[int], mcs: Mcs) ->
     starts = start + np.cumsum([0, *sizes])
     parts = framing.cut(data, sizes, mcs)
     return [Block(image, int(s), size, mcs, part) for s, size, part in zip(starts, sizes, parts, strict=False)]
-
-
-@lru_cache(maxsize=32)
-def interleaver(uses: int) -> np.ndarray:
-    """Place of each symbol of a stream: a permutation known to both ends, so that every block meets the whole fade."""
-    return generator("interleaver", uses).permutation(uses)
 
 
 def places(stream_uses: np.ndarray, fixed: bool) -> list[np.ndarray]:

@@ -7,12 +7,11 @@ of group `semlink.metrics` that names a `Metric`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Literal
 
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.protocols import Variable
 
 if TYPE_CHECKING:  # importing the metrics' names must not import torch
     from torch import Tensor
@@ -22,19 +21,11 @@ GROUP = "semlink.metrics"
 _UPSAMPLED = "_up64"
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(Variable):
     """One metric. home: `module:function`, (original, received) -> `[batch]`; label: for axes, without unit."""
 
-    home: str
-    units: str
-    better: Better
-    label: str
-
-    def load(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """The function; its module is imported now."""
-        module, _, function = self.home.partition(":")
-        return getattr(import_module(module), function)
+    def __init__(self, home: str, units: str, better: Better, label: str) -> None:
+        super().__init__(units, label, better, home)
 
 
 METRICS: Mapping[str, Metric] = {
@@ -84,20 +75,11 @@ def measure(wanted: Sequence[str], original: Tensor, received: Tensor) -> dict[s
     return {_row_name(name, height, width): value.detach().double() for name, value in values.items()}
 
 
-def units(name: str) -> str:
-    """Unit of a metric or row name: "dB" or "1"."""
-    return _described(name).units
-
-
-def better(name: str) -> Better:
-    """Whether "higher" or "lower" is better."""
-    return _described(name).better
-
-
-def label(name: str) -> str:
-    """Axis label without the unit."""
-    metric = _described(name)
-    return f"{metric.label}, upsampled to 64 px" if name.endswith(_UPSAMPLED) else metric.label
+def describe(name: str) -> Variable:
+    """Unit, label and direction of a metric or row name. SemlinkError that lists the known ones for an unknown one."""
+    metric = _DERIVED.get(name) or _metric(name.removesuffix(_UPSAMPLED))
+    label = f"{metric.label}, upsampled to 64 px" if name.endswith(_UPSAMPLED) else metric.label
+    return Variable(metric.units, label, metric.better)
 
 
 def _row_name(name: str, height: int, width: int) -> str:
@@ -106,10 +88,6 @@ def _row_name(name: str, height: int, width: int) -> str:
     from semlink.simulator.metrics.lpips import lpips_name
 
     return lpips_name(name.removeprefix("lpips_"), height, width)
-
-
-def _described(name: str) -> Metric:
-    return _DERIVED.get(name) or _metric(name.removesuffix(_UPSAMPLED))
 
 
 def _metric(name: str) -> Metric:

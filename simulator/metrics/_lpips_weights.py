@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.records.store import write_aside
+from semlink.simulator.files import write_aside
 
 Weights = Mapping[str, Tensor]
 Shapes = Mapping[str, tuple[int, ...]]

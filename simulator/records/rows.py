@@ -15,21 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.records.store import Condition, Record, write_aside
+from semlink.simulator.files import write_aside
+from semlink.simulator.protocols import Variable
+from semlink.simulator.records.store import Condition, Record
 
 if TYPE_CHECKING:  # h5py loads when a file is read or written
     import h5py
 
 AXES = ("codec", "channel", "rho", "snr_db")
-
-
-@dataclass(frozen=True)
-class Variable:
-    """Unit, name for people, and which way is better ("higher", "lower" or "") of one measured number."""
-
-    units: str = "1"
-    label: str = ""
-    better: str = ""
 
 
 VARIABLES: Mapping[str, Variable] = {

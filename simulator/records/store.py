@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import ASIDE, mending, slug, write_aside
 
 FORMAT = 1
-_ASIDE = ".aside"
 
 
 @dataclass(frozen=True, order=True)
@@ -90,7 +88,7 @@ class Store:
         self.out = Path(out)
         self._report = report
         self._reported: set[Path] = set()
-        with _mended(self.out):
+        with mending(self.out):
             self.blocks.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -105,13 +103,13 @@ class Store:
     def write(self, record: Record) -> None:
         """Keep a record; it is on the disk when this returns."""
         path, plain = self.path(record), _plain(record)
-        with _mended(self.out):
+        with mending(self.out):
             path.parent.mkdir(parents=True, exist_ok=True)
         write_aside(path, lambda aside: aside.write_text(_canonical({"sha256": _checksum(plain), "record": plain})))
 
     def records(self) -> Iterator[Record]:
         """All whole records, in the order of their file names; each damaged file is reported once and left out."""
-        with _mended(self.out):
+        with mending(self.out):
             paths = sorted(self.blocks.glob("*/*.json"))
         for path in paths:
             try:
@@ -124,7 +122,7 @@ class Store:
     def clean(self) -> None:
         """Remove what a killed run had half written."""
         for folder in ("", "blocks/*/", "pictures/"):
-            for path in self.out.glob(f"{folder}*{_ASIDE}-*"):
+            for path in self.out.glob(f"{folder}*{ASIDE}-*"):
                 path.unlink(missing_ok=True)
 
     def _damaged(self, path: Path) -> None:
@@ -143,81 +141,9 @@ def check_same(identity: Identity, records: Iterable[Record], out: str | Path) -
             )
 
 
-def lock(out: str | Path) -> object:
-    """Keep other runs out of the folder for as long as the returned object lives, or the process."""
-    try:
-        import fcntl
-    except ImportError:  # no such lock on Windows
-        return None
-    with _mended(Path(out)):
-        handle = open(Path(out) / ".lock", "a")  # noqa: SIM115 - held open as long as the run
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.close()
-        raise SemlinkError(f"another run is writing to {out}; wait for it or choose another --out") from None
-    return handle
-
-
-def write_aside(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` make a file beside `path`, sync it and rename it: readers see the old file or the whole new one."""
-    aside = path.with_name(f"{path.name}{_ASIDE}-{os.getpid()}")
-    with _mended(path):
-        try:
-            write(aside)
-            _sync(aside)
-            os.replace(aside, path)
-            _sync(path.parent)
-        finally:
-            aside.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """`value` as readable JSON at `path`, all or nothing."""
-    text = json.dumps(value, indent=2, default=str) + "\n"
-    write_aside(path, lambda aside: aside.write_text(text))
-
-
 def picture_path(out: Path, condition: Condition | None) -> Path:
     """Where the first picture of the set is kept as received under a condition; None for the original."""
     return out / "pictures" / ("original.png" if condition is None else f"{condition.slug()}.png")
-
-
-def slug(text: str) -> str:
-    """`text` as a file name; long ones are cut and end in a hash."""
-    name = re.sub(r"[^A-Za-z0-9.+=-]+", "_", text)
-    return name if len(name) <= 120 else f"{name[:100]}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-
-def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file's contents."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-class _mended:
-    """OSErrors on `path` as one-line SemlinkErrors that say what to do."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise SemlinkError(
-                f"cannot write {self._path}: {error.strerror or error}; what was measured is kept: "
-                "make room or choose another --out, then give the same command again"
-            ) from error
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _plain(record: Record) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from semlink.simulator.records.store import write_json
+from semlink.simulator.files import write_json
 
 RESEARCH_DATA = "research data sets that are not redistributed here; see each set's licence"
 NO_RECIPE = ("out", "recipe", "threads", "device")  # where a run computes and writes

@@ -23,8 +23,9 @@ import tyro
 
 from semlink.channels.base.registry import UnknownName
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.plugins import package
+from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study.recipes import with_recipe
-from semlink.simulator.sweep.plan import Sweep
 from semlink.simulator.values import SNR_LIMITS_DB
 from semlink.simulator.words import parse
 
@@ -127,11 +128,8 @@ def read(default: AnyFlags, arguments: Sequence[str]) -> AnyFlags:
 
 def check(flags: Flags) -> None:
     """SemlinkError for what can be seen to be wrong before anything heavy is loaded."""
-    from semlink import channels, codecs
-    from semlink.channels import impairments
-
-    check_words("codec", flags.codecs, codecs.names())
-    check_words("channel", flags.channels, channels.names(), impairments.names())
+    check_words("codec", flags.codecs, package("codecs").names())
+    check_channels(flags.channels)
     low, high = SNR_LIMITS_DB
     for snr in flags.snr:
         if not low <= snr <= high:
@@ -146,6 +144,11 @@ def check(flags: Flags) -> None:
     for name in ("codecs", "channels", "snr", "rho"):
         if not getattr(flags, name):
             raise SemlinkError(f"--{name} needs at least one value")
+
+
+def check_channels(words: Sequence[str]) -> None:
+    """SemlinkError when a channel's word is misspelt or names an unknown channel or impairment."""
+    check_words("channel", words, package("channels").names(), package("channels.impairments").names())
 
 
 def check_words(kind: str, words: Sequence[str], known: Sequence[str], added: Sequence[str] = ()) -> None:
@@ -222,14 +225,12 @@ def _restore(real: int, reader: threading.Thread) -> None:
 
 
 def _help(kind: type) -> str:
-    from semlink import channels, codecs
-    from semlink.channels import impairments
-
     text = inspect.cleandoc(kind.__doc__ or "")
     if not issubclass(kind, Flags):
         return text
-    known = {"codecs": codecs, "channels": channels, "impairments": impairments}
-    return "\n".join([text, "", *(f"Known {kind}: {', '.join(home.names())}." for kind, home in known.items())])
+    known = {"codecs": "codecs", "channels": "channels", "impairments": "channels.impairments"}
+    lines = (f"Known {kind}: {', '.join(package(home).names())}." for kind, home in known.items())
+    return "\n".join([text, "", *lines])
 
 
 def _one_line(error: Exception) -> str:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from semlink.simulator.analysis import statistics
 from semlink.simulator.figures import curves
+from semlink.simulator.files import write_json
 from semlink.simulator.records import rows
-from semlink.simulator.records.store import picture_path, write_json
+from semlink.simulator.records.store import picture_path
 
 if TYPE_CHECKING:
     from semlink.simulator.sweep.runner import Outcome

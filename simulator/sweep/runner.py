@@ -18,23 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semlink.simulator.executors import local as pool
-from semlink.simulator.records.store import (
-    Condition,
-    Identity,
-    Store,
-    check_same,
-    lock,
-    picture_path,
-    write_aside,
-    write_json,
-)
-from semlink.simulator.sweep.plan import BLOCK, Sweep, Task, blocks, check_images, identity_of, plan, versions
+from semlink.simulator.files import lock, write_aside, write_json
+from semlink.simulator.records.store import Condition, Identity, Store, check_same, picture_path
+from semlink.simulator.records.sweep import Sweep
+from semlink.simulator.sweep.plan import BLOCK, Task, blocks, check_images, identity_of, plan, versions
 from semlink.simulator.sweep.trial import Bench, Parts, execute
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from semlink.simulator.records.rows import Rows, Variable
+    from semlink.simulator.protocols import Variable
+    from semlink.simulator.records.rows import Rows
 
 
 OWN_PARTS = Parts()

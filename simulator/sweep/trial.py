@@ -6,111 +6,26 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from semlink.simulator.errors import SemlinkError
+from semlink.simulator.plugins import describe_metric, make_codec, make_dataset, make_link, measure_metrics
+from semlink.simulator.protocols import AnyLink, Codec, Dataset, Variable
 from semlink.simulator.records.store import Condition, Record
-from semlink.simulator.sweep.plan import BLOCK, Sweep, Task
+from semlink.simulator.records.sweep import Sweep
+from semlink.simulator.sweep.plan import BLOCK, Task
 from semlink.simulator.words import Word, parse
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from semlink.channels.base.fade import Channel
-    from semlink.simulator.link.link import Link
-    from semlink.simulator.records.rows import Variable
-    from semlink.simulator.values import LinkReport, LinkResult, Reception, Transmission, TxInfo
+    from semlink.simulator.protocols import Variable
+    from semlink.simulator.values import LinkReport, Transmission, TxInfo
 
-LINK_SETTINGS = (  # settings of a channel word that are the link's
-    "csi", "equalizer", "power", "layers", "precoding", "csit", "csit_delay", "csit_bits", "placement",
-)  # fmt: skip
 PIXELS_AT_ONCE = 1 << 20  # bounds the memory of metrics
-
-
-class Dataset(Protocol):
-    """Pictures in a fixed order."""
-
-    @property
-    def ids(self) -> Sequence[str]: ...
-    def sizes(self) -> Sequence[tuple[int, int]]: ...
-    def batch(self, indices: Sequence[int]) -> Tensor: ...
-
-
-class Codec(Protocol):
-    """encodes_on: what encode reads of `tx`: "nothing", "snr" or "link"."""
-
-    encodes_on: str
-
-    def uses(self, height: int, width: int) -> int: ...
-    def encode(self, images: Tensor, tx: TxInfo | None = None) -> Transmission: ...
-    def decode(self, reception: Reception) -> Tensor: ...
-
-
-class AnyLink(Protocol):
-    """A `semlink.simulator.Link`, or what behaves like one."""
-
-    @property
-    def csi(self) -> str | None: ...
-    def tx_info(self, snr_db: float, uses: int | None = None, seed: int = 0, statistics: bool = False) -> TxInfo: ...
-    def run(self, transmission: Transmission, snr_db: float, seed: int = 0, first_image: int = 0) -> LinkResult: ...
-
-
-def make_dataset(data: str, limit: int | None) -> Dataset:
-    """The pictures of `--data`."""
-    from semlink.simulator import data as sources
-
-    return sources.load(data, limit=limit)
-
-
-def make_codec(word: Word, rho: float) -> Codec:
-    """The codec of a word at that rate."""
-    from semlink import codecs
-
-    return codecs.create(word.name, rho=rho, **dict(word.settings))
-
-
-def make_link(word: Word) -> Link:
-    """The link over the channel of a word and the impairments behind its plus signs.
-
-    Settings named as in LINK_SETTINGS are the link's. SemlinkError for settings that a channel refuses.
-    """
-    from semlink.simulator.link.link import Link
-
-    channel, own = word.split(LINK_SETTINGS)
-    settings: dict[str, Any] = own
-    return Link(make_channel(channel), **settings)
-
-
-def make_channel(word: Word) -> Channel:
-    """The channel of a word with its impairments. SemlinkError for settings that it refuses."""
-    from semlink import channels
-
-    try:
-        made = channels.create(word.name, **dict(word.settings))
-        for impairment in word.added:
-            made = channels.impair(made, impairment.name, **dict(impairment.settings))
-    except (TypeError, ValueError) as error:
-        raise SemlinkError(f"channel {word}: {error}") from error
-    return made
-
-
-def measure_metrics(names: Sequence[str], original: Tensor, received: Tensor) -> Mapping[str, Tensor]:
-    """Per-image metrics `[batch]` by their names in rows."""
-    from semlink.simulator import metrics
-
-    return metrics.measure(names, original, received)
 
 
 def keep_nothing(out: Path, record: Record, original: Tensor, received: Tensor) -> None:
     """What is kept of a block's pictures `[batch, 3, H, W]` beside its record, before that is written: nothing."""
-
-
-def describe_metric(name: str) -> Variable:
-    """Unit, label and direction of a metric. SemlinkError for an unknown one."""
-    from semlink.simulator import metrics
-    from semlink.simulator.records.rows import Variable
-
-    return Variable(metrics.units(name), metrics.label(name), metrics.better(name))
 
 
 @dataclass(frozen=True)

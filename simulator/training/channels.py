@@ -7,11 +7,12 @@ Fine-tune and evaluate through `Link`; this is no channel model.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Generator, Tensor
 
+from semlink.simulator.link.link import Link
 from semlink.simulator.values import ReceivedStream, Reception, Stream, Transmission
 
 
@@ -54,3 +55,25 @@ class Surrogate:
         symbol = torch.empty(x.shape, device=x.device).exponential_(generator=generator)
         fading = torch.where(kind < self.per_image, image, symbol)
         return torch.where(kind < self.per_image + self.per_symbol, fading, torch.ones_like(fading))
+
+
+@dataclass(frozen=True)
+class ThroughLink:
+    """Gradients reach the encoder through power, OFDM, channel, estimation and equalisation."""
+
+    links: tuple[Link, ...]
+
+    def __call__(self, transmission: Transmission, snr_db: Tensor, generator: Generator) -> Reception:
+        """Send the batch over one of the links, drawn like seed and noise from `generator`."""
+        draw = torch.randint(1 << 31, (2,), generator=generator, device=generator.device).tolist()
+        return self.links[draw[0] % len(self.links)](transmission, snr_db.tolist(), seed=draw[1])
+
+
+def make_channel(words: tuple[str, ...]) -> Any:
+    """The training channel of words: the surrogate (AWGN alone is `surrogate-awgn`), or real links."""
+    if words in (("surrogate",), ("surrogate-awgn",)):
+        return Surrogate() if words == ("surrogate",) else Surrogate(0.0, 0.0)
+    from semlink.simulator.plugins import make_link
+    from semlink.simulator.words import parse
+
+    return ThroughLink(tuple(make_link(parse(word)) for word in words))

@@ -11,7 +11,7 @@ import json
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -23,6 +23,7 @@ from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import write_aside
 from semlink.simulator.training.muon import Muon
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} < {remaining} {postfix}"
@@ -98,7 +99,7 @@ class Run(ABC):
         """Write checkpoint, averaged weights and a line of the curve, each aside and renamed."""
         state = {"network": self.network.state_dict(), "average": self.average.state_dict(), "step": self.step}
         state |= {"seconds": self.seconds, "optimizers": [o.state_dict() for o in self.optimizers]}
-        replace_file(self.folder / "checkpoint.pt", lambda path: torch.save(state, path))
+        write_aside(self.folder / "checkpoint.pt", lambda path: torch.save(state, path))
         self.write_weights()
         new = not (self.folder / "curve.csv").exists()
         with open(self.folder / "curve.csv", "a", newline="") as file:
@@ -188,11 +189,9 @@ def save_weights(network: Any, path: Path, metadata: dict[str, str]) -> None:
     """A network's tensors with its settings as safetensors, written aside and renamed."""
     state = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
     described = {"settings": json.dumps(network.settings), **metadata}
-    replace_file(path, lambda aside: save_file(state, aside, described))
+    write_aside(path, lambda aside: save_file(state, aside, described))
 
 
-def replace_file(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file aside and rename it, so that it is always whole."""
-    aside = path.with_name(path.name + ".part")
-    write(aside)
-    aside.replace(path)
+def default_device() -> str:
+    """cuda when there is one, else cpu."""
+    return "cuda" if torch.cuda.is_available() else "cpu"

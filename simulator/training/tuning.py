@@ -13,11 +13,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.sweep.trial import make_link
-from semlink.simulator.training import pictures as parts
+from semlink.simulator.plugins import make_link, make_trainable
+from semlink.simulator.training.channels import ThroughLink
 from semlink.simulator.training.codec import Channel, Recipe, Trainer
-from semlink.simulator.training.run import save_weights, step_generator
-from semlink.simulator.training.through_link import ThroughLink
+from semlink.simulator.training.pictures import load_pictures
+from semlink.simulator.training.run import default_device, save_weights, step_generator
 from semlink.simulator.values import TxInfo
 from semlink.simulator.words import parse
 
@@ -54,10 +54,10 @@ def tune(tuning: Tuning, path: Path) -> Path:
     if path.exists():
         check_same(tuning, path)
         return path
-    device, recipe = parts.default_device(), tuning.recipe
-    codec, link = parts.make_codec(tuning.codec, tuning.rho), make_link(parse(tuning.channel))
+    device, recipe = default_device(), tuning.recipe
+    codec, link = make_trainable(tuning.codec, tuning.rho), make_link(parse(tuning.channel))
     channel = ThroughLink((link,))
-    pictures, held_out = parts.load_pictures(tuning.data, recipe.crop)
+    pictures, held_out = load_pictures(tuning.data, recipe.crop)
     network = codec.network(recipe.crop, recipe.crop)
     before = mean_psnr(codec, network.to(device), channel, held_out, recipe)
     check_folder(tuning, path.with_suffix(""))

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from semlink.codecs._sources.coders import coder
 from semlink.codecs.semlink.hybrid.base import Base, draw_base, is_small, mean_colour, read_base
 from semlink.codecs.semlink.hybrid.transform import CELL
-from semlink.simulator.training.run import replace_file
+from semlink.simulator.files import write_aside
 
 QUALITIES = (0, 62)  # of the image coder; 0.05 to 2 bits per pixel on photographs
 COLOURS = 0.05  # share of bases that are just a colour
@@ -41,7 +41,7 @@ def coded_pairs(pictures: Sequence[Tensor], path: Path, seed: int, processes: in
             jobs = ((p.numpy(), seed, i) for i, p in enumerate(pictures))
             coded = list(tqdm(pool.imap(_code, jobs, chunksize=16), path.stem, len(pictures), unit="picture"))
         arrays = {str(i): base for i, (base, _) in enumerate(coded)}
-        replace_file(path, partial(_write, {**arrays, "bpp": np.array([bpp for _, bpp in coded], np.float32)}))
+        write_aside(path, partial(_write, {**arrays, "bpp": np.array([bpp for _, bpp in coded], np.float32)}))
     with np.load(path) as file:
         bpp = file["bpp"]
         return [Pair(p, torch.from_numpy(file[str(i)]), float(bpp[i])) for i, p in enumerate(pictures)]

@@ -1,0 +1,104 @@
+"""Files written whole or not at all, in folders that one run holds at a time; OSErrors as one line with the remedy."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from semlink.simulator.errors import SemlinkError
+
+ASIDE = ".aside"  # marks what is being written beside a file
+
+
+def lock(out: str | Path) -> object:
+    """Keep other runs out of the folder for as long as the returned object lives, or the process."""
+    try:
+        import fcntl
+    except ImportError:  # no such lock on Windows
+        return None
+    with mending(Path(out)):
+        handle = open(Path(out) / ".lock", "a")  # noqa: SIM115 - held open as long as the run
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        raise SemlinkError(f"another run is writing to {out}; wait for it or choose another --out") from None
+    return handle
+
+
+def write_aside(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` make a file beside `path`, sync it and rename it: readers see the old file or the whole new one."""
+    aside = path.with_name(f"{path.name}{ASIDE}-{os.getpid()}")
+    with mending(path):
+        try:
+            write(aside)
+            _sync(aside)
+            os.replace(aside, path)
+            _sync(path.parent)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """`value` as readable JSON at `path`, all or nothing."""
+    text = json.dumps(value, indent=2, default=str) + "\n"
+    write_aside(path, lambda aside: aside.write_text(text))
+
+
+def write_table(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A CSV file at `path`, all or nothing: a line of names, then a line per row; floats with seven digits."""
+
+    def write(aside: Path) -> None:
+        with open(aside, "w", newline="") as handle:
+            writer = csv.writer(handle, lineterminator="\n")
+            writer.writerow(head)
+            writer.writerows([_spell(value) for value in row] for row in rows)
+
+    write_aside(path, write)
+
+
+def _spell(value: object) -> str:
+    return f"{value:.7g}" if isinstance(value, float) else str(value)
+
+
+def slug(text: str) -> str:
+    """`text` as a file name; long ones are cut and end in a hash."""
+    name = re.sub(r"[^A-Za-z0-9.+=-]+", "_", text)
+    return name if len(name) <= 120 else f"{name[:100]}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file's contents."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+class mending:
+    """OSErrors on `path` as one-line SemlinkErrors that say what to do."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise SemlinkError(
+                f"cannot write {self._path}: {error.strerror or error}; what was measured is kept: "
+                "make room or choose another --out, then give the same command again"
+            ) from error
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,59 @@
+"""What the parts of a measurement are to each other: data, codec, link, and the description of a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from semlink.simulator.values import LinkResult, Reception, Transmission, TxInfo
+
+
+class Dataset(Protocol):
+    """Pictures in a fixed order."""
+
+    @property
+    def ids(self) -> Sequence[str]: ...
+    def sizes(self) -> Sequence[tuple[int, int]]: ...
+    def batch(self, indices: Sequence[int]) -> Tensor: ...
+
+
+class Codec(Protocol):
+    """encodes_on: what encode reads of `tx`: "nothing", "snr" or "link"."""
+
+    encodes_on: str
+
+    def uses(self, height: int, width: int) -> int: ...
+    def encode(self, images: Tensor, tx: TxInfo | None = None) -> Transmission: ...
+    def decode(self, reception: Reception) -> Tensor: ...
+
+
+class AnyLink(Protocol):
+    """A `semlink.simulator.Link`, or what behaves like one."""
+
+    @property
+    def csi(self) -> str | None: ...
+    def tx_info(self, snr_db: float, uses: int | None = None, seed: int = 0, statistics: bool = False) -> TxInfo: ...
+    def run(self, transmission: Transmission, snr_db: float, seed: int = 0, first_image: int = 0) -> LinkResult: ...
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One measured number: unit, name for people, and which way is better ("higher", "lower" or "").
+
+    home: `module:function`, (original, received) -> `[batch]`, of what is measured on pairs of pictures; else empty.
+    """
+
+    units: str = "1"
+    label: str = ""
+    better: str = ""
+    home: str = ""
+
+    def load(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The function; its module is imported now."""
+        module, _, function = self.home.partition(":")
+        return getattr(import_module(module), function)
