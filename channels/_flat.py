@@ -56,8 +56,3 @@ def check_coherence(coherence: str) -> None:
     """ValueError unless `coherence` is one of COHERENCE."""
     if coherence not in COHERENCE:
         raise ValueError(f"coherence {coherence!r} is none of {', '.join(COHERENCE)}")
-
-
-def philox_key(rng: np.random.Generator) -> int:
-    """A fresh 63-bit key for draws that are made later."""
-    return int(rng.integers(1 << 63))

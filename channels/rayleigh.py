@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semlink.channels._flat import FlatFade, check_coherence, flat_correlation, philox_key
+from semlink.channels._flat import FlatFade, check_coherence, flat_correlation
 from semlink.channels.base.arrays import check_antennas, shape
+from semlink.channels.base.fade import philox_key
 
 
 @dataclass(frozen=True)

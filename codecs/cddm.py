@@ -23,8 +23,8 @@ from torch import Tensor
 
 from semlink.codecs._diffusion.states import Denoiser, check_steps, denoise_each, received_states, shown
 from semlink.codecs._diffusion.training import Examples
-from semlink.codecs._learned.codec import LatentCodec, _in_parts, read_weights, snr_per_image
-from semlink.codecs.adjscc import CELL, AdaptiveNetwork
+from semlink.codecs._learned.codec import LatentCodec, in_parts, read_weights, snr_per_image
+from semlink.codecs._learned.modulated import CELL, AdaptiveNetwork
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, TxInfo
 
@@ -44,6 +44,7 @@ class Cddm(LatentCodec):
     """
 
     name = "cddm"
+    capabilities = {"steps": "budget"}
     encodes_on = "snr"
     cell = CELL
 
@@ -89,7 +90,7 @@ class Cddm(LatentCodec):
         else:
             clean = alpha.sqrt() * states  # x_hat
         inputs = clean / 2**0.5, alpha[:, : self.planes]
-        pictures = _in_parts(network.training, network.decode, *inputs, pixels=rows * columns * CELL**2)
+        pictures = in_parts(network.training, network.decode, *inputs, pixels=rows * columns * CELL**2)
         pictures = pictures[..., :height, :width]
         return pictures if network.training else shown(pictures, alpha)
 

@@ -52,6 +52,7 @@ class Ddnm:
     """
 
     name = "ddnm"
+    capabilities = {"steps": 20}
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ class Img2Img:
     """
 
     name = "img2img"
+    capabilities = {"steps": 4, "guidance": 1.0}
 
     def __init__(
         self,

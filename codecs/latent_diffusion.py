@@ -48,6 +48,7 @@ class LatentDiffusion:
     """
 
     name = "latent_diffusion"
+    capabilities = {"steps": 4, "guidance": 1.0}
     encodes_on = "nothing"
 
     def __init__(

@@ -52,6 +52,7 @@ class Posterior:
     """
 
     name = "posterior"
+    capabilities = {"steps": 8}
 
     def __init__(
         self,

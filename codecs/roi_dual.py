@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from semlink.codecs._learned.codec import (
     PIXELS_AT_ONCE,
     LatentCodec,
-    _in_parts,
     fit_weights,
+    in_parts,
     pad_to_cells,
     read_weights,
     snr_per_image,
 )
+from semlink.codecs._learned.modulated import AdaptiveNetwork
 from semlink.codecs._regions import mask_code, threshold
 from semlink.codecs._regions.cells import (
     CELL,
@@ -39,7 +40,6 @@ from semlink.codecs._regions.cells import (
     spread,
 )
 from semlink.codecs._regions.shapes import Shapes
-from semlink.codecs.adjscc import AdaptiveNetwork
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
 
@@ -62,6 +62,7 @@ class RoiDual(LatentCodec):
     """
 
     name = "roi_dual"
+    capabilities = {"importance": "box"}
     encodes_on = "snr"
     cell = PLACE
 
@@ -142,7 +143,7 @@ class RoiDual(LatentCodec):
         snr_db = snr_per_image(tx, len(images)).to(images.device)
         by_value = self.select == "threshold"
         pixels = PIXELS_AT_ONCE if by_value else padded[0, 0].numel()  # alone, or others would change the last digits
-        latent = _in_parts(network.training, network.encode, padded, snr_db, region, pixels=pixels)
+        latent = in_parts(network.training, network.encode, padded, snr_db, region, pixels=pixels)
         uses, position_uses = self.uses(height, width), self.position_uses(height, width)
         if by_value:
             sent = threshold.kept(latent, network.black(snr_db), network.rates, uses, position_uses)
@@ -163,7 +164,7 @@ class RoiDual(LatentCodec):
         height, width = reception.session.height, reception.session.width
         network = self.network(height, width)
         inputs = self._received(reception, network)
-        pictures = _in_parts(network.training, network.decode, *inputs, pixels=height * width)[..., :height, :width]
+        pictures = in_parts(network.training, network.decode, *inputs, pixels=height * width)[..., :height, :width]
         return pictures if network.training else pictures.clamp(0, 1)
 
     def _received(self, reception: Reception, network: DualNetwork) -> tuple[Tensor, Tensor, Tensor]:

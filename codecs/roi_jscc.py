@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semlink.codecs._learned.codec import LatentCodec, _in_parts, pad_to_cells, snr_per_image
+from semlink.codecs._learned.codec import LatentCodec, in_parts, pad_to_cells, snr_per_image
+from semlink.codecs._learned.modulated import CONDITION, PIXELS
 from semlink.codecs._regions import mask_code, unet
 from semlink.codecs._regions.cells import (
     CELL,
@@ -34,7 +35,6 @@ from semlink.codecs._regions.cells import (
     spread,
 )
 from semlink.codecs._regions.shapes import Shapes
-from semlink.codecs.adjscc import CONDITION, PIXELS
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
 
@@ -59,6 +59,7 @@ class RoiJscc(LatentCodec):
     """
 
     name = "roi_jscc"
+    capabilities = {"importance": "box", "bandwidth": True}
     encodes_on = "snr"
     cell = PLACE
 
@@ -123,7 +124,7 @@ class RoiJscc(LatentCodec):
         order = budget.order(counts)
         snr_db = snr_per_image(tx, len(images)).to(images.device)
         inputs = padded, snr_db, map_planes(told, counts, budget.most)
-        latent = _in_parts(network.training, network.encode, *inputs, pixels=padded[0, 0].numel())
+        latent = in_parts(network.training, network.encode, *inputs, pixels=padded[0, 0].numel())
         symbols = Stream("latent", "analog", gather(latent, order))
         if self.importance is None:
             return Transmission((symbols,), Session(height, width))
@@ -148,7 +149,7 @@ class RoiJscc(LatentCodec):
         parts = [scatter(part * used, order, budget.most, rows, columns) for part in (x_hat.real, x_hat.imag, a)]
         quality = (a * used).sum(1) / used.sum(1).clamp_min(1)
         inputs = torch.cat(parts, 1), quality, map_planes(levels, counts, budget.most)
-        pictures = _in_parts(network.training, network.decode, *inputs, pixels=rows * columns * PLACE**2)
+        pictures = in_parts(network.training, network.decode, *inputs, pixels=rows * columns * PLACE**2)
         pictures = pictures[..., :height, :width]
         return pictures if network.training else pictures.clamp(0, 1)
 

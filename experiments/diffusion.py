@@ -135,7 +135,7 @@ def make_warm(data: str, word: Word, rho: float) -> Codec:
     import torch
 
     from semlink.simulator import data as sources
-    from semlink.simulator.conformance.checks import noiseless
+    from semlink.simulator.conformance.codec import noiseless
     from semlink.simulator.plugins import make_codec
     from semlink.simulator.values import TxInfo
 

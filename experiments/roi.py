@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.metrics import of_set
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import cli
 from semlink.simulator.words import Setting, Word, parse, short, with_settings
@@ -161,10 +162,9 @@ def measure(
 
 def describe(name: str) -> Variable:
     """Unit, label and direction of a metric or pixel count."""
-    from semlink.simulator.analysis import set_miou
     from semlink.simulator.plugins import describe_metric
 
-    return set_miou.describe(name) or describe_metric(name)
+    return of_set.describe(name) or describe_metric(name)
 
 
 @lru_cache(maxsize=1)
@@ -205,10 +205,10 @@ def ground_truth(data: str, limit: int | None, segmenter: Segmenter) -> Truth | 
 
 def compare(flags: RoiFlags, rows: Rows) -> dict[str, list[Result]]:
     """Results by title of what is compared: the codecs over each channel, then the arms over each of theirs."""
-    from semlink.simulator.analysis import comparison, set_miou
+    from semlink.simulator.analysis import comparison
 
     asked = metrics(flags)
-    names = (*asked, *(f"{name}{set_miou.SUFFIX}" for name in asked if name in set_miou.AGAINST))
+    names = (*asked, *(f"{name}{of_set.SUFFIX}" for name in asked if name in of_set.AGAINST))
     rhos, others = tuple(dict.fromkeys(flags.rho)), tuple(roles(flags))
     return {
         title: comparison.compare(rows, entries, (UNIFORM,) if of_arms else others, names, rhos, flags.snr)
@@ -231,9 +231,7 @@ def panels(flags: RoiFlags) -> list[tuple[str, bool, tuple[Entry, ...]]]:
 
 def shown(flags: RoiFlags) -> tuple[str, ...]:
     """Metrics of tables and figures, of those that can be measured; all are in roi.csv."""
-    from semlink.simulator.analysis.set_miou import SUFFIX
-
-    return tuple(name for name in SHOWN if name.removesuffix(SUFFIX) in metrics(flags))
+    return tuple(name for name in SHOWN if name.removesuffix(of_set.SUFFIX) in metrics(flags))
 
 
 def tables(flags: RoiFlags, results: Mapping[str, Sequence[Result]]) -> str:
@@ -318,13 +316,13 @@ def check(flags: RoiFlags) -> None:
 
 def publish(flags: RoiFlags, rows: Rows, results: Mapping[str, Sequence[Result]]) -> list[Path]:
     """summary.csv without pixel counts but with the mIoU of the set, roi.csv, and all figures."""
-    from semlink.simulator.analysis import comparison, set_miou, statistics
+    from semlink.simulator.analysis import comparison, statistics
     from semlink.simulator.figures import curves
 
     every = [result for panel in results.values() for result in panel]
-    of_set = dict.fromkeys(r.line for r in every if r.line.metric.endswith(set_miou.SUFFIX))
-    summary = [line for line in statistics.summarise(rows) if not set_miou.is_part(line.metric)]
-    statistics.write_csv([*summary, *of_set], flags.out / "summary.csv")
+    whole = dict.fromkeys(r.line for r in every if r.line.metric.endswith(of_set.SUFFIX))
+    summary = [line for line in statistics.summarise(rows) if not of_set.is_part(line.metric)]
+    statistics.write_csv([*summary, *whole], flags.out / "summary.csv")
     comparison.write_csv(every, {**roles(flags), UNIFORM: UNIFORM}, flags.out / "roi.csv")
     files = [flags.out / name for name in ("rows.h5", "summary.csv", "roi.csv", "run.json")]
     return files + [p for name, f in figures(flags, rows, results).items() for p in curves.save(f, flags.out / name)]

@@ -15,8 +15,8 @@ _HOMES = {
     "SemlinkError": "semlink.simulator.errors",
     "Grid": "semlink.channels.base.grid",
     "Link": "semlink.simulator.link.link",
-    "check_codec": "semlink.simulator.conformance.checks",
-    "check_channel": "semlink.simulator.conformance.checks",
+    "check_codec": "semlink.simulator.conformance.codec",
+    "check_channel": "semlink.simulator.conformance.channel",
 }
 
 __all__ = list(_HOMES)

@@ -38,6 +38,11 @@ def make_codec(word: Word, rho: float) -> Codec:
     return package("codecs").create(word.name, rho=rho, **dict(word.settings))
 
 
+def capabilities(text: str) -> Mapping[str, Any]:
+    """Settings of a codec's word that experiments may turn (steps, guidance, importance, ...), with their defaults."""
+    return getattr(package("codecs").registry.get(parse(text).name), "capabilities", {})
+
+
 def make_link(word: Word) -> Link:
     """The link over the channel of a word and the impairments behind its plus signs.
 

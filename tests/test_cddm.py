@@ -19,9 +19,9 @@ from semlink.codecs._diffusion.levels import step_of
 from semlink.codecs._diffusion.networks import make_scheduler, make_unet
 from semlink.codecs._diffusion.states import Denoiser, received_states
 from semlink.codecs._learned.codec import from_symbols
-from semlink.codecs.adjscc import AdaptiveNetwork
+from semlink.codecs._learned.modulated import AdaptiveNetwork
 from semlink.simulator import Reception, SemlinkError, TxInfo, check_codec
-from semlink.simulator.conformance.checks import check_pictures, lost, noiseless, smooth_pictures
+from semlink.simulator.conformance.codec import check_pictures, lost, noiseless, smooth_pictures
 from semlink.simulator.training.channels import Surrogate
 from semlink.simulator.training.codec import Recipe, Trainer
 from semlink.simulator.training.run import save_weights

@@ -8,7 +8,7 @@ from semlink.channels._clusters import OFFSETS, RAYS, Rays, with_subclusters
 from semlink.channels._tr38901 import LIGHT
 from semlink.channels.base.grid import Grid
 from semlink.channels.cdl import read_table
-from semlink.simulator.conformance.checks import check_draws
+from semlink.simulator.conformance.channel import check_draws
 
 DRAWS = 2000
 CARRIER = 3.5e9

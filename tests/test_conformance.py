@@ -6,7 +6,8 @@ import torch
 
 from semlink import channels, codecs
 from semlink.simulator import SemlinkError, Stream, check_channel, check_codec
-from semlink.simulator.conformance.checks import check_draws, smooth_pictures
+from semlink.simulator.conformance.channel import check_draws
+from semlink.simulator.conformance.codec import smooth_pictures
 
 CHANNELS = [
     ("awgn", {}),

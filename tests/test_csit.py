@@ -10,7 +10,7 @@ from scipy.special import j0
 
 from semlink.simulator import Grid, Link, SemlinkError, Stream, Transmission
 from semlink.simulator.analysis.statistics import mean_interval
-from semlink.simulator.conformance.checks import check_link
+from semlink.simulator.conformance.channel import check_link
 from semlink.simulator.plugins import LINK_SETTINGS, make_channel
 from semlink.simulator.words import parse
 

@@ -26,7 +26,7 @@ from semlink.codecs._diffusion.range_null import (
     replicated,
 )
 from semlink.simulator import SemlinkError, TxInfo, check_codec
-from semlink.simulator.conformance.checks import lost, noiseless, smooth_pictures
+from semlink.simulator.conformance.codec import lost, noiseless, smooth_pictures
 from semlink.simulator.training.channels import Surrogate
 
 SCHEDULERS = (None, "ddim", "dpm", "lcm")

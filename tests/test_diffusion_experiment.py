@@ -20,7 +20,7 @@ from semlink.codecs._diffusion.range_null import RangeNullPipeline
 from semlink.simulator import SemlinkError
 from semlink.simulator.analysis import set_fid
 from semlink.simulator.analysis.statistics import Interval
-from semlink.simulator.conformance.checks import smooth_pictures
+from semlink.simulator.conformance.codec import smooth_pictures
 from semlink.simulator.figures.tradeoff import Point, frontier, tradeoff
 from semlink.simulator.metrics import inception
 from semlink.simulator.records.rows import Measurement, Rows

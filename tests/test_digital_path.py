@@ -7,7 +7,7 @@ from semlink import channels, codecs
 from semlink.simulator import Link, SemlinkError, Stream, Transmission, TxInfo
 from semlink.simulator.bits import framing, mcs
 from semlink.simulator.bits.information import GRID_DB, constellation, mutual_information, received_information
-from semlink.simulator.conformance.checks import smooth_pictures
+from semlink.simulator.conformance.codec import smooth_pictures
 from semlink.simulator.link.statistics import SEED, link_statistics
 
 

@@ -8,7 +8,7 @@ import pytest
 from semlink import channels
 from semlink.channels._drops import LONGEST_DELAY, drop, mean_gain
 from semlink.channels.base.grid import Grid
-from semlink.simulator.conformance.checks import check_draws
+from semlink.simulator.conformance.channel import check_draws
 
 USERS = 1000
 CLOSE = 5 / math.sqrt(USERS)  # 5 standard deviations of an estimated correlation

@@ -8,7 +8,7 @@ import torch
 from semlink import channels, codecs
 from semlink.channels import impairments
 from semlink.simulator import Grid, TxInfo
-from semlink.simulator.conformance.checks import smooth_pictures
+from semlink.simulator.conformance.codec import smooth_pictures
 from semlink.simulator.engine import ofdm
 from semlink.simulator.plugins import make_link
 from semlink.simulator.words import parse

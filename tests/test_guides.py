@@ -16,7 +16,7 @@ from semlink.codecs._diffusion import guides
 from semlink.codecs._regions import mask_code
 from semlink.codecs.sgd_jscc import codec as sgd_jscc
 from semlink.simulator import SemlinkError
-from semlink.simulator.conformance.checks import smooth_pictures
+from semlink.simulator.conformance.codec import smooth_pictures
 from semlink.simulator.metrics import _lpips_weights, lpips
 
 

@@ -17,7 +17,7 @@ from semlink.codecs.semlink.hybrid.base import code_base, header_of, read_base, 
 from semlink.codecs.semlink.hybrid.layouts import choose, measured
 from semlink.codecs.semlink.hybrid.networks import SIZES, HybridNetwork
 from semlink.simulator import Link, SemlinkError
-from semlink.simulator.conformance.checks import (
+from semlink.simulator.conformance.codec import (
     check_codec,
     check_transmission,
     in_fresh_process,

@@ -14,7 +14,7 @@ from semlink.codecs import img2img
 from semlink.codecs._diffusion.levels import step_of
 from semlink.codecs._diffusion.pretrained import Pretrained
 from semlink.simulator import SemlinkError, TxInfo, check_codec
-from semlink.simulator.conformance.checks import check_pictures, lost, noiseless, smooth_pictures
+from semlink.simulator.conformance.codec import check_pictures, lost, noiseless, smooth_pictures
 from semlink.simulator.training.channels import Surrogate
 
 IMAGES = smooth_pictures(3, 50, 61)

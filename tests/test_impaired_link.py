@@ -10,7 +10,7 @@ from scipy.special import erfc, j0
 
 from semlink import channels
 from semlink.simulator import Grid, Link, SemlinkError, Stream, Transmission
-from semlink.simulator.conformance.checks import check_link
+from semlink.simulator.conformance.channel import check_link
 from semlink.simulator.plugins import make_link
 from semlink.simulator.words import parse
 

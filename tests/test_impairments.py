@@ -16,7 +16,7 @@ from semlink.channels.base.fade import antennas
 from semlink.channels.base.grid import Grid
 from semlink.channels.base.impaired import Impaired
 from semlink.channels.base.impairment import RX_OVERSAMPLING, Disturbance, Impairment, sample_times
-from semlink.simulator.conformance.checks import check_draws
+from semlink.simulator.conformance.channel import check_draws
 
 GRID = Grid()
 N, SYMBOLS = GRID.subcarriers, GRID.symbols

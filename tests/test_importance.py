@@ -23,7 +23,7 @@ from semlink.codecs.importance import _maps, _segmenters
 from semlink.codecs.importance.gradient import Gradient
 from semlink.codecs.importance.saliency import spectral_residual
 from semlink.codecs.importance.segmentation import Segmentation, class_numbers
-from semlink.simulator.conformance.checks import smooth_pictures
+from semlink.simulator.conformance.codec import smooth_pictures
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.training.run import save_weights
 from semlink.simulator.words import parse

@@ -19,14 +19,8 @@ from semlink.codecs._learned.codec import to_symbols
 from semlink.codecs.latent_diffusion import write_captions
 from semlink.simulator import Reception, SemlinkError, Stream, Transmission, check_codec
 from semlink.simulator.bits import framing
-from semlink.simulator.conformance.checks import (
-    check_pictures,
-    check_reception,
-    check_transmission,
-    lost,
-    noiseless,
-    smooth_pictures,
-)
+from semlink.simulator.conformance.channel import check_reception
+from semlink.simulator.conformance.codec import check_pictures, check_transmission, lost, noiseless, smooth_pictures
 from semlink.simulator.training.channels import Surrogate
 
 IMAGES = smooth_pictures(3, 64, 72)

@@ -8,7 +8,7 @@ import torch
 
 from semlink import channels
 from semlink.simulator import Grid, Link, SemlinkError, Stream, Transmission
-from semlink.simulator.conformance.checks import in_fresh_process
+from semlink.simulator.conformance.codec import in_fresh_process
 from semlink.simulator.engine import ofdm
 from semlink.simulator.engine.setup import Setup
 from semlink.simulator.link.link import noise_key

@@ -10,7 +10,7 @@ from scipy.special import gammainc
 
 from semlink import channels
 from semlink.simulator import Grid, Link, SemlinkError, Stream, Transmission
-from semlink.simulator.conformance.checks import check_link
+from semlink.simulator.conformance.channel import check_link
 from semlink.simulator.link.fades import FADE_BLOCK, Fades
 from semlink.simulator.plugins import LINK_SETTINGS, make_channel
 from semlink.simulator.sweep.trial import radio

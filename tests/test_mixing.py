@@ -8,7 +8,7 @@ from scipy.linalg import hadamard as scipys
 from semlink import channels, codecs
 from semlink.codecs.semlink.mixing import MIXED, hadamard, mixed, mixed_symbols, unmixed, unmixed_symbols
 from semlink.simulator import Link
-from semlink.simulator.conformance.checks import check_transmission, noiseless, smooth_pictures
+from semlink.simulator.conformance.codec import check_transmission, noiseless, smooth_pictures
 from semlink.simulator.values import Stream, Transmission
 
 

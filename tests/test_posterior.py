@@ -15,7 +15,7 @@ from semlink.codecs._diffusion.levels import step_of
 from semlink.codecs._diffusion.networks import make_scheduler, make_unet
 from semlink.codecs._diffusion.posterior_sampling import Linearised, PosteriorSamplingPipeline
 from semlink.simulator import SemlinkError, TxInfo, check_codec
-from semlink.simulator.conformance.checks import lost, noiseless, smooth_pictures
+from semlink.simulator.conformance.codec import lost, noiseless, smooth_pictures
 from semlink.simulator.training.channels import Surrogate
 
 SCHEDULERS = ("ddim", "dpm", "lcm")

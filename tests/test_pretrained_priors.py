@@ -11,7 +11,7 @@ from semlink import codecs
 from semlink.codecs import ddnm
 from semlink.codecs._diffusion.range_null import RangeNullPipeline
 from semlink.simulator import SemlinkError, TxInfo
-from semlink.simulator.conformance.checks import check_pictures, noiseless, smooth_pictures
+from semlink.simulator.conformance.codec import check_pictures, noiseless, smooth_pictures
 
 IMAGES = smooth_pictures(2, 32, 36)
 

@@ -18,7 +18,7 @@ from semlink.channels._path_cache import PathTable, Scenario
 from semlink.channels._tr38901 import LIGHT
 from semlink.channels.base.grid import Grid
 from semlink.channels.ray_traced import RayTraced
-from semlink.simulator.conformance.checks import check_draws
+from semlink.simulator.conformance.channel import check_draws
 
 GRID = Grid()
 ZENITH, AZIMUTH = 1.2, 0.7

@@ -16,7 +16,7 @@ from semlink.channels import _cir_statistics as statistics
 from semlink.channels.base.fade import RayFade, complex_normal, unit_phasor
 from semlink.channels.base.grid import Grid
 from semlink.channels.recorded import Recorded, RecordedFade, write_cir_file
-from semlink.simulator.conformance.checks import check_draws
+from semlink.simulator.conformance.channel import check_draws
 
 GRID = Grid()
 CARRIER = 3.5e9

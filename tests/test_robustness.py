@@ -235,7 +235,7 @@ def pictures(tmp_path_factory, monkeypatch):
     """A working folder with 60 pictures of 32 px in `pictures`."""
     from PIL import Image
 
-    from semlink.simulator.conformance.checks import smooth_pictures
+    from semlink.simulator.conformance.codec import smooth_pictures
 
     folder = tmp_path_factory.mktemp("work")
     (folder / "pictures").mkdir()

@@ -7,7 +7,7 @@ import torch
 from semlink import channels, codecs
 from semlink.codecs._regions.cells import levels_of, spread
 from semlink.simulator import Link, SemlinkError, TxInfo, check_codec, data
-from semlink.simulator.conformance.checks import noiseless, smooth_pictures
+from semlink.simulator.conformance.codec import noiseless, smooth_pictures
 from semlink.simulator.training.channels import Surrogate
 from semlink.simulator.training.codec import Recipe, Trainer
 from semlink.simulator.values import ReceivedStream, Reception

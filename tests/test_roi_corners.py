@@ -9,7 +9,7 @@ import torch
 from semlink import channels, codecs
 from semlink.codecs._regions import run_code
 from semlink.simulator import Link
-from semlink.simulator.conformance.checks import check_pictures, noiseless, smooth_pictures
+from semlink.simulator.conformance.codec import check_pictures, noiseless, smooth_pictures
 from semlink.simulator.values import Reception
 
 CODECS = ("roi_jscc", "roi_dual", "roi_dual:threshold")

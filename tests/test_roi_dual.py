@@ -10,7 +10,8 @@ from semlink import channels, codecs
 from semlink.codecs._regions import mask_code, run_code, threshold
 from semlink.codecs.roi_dual import combined, in_cells, sent_order, shrunk
 from semlink.simulator import Link, SemlinkError, TxInfo, check_codec, data
-from semlink.simulator.conformance.checks import check_reception, lost, noiseless, smooth_pictures
+from semlink.simulator.conformance.channel import check_reception
+from semlink.simulator.conformance.codec import lost, noiseless, smooth_pictures
 from semlink.simulator.metrics.psnr import psnr_roi
 from semlink.simulator.values import ReceivedStream, Reception, Stream
 

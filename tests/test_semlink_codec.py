@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from semlink import codecs
 from semlink.codecs.semlink.planes import SIZES, AdaptiveNetwork, condition
 from semlink.simulator import SemlinkError, TxInfo
-from semlink.simulator.conformance.checks import noiseless, smooth_pictures
+from semlink.simulator.conformance.codec import noiseless, smooth_pictures
 from semlink.simulator.training.channels import Surrogate
 from semlink.simulator.training.codec import Recipe, Trainer, cut_tails
 from semlink.simulator.training.run import save_weights

@@ -7,6 +7,7 @@ import torch
 from semlink.simulator import SemlinkError
 from semlink.simulator.analysis import set_miou
 from semlink.simulator.analysis.statistics import NOTHING
+from semlink.simulator.metrics import of_set
 from semlink.simulator.metrics.segmentation import confusion, mean_iou, mean_iou_of_present, overlaps
 from semlink.simulator.records.rows import Measurement
 from semlink.simulator.records.store import Condition
@@ -25,7 +26,7 @@ def maps(seed: int, images: int, right: float) -> tuple[torch.Tensor, torch.Tens
 def measured(predicted: torch.Tensor, labels: torch.Tensor, first: int = 0) -> Measurement:
     hits, unions = (part.double().numpy() for part in overlaps(confusion(predicted, labels, 3)))
     places = tuple(range(first, first + len(labels)))
-    values = set_miou.columns("miou_truth", CLASSES, hits, unions)
+    values = of_set.columns("miou_truth", CLASSES, hits, unions)
     return Measurement(Condition("codec", 0.1, "awgn", 0.0), "perfect", tuple(map(str, places)), places, values)
 
 
@@ -79,7 +80,7 @@ def test_a_picture_counts_the_classes_that_it_shows():
 
 
 def test_its_variables_describe_themselves():
-    (name, *_) = set_miou.columns("miou_sent", CLASSES, np.ones((1, 3)), np.ones((1, 3)))
-    assert set_miou.is_part(name) and "sky" in set_miou.describe(name).label
-    assert set_miou.describe("miou_sent_of_set").better == "higher" and not set_miou.is_part("miou_sent_of_set")
-    assert set_miou.describe("psnr") is None
+    (name, *_) = of_set.columns("miou_sent", CLASSES, np.ones((1, 3)), np.ones((1, 3)))
+    assert of_set.is_part(name) and "sky" in of_set.describe(name).label
+    assert of_set.describe("miou_sent_of_set").better == "higher" and not of_set.is_part("miou_sent_of_set")
+    assert of_set.describe("psnr") is None

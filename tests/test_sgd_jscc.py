@@ -22,7 +22,7 @@ from semlink.codecs.sgd_jscc import codec as sgd_jscc
 from semlink.codecs.sgd_jscc.blind import LevelNetwork, alpha_of, blind_states, level_loss, noisy, unit_power
 from semlink.codecs.sgd_jscc.latent import LatentNetwork
 from semlink.simulator import Link, Reception, SemlinkError, check_codec
-from semlink.simulator.conformance.checks import check_pictures, lost, noiseless, smooth_pictures
+from semlink.simulator.conformance.codec import check_pictures, lost, noiseless, smooth_pictures
 from semlink.simulator.plugins import make_trainable
 from semlink.simulator.training.channels import Surrogate
 from semlink.simulator.training.run import save_weights

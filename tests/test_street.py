@@ -10,7 +10,7 @@ from semlink.codecs.importance.box import Box
 from semlink.codecs.importance.segmentation import Segmentation
 from semlink.codecs.roi_jscc import RoiNetwork
 from semlink.simulator import Link, SemlinkError, TxInfo, data
-from semlink.simulator.conformance.checks import smooth_pictures
+from semlink.simulator.conformance.codec import smooth_pictures
 from semlink.simulator.metrics.segmentation import confusion, mean_iou
 
 

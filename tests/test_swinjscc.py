@@ -12,7 +12,7 @@ from semlink import codecs
 from semlink.codecs.swinjscc.codec import SIZES, ModNet, Size, SwinNetwork
 from semlink.codecs.swinjscc.stages import Expand, Merge, WindowAttention, attended_places, cut, offsets, stage
 from semlink.simulator import SemlinkError, TxInfo, check_codec
-from semlink.simulator.conformance.checks import check_pictures, lost, noiseless, smooth_pictures
+from semlink.simulator.conformance.codec import check_pictures, lost, noiseless, smooth_pictures
 from semlink.simulator.training.run import save_weights
 from semlink.simulator.values import ReceivedStream, Reception
 

@@ -18,7 +18,7 @@ from semlink.codecs._diffusion.networks import make_scheduler, make_unet
 from semlink.codecs._diffusion.sampling import contact_sheet, sample
 from semlink.codecs._diffusion.training import DenoiserRun, Examples
 from semlink.simulator import SemlinkError, TxInfo
-from semlink.simulator.conformance.checks import noiseless, smooth_pictures
+from semlink.simulator.conformance.codec import noiseless, smooth_pictures
 from semlink.simulator.training.run import Budget
 
 

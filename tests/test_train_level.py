@@ -17,7 +17,7 @@ from semlink.codecs._diffusion.sampling import contact_sheet
 from semlink.codecs.sgd_jscc.blind import LevelNetwork, alpha_of, level_network, noisy, unit_power
 from semlink.codecs.sgd_jscc.latent import LatentNetwork
 from semlink.simulator import SemlinkError
-from semlink.simulator.conformance.checks import smooth_pictures
+from semlink.simulator.conformance.codec import smooth_pictures
 from semlink.simulator.training.run import save_weights
 
 

@@ -9,7 +9,7 @@ import torch
 
 from semlink import channels, codecs
 from semlink.simulator import Link, SemlinkError, TxInfo
-from semlink.simulator.conformance.checks import smooth_pictures
+from semlink.simulator.conformance.codec import smooth_pictures
 from semlink.simulator.training.channels import Surrogate, ThroughLink
 from semlink.simulator.training.codec import Recipe, Trainer
 from semlink.simulator.training.muon import orthogonalise

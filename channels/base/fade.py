@@ -202,6 +202,11 @@ def complex_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarr
     return pairs.view(np.complex64)[..., 0] * np.float32(np.sqrt(0.5))
 
 
+def philox_key(rng: np.random.Generator) -> int:
+    """A fresh 63-bit key for draws that are made later."""
+    return int(rng.integers(1 << 63))
+
+
 def _of(values: np.ndarray, images: np.ndarray) -> np.ndarray:
     """Per-path values of each of `images`: the same for all, or a row an image."""
     return values if values.ndim == 1 else values[images]

@@ -7,8 +7,7 @@ from math import isfinite
 
 import numpy as np
 
-from semlink.channels._flat import philox_key
-from semlink.channels.base.fade import Fade
+from semlink.channels.base.fade import Fade, philox_key
 from semlink.channels.base.grid import Grid
 from semlink.channels.base.impairment import Disturbance, Impairment, addressed
 from semlink.channels.tdl import Tdl

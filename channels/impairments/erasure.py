@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semlink.channels._flat import philox_key
+from semlink.channels.base.fade import philox_key
 from semlink.channels.base.grid import Grid
 from semlink.channels.base.impairment import Disturbance, Impairment, addressed
 

@@ -13,8 +13,7 @@ from math import ceil, isfinite
 import numpy as np
 from scipy.special import roots_legendre
 
-from semlink.channels._flat import philox_key
-from semlink.channels.base.fade import complex_normal, unit_phasor
+from semlink.channels.base.fade import complex_normal, philox_key, unit_phasor
 from semlink.channels.base.grid import Grid
 from semlink.channels.base.impairment import Disturbance, Impairment, addressed, useful_starts
 

@@ -11,7 +11,7 @@ from math import inf
 
 import numpy as np
 
-from semlink.channels._flat import philox_key
+from semlink.channels.base.fade import philox_key
 from semlink.channels.base.grid import Grid
 from semlink.channels.base.impairment import RX_OVERSAMPLING, Disturbance, Impairment, addressed
 

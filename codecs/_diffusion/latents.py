@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from semlink.codecs._diffusion.levels import sound
-from semlink.codecs._learned.codec import _in_parts
+from semlink.codecs._learned.codec import in_parts
 from semlink.simulator.values import ReceivedStream
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def to_latents(vae: Any, images: Tensor) -> Tensor:
         latents = found.latents if hasattr(found, "latents") else found.latent_dist.mode()
         return (latents.float() - _shift(vae)) * vae.config.scaling_factor
 
-    return _in_parts(False, encode, images, pixels=images[0, 0].numel()).to(images.device)
+    return in_parts(False, encode, images, pixels=images[0, 0].numel()).to(images.device)
 
 
 def to_pictures(vae: Any, latents: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ def to_pictures(vae: Any, latents: Tensor) -> Tensor:
         z = part.to(vae.device) / vae.config.scaling_factor + _shift(vae)
         return vae.decode(z.to(vae.dtype)).sample.float() / 2 + 0.5
 
-    pictures = _in_parts(False, decode, latents, pixels=latents[0, 0].numel() * cell_of(vae) ** 2)
+    pictures = in_parts(False, decode, latents, pixels=latents[0, 0].numel() * cell_of(vae) ** 2)
     return pictures.to(latents.device).nan_to_num(0.5, 0.5, 0.5).clamp(0, 1)
 
 

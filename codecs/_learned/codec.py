@@ -95,7 +95,7 @@ class LatentCodec:
         network = self.network(height, width)
         snr_db = snr_per_image(tx, len(images)).to(images.device)
         padded = pad_to_cells(images, self.cell)
-        latent = _in_parts(network.training, self.encoder(network), padded, snr_db, pixels=padded[0, 0].numel())
+        latent = in_parts(network.training, self.encoder(network), padded, snr_db, pixels=padded[0, 0].numel())
         return Transmission((Stream("latent", "analog", to_symbols(latent)),), Session(height, width))
 
     def decode(self, reception: Reception) -> Tensor:
@@ -105,7 +105,7 @@ class LatentCodec:
         stream = reception.stream("latent")
         rows, columns = -(-height // self.cell), -(-width // self.cell)
         z, a = self.planes_of(cast(Tensor, stream.x_hat), cast(Tensor, stream.a), rows, columns)
-        pictures = _in_parts(network.training, network.decode, z, a, pixels=rows * columns * self.cell**2)
+        pictures = in_parts(network.training, network.decode, z, a, pixels=rows * columns * self.cell**2)
         pictures = pictures[..., :height, :width]
         return pictures if network.training else pictures.clamp(0, 1)
 
@@ -183,7 +183,7 @@ def fit_weights(network: nn.Module, state: dict[str, Tensor], path: Path) -> Non
     network.load_state_dict(state)
 
 
-def _in_parts(training: bool, function: Callable[..., Tensor], *tensors: Tensor, pixels: int) -> Tensor:
+def in_parts(training: bool, function: Callable[..., Tensor], *tensors: Tensor, pixels: int) -> Tensor:
     """Apply in parts of bounded memory without gradients; in one part and with gradients while training."""
     if training:
         return function(*tensors)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from semlink.codecs._diffusion import guides
 from semlink.codecs._diffusion.states import Denoiser, check_steps, denoise_each, received_states, shown
 from semlink.codecs._diffusion.training import Examples
-from semlink.codecs._learned.codec import LatentCodec, _in_parts, pad_to_cells, planes_for, to_symbols
+from semlink.codecs._learned.codec import LatentCodec, in_parts, pad_to_cells, planes_for, to_symbols
 from semlink.codecs._regions import mask_code
 from semlink.codecs.sgd_jscc.blind import alpha_of, blind_states, level_network
 from semlink.codecs.sgd_jscc.latent import CELL, LatentNetwork
@@ -63,6 +63,7 @@ class SgdJscc(LatentCodec):
     """
 
     name = "sgd_jscc"
+    capabilities = {"steps": "budget", "guidance": "edges/tag"}
     encodes_on = "nothing"
     cell = CELL
 
@@ -110,7 +111,7 @@ class SgdJscc(LatentCodec):
         height, width = images.shape[-2:]
         network = self.network(height, width)
         padded = pad_to_cells(images, CELL)
-        latent = _in_parts(network.training, network.encode, padded, pixels=padded[0, 0].numel())
+        latent = in_parts(network.training, network.encode, padded, pixels=padded[0, 0].numel())
         streams = [Stream("latent", "analog", to_symbols(latent))]
         for name, uses in ({} if network.training else self.guide_uses(height, width)).items():
             payload = self._payload(name, images.cpu(), uses)
@@ -130,7 +131,7 @@ class SgdJscc(LatentCodec):
         states, alpha = self.received(reception)
         if not network.training and self.steps != 0:
             states = self.denoised(states, alpha, reception)
-        pictures = _in_parts(network.training, network.decode, states, pixels=states[0, 0].numel() * CELL**2)
+        pictures = in_parts(network.training, network.decode, states, pixels=states[0, 0].numel() * CELL**2)
         pictures = pictures[..., :height, :width]
         return pictures if network.training else shown(pictures, alpha)
 
@@ -174,7 +175,7 @@ class SgdJscc(LatentCodec):
     def states_of(self, images: Tensor) -> Tensor:
         """Clean states of pictures whose sides are multiples of 8, unit variance per image."""
         network = self.network(*images.shape[-2:])
-        return _in_parts(False, network.encode, images, pixels=images[0, 0].numel())
+        return in_parts(False, network.encode, images, pixels=images[0, 0].numel())
 
     @torch.no_grad()
     def examples(self, images: Tensor, generator: torch.Generator) -> Examples:

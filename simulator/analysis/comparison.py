@@ -11,6 +11,7 @@ from pathlib import Path
 from semlink.simulator.analysis import set_miou
 from semlink.simulator.analysis.statistics import COLUMNS, NOTHING, Interval, Line, mean_interval, paired_difference
 from semlink.simulator.files import write_aside
+from semlink.simulator.metrics import of_set
 from semlink.simulator.protocols import Variable
 from semlink.simulator.records.rows import Measurement, Rows
 from semlink.simulator.records.store import Condition
@@ -110,8 +111,8 @@ def write_csv(results: Iterable[Result], roles: Mapping[str, str], path: Path) -
 def _minus(own: Measurement | None, other: Measurement | None, metric: str) -> Interval:
     if own is None or other is None:
         return NOTHING
-    if metric.endswith(set_miou.SUFFIX):
-        return set_miou.difference(own, other, metric.removesuffix(set_miou.SUFFIX))
+    if metric.endswith(of_set.SUFFIX):
+        return set_miou.difference(own, other, metric.removesuffix(of_set.SUFFIX))
     return paired_difference(own, other, metric) if metric in own.values and metric in other.values else NOTHING
 
 
@@ -124,8 +125,8 @@ def _line(c: Condition, m: Measurement | None, metric: str) -> Line:
 
 
 def _value(m: Measurement, metric: str) -> Interval:
-    if metric.endswith(set_miou.SUFFIX):
-        return set_miou.interval(m, metric.removesuffix(set_miou.SUFFIX))
+    if metric.endswith(of_set.SUFFIX):
+        return set_miou.interval(m, metric.removesuffix(of_set.SUFFIX))
     return mean_interval(m.values[metric]) if metric in m.values else NOTHING
 
 

@@ -10,13 +10,13 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from semlink.simulator.analysis import set_miou
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.metrics import of_set
 from semlink.simulator.metrics.psnr import psnr, psnr_roi, psnr_roni, theta_psnr
 from semlink.simulator.metrics.segmentation import confusion, mean_iou_of_present, overlaps
 
 PSNRS = ("psnr", "psnr_roi", "psnr_roni", "theta_psnr")
-MIOUS = tuple(set_miou.AGAINST)
+MIOUS = tuple(of_set.AGAINST)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Judge:
 
     An image without a region of interest has its plain PSNR as psnr_roi, whatever the codec, so that it speaks for none
     of them; likewise psnr_roni of an image that is all of interest. mIoU of an image is a mean over the classes that
-    its truth holds; with it come the pixel counts of `set_miou`. Originals are looked at once.
+    its truth holds; with it come the pixel counts of `of_set`. Originals are looked at once.
     """
 
     maps: Callable[[Tensor], Tensor]
@@ -88,7 +88,7 @@ class Judge:
             labels, ignore = self._annotations(original), cast(Truth, self.truth).ignore
         counts = confusion(seen, labels, len(segmenter.names), ignore)
         hits, unions = (part.double().numpy() for part in overlaps(counts))
-        columns = set_miou.columns(name, segmenter.names, hits, unions)
+        columns = of_set.columns(name, segmenter.names, hits, unions)
         return {name: mean_iou_of_present(counts)} | {key: torch.from_numpy(v) for key, v in columns.items()}
 
     def _annotations(self, original: Tensor) -> Tensor:

@@ -1,0 +1,34 @@
+"""What rows keep for the mIoU of a whole set: pixels of each class in both maps and in either, picture by picture."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from semlink.simulator.protocols import Variable
+
+SUFFIX = "_of_set"  # ends the name of the mIoU of a set
+PARTS = ("hits", "union")
+AGAINST = {"miou_truth": "the ground truth", "miou_sent": "the transmitted map"}
+
+
+def columns(metric: str, classes: tuple[str, ...], hits: np.ndarray, unions: np.ndarray) -> dict[str, np.ndarray]:
+    """Names and values `[images]` of what rows need for the set's `metric`, from arrays `[images, classes]`."""
+    parts = zip(PARTS, (hits, unions), strict=True)
+    return {f"{metric}_{part}_{name}": values[:, i] for part, values in parts for i, name in enumerate(classes)}
+
+
+def is_part(name: str) -> bool:
+    """Whether a variable is one of `columns`: needed to compute, not to be read."""
+    return any(name.startswith(f"{metric}_{part}_") for metric in AGAINST for part in PARTS)
+
+
+def describe(name: str) -> Variable | None:
+    """What a variable of `columns`, or the mIoU of the set, is; None for other names."""
+    for metric, against in AGAINST.items():
+        if name == metric + SUFFIX:
+            return Variable("1", f"mIoU of the set against {against}", "higher")
+        if is_part(name) and name.startswith(metric):
+            part, _, of = name.removeprefix(f"{metric}_").partition("_")
+            where = "both maps" if part == "hits" else "either map"
+            return Variable("1", f"pixels of {of} in {where}, the received picture's and {against}")
+    return None
