@@ -12,7 +12,7 @@ from semlink.simulator.analysis.statistics import mean_interval
 from semlink.simulator.link.allocation import Allocation, importance_of, strongest_first
 from semlink.simulator.link.importance_code import unpack
 from semlink.simulator.link.importance_stream import SUFFIX, accompanied, without_lost
-from semlink.simulator.link.layout import Layout
+from semlink.simulator.link.layout import SlotLayout
 from semlink.simulator.plugins import LINK_SETTINGS, make_channel
 from semlink.simulator.words import parse
 
@@ -83,7 +83,7 @@ def test_importance_is_on_one_scale_over_streams() -> None:
         Stream("b", "bits", [b"12"] * 3, uses=2, ideal=True),
         Stream("c", "analog", symbols(images, 4), importance=3 * zero_in_one),
     ))  # fmt: skip
-    analog, importance = importance_of(sent, Layout(np.array([[5] * 3, [2] * 3, [4] * 3]), 12))
+    analog, importance = importance_of(sent, SlotLayout(np.array([[5] * 3, [2] * 3, [4] * 3]), 12))
     assert analog.tolist() == [[True] * 5 + [False] * 2 + [True] * 4 + [False]] * 3
     assert (importance[:, :5] == 1).all() and torch.equal(importance[[0, 2], 7:11], 3 * zero_in_one[[0, 2]])
     assert (importance[1, 7:11] == 1).all(), "an image without any importance is of equal importance"

@@ -146,5 +146,5 @@ def test_feedback_that_cannot_be_is_refused(word: str, message: str) -> None:
 def test_default_delay_and_correlation_with_the_report() -> None:
     link = svd("delayed")
     told = j0(2 * math.pi * link.channel.max_doppler * 4 * GRID.slot_time)
-    assert link.receiver.delay == 4 and link.receiver.memory == pytest.approx(told, abs=1e-6)
-    assert svd("quantised").receiver.delay == svd("perfect").receiver.delay == 0
+    assert link.long_term.delay == 4 and link.long_term.memory == pytest.approx(told, abs=1e-6)
+    assert svd("quantised").long_term.delay == svd("perfect").long_term.delay == 0

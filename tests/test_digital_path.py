@@ -72,7 +72,7 @@ def test_predicted_success_is_what_direct_simulation_finds(name: str, snr_db: fl
 def test_success_with_ls_estimates_is_predicted_on_the_very_fades(snr_db: float, scheme: str, uses: int) -> None:
     """`a` from LS estimates is right on average only: taken at its word, the first payload would seem 0.12 surer."""
     link = Link(channels.create("tdl"), csi="ls")
-    known = link_statistics(link, snr_db, uses)
+    known = link_statistics(link.long_term, snr_db, uses)
     images = len(known.information)
     room = framing.room(uses, mcs.get(scheme))
     sent = Transmission((Stream("p", "bits", [bytes(room)] * images, mcs=scheme, uses=uses),))

@@ -237,7 +237,7 @@ def test_quality_tables_rise_with_everything() -> None:
 
 
 def test_heads_of_a_payload_arrive_more_often_than_all_of_it() -> None:
-    statistics = link_statistics(Link(channels.create("tdl")), 8.0, 4096)
+    statistics = link_statistics(Link(channels.create("tdl")).long_term, 8.0, 4096)
     assert len(statistics.heads) == len(HEADS) and max(statistics.heads) < 4096
     assert all(0 < a < 1 for a in statistics.reliability)
     near = statistics.heads[max(statistics.heads)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from semlink.channels.base.grid import Grid
-from semlink.simulator.link.feedback import RANGE_DB, SUBBAND, make_report, quantised, svd_precoder
+from semlink.simulator.link.feedback import RANGE_DB, SUBBAND, make_feedback, quantised, svd_precoder
 
 GRID = Grid(subcarriers=30, symbols=4, pilot_symbols=(1,))  # two and a half subbands
 STEPS = (2, 3, 4, 6, 8, 12)
@@ -36,7 +36,7 @@ def test_precoder_follows_the_strongest_modes(rx: int, tx: int, layers: int) -> 
 
 def test_gains_are_squared_singular_values_over_the_layers() -> None:
     h = flat(1, 6, 3, 2)
-    report = make_report(h, np.zeros(6, np.float32), GRID, "svd", 2, None)
+    report = make_feedback(h, np.zeros(6, np.float32), GRID, "svd", 2, None)
     values = np.linalg.svd(h[..., 0, 0], compute_uv=False) ** 2 / 2
     assert report.gains.shape == (6, 2, GRID.data_symbols) and report.gains.dtype == np.float32
     assert np.allclose(report.gains, values[:, :, None], rtol=1e-4)
@@ -44,7 +44,7 @@ def test_gains_are_squared_singular_values_over_the_layers() -> None:
 
 def test_without_precoding_an_antenna_is_a_layer() -> None:
     h = normal(2, 4, 3, 2, GRID.symbols, GRID.subcarriers)
-    report = make_report(h, np.zeros(4, np.float32), GRID, "none", 2, None)
+    report = make_feedback(h, np.zeros(4, np.float32), GRID, "none", 2, None)
     data = [s for s in range(GRID.symbols) if s not in GRID.pilot_symbols]
     told = (np.abs(h[:, :, :, data]) ** 2).sum(1).reshape(4, 2, -1) / 2
     assert report.precoder is None and np.allclose(report.gains, told, rtol=1e-5)
@@ -53,7 +53,7 @@ def test_without_precoding_an_antenna_is_a_layer() -> None:
 def test_gains_are_the_expected_ones_of_what_the_report_leaves_open() -> None:
     """The channel is what was told and an unknown part of variance u: gain E|(h + e) v|^2 / layers."""
     told, unknown = flat(3, 1, 2, 2), np.array([0.3], np.float32)
-    report = make_report(told, unknown, GRID, "svd", 2, None)
+    report = make_feedback(told, unknown, GRID, "svd", 2, None)
     whole = told[0, :, :, 0, 0] + np.sqrt(0.3) * normal(4, 40000, 2, 2)
     heard = whole @ report.precoder[0, :, :, 0]
     assert np.allclose((np.abs(heard) ** 2).sum(1).mean(0) / 2, report.gains[0, :, 0], rtol=0.02)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -16,10 +17,12 @@ from semlink.simulator.engine.bridge import differentiable, to_tensorflow
 from semlink.simulator.engine.estimation import compiled_estimate, estimator_arguments
 from semlink.simulator.engine.ofdm import compiled_link, unit_power
 from semlink.simulator.engine.setup import SLOTS, Setup, arguments
-from semlink.simulator.link.fades import FADE_BLOCK, Blocks, Fades, Noise, identity
-from semlink.simulator.link.feedback import Precoding, Report, make_report
-from semlink.simulator.link.long_term import Receiver
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.link.fades import FADE_BLOCK, DrawnBlocks, Fades, Noise, identity
+from semlink.simulator.link.feedback import Feedback, Precoding, make_feedback
+from semlink.simulator.link.long_term import LongTerm
 from semlink.simulator.rng import generator
+from semlink.simulator.values import SNR_LIMITS_DB
 
 ANTENNA_STRIDE = 1 << 20  # slots between the interference that two receive antennas meet
 
@@ -56,28 +59,31 @@ class Slots:
         image = self.image - self.image[0]
         return np.bincount(image, values) / np.bincount(image)
 
-    def calls(self) -> Iterator[slice]:
-        """The slots of each call of the graph."""
-        for start in range(0, len(self.image), SLOTS):
-            yield slice(start, min(start + SLOTS, len(self.image)))
+
+def calls(start: int, stop: int) -> Iterator[slice]:
+    """Slots from `start` to `stop` in calls of the graph."""
+    return (slice(at, min(at + SLOTS, stop)) for at in range(start, stop, SLOTS))
 
 
 class Air:
     """What the slots of one transmission meet: fades, noise and disturbances, drawn as they are asked for."""
 
     def __init__(
-        self, receiver: Receiver, slots: Slots, snr_db: np.ndarray, seed: int, key: str, fade: Fade | None = None
+        self, long_term: LongTerm, slots: Slots, snr_db: np.ndarray, seed: int, key: str, fade: Fade | None = None
     ) -> None:
-        self.receiver, self.slots, self.link = receiver, slots, receiver.link
+        self.long_term, self.slots, self.settings = long_term, slots, long_term.settings
         self.n0 = (10 ** (-snr_db / 10)).astype(np.float32)
-        channel, impaired = self.link.channel, receiver.impaired
+        channel, impaired = self.settings.channel, long_term.impaired
         self._noise = (channel, seed, key)
-        self.fades, self.noise = Fades(channel, seed, fade), Noise(*self._noise, self.link.grid)
-        self.feedback = self._feedback_noise()
+        first = int(slots.image[0])
+        self.fades, self.noise = Fades(channel, seed, fade, first), Noise(*self._noise, self.settings.grid)
+        self._recalling = self._feedback_noise()
         self.disturbances = (
             None
             if impaired is None
-            else Blocks(lambda b: impaired.disturb(generator("disturbance", seed, identity(channel), b), FADE_BLOCK))
+            else DrawnBlocks(
+                lambda b: impaired.disturb(generator("disturbance", seed, identity(channel), b), FADE_BLOCK)
+            )
         )
 
     def carry(
@@ -90,74 +96,96 @@ class Air:
         """
         flat, powers = self.slots.flat(places), None if power is None else self.slots.flat(power)
         parts = []
-        for part in self.slots.calls():
+        for part in self._calls():
             drawn = self._drawn(part) | ({} if precoder is None else {"precoder": precoder[part]})
-            setup = self.receiver.setup(drawn.get("tail"))
+            setup = self.long_term.setup(drawn.get("tail"))
             if setup.taps:
                 drawn["tail"] = _lengthened(drawn["tail"], setup.taps)
-            known = self.receiver.statistics(setup, float(self.n0.mean()))
+            known = self.long_term.statistics(setup, self._level(part))
             called = one_call(setup, flat[part], None if powers is None else powers[part], drawn, known)
             parts.append(self._dropped(part, called))
         x_hat, a, *measured = (p[0] if len(p) == 1 else torch.cat(p) for p in zip(*parts, strict=True))
         means = [self.slots.means(p.detach().double().numpy()) for p in measured]
         return self.slots.spread(x_hat), self.slots.spread(a), np.stack(means, -1)
 
-    def report(self) -> tuple[Tensor, np.ndarray | None]:
-        """Gains `[images, total]` of all places as the transmitter knows them, and the precoder of each slot."""
+    def feedback(self) -> tuple[Tensor | None, np.ndarray | None]:
+        """Gains `[images, total]` of all places as the transmitter knows them, and each slot's precoder, if any."""
+        if self.settings.csit == "none":
+            return None, None
         noise = self._feedback_noise()
-        reports = [self._report(part, noise) for part in self.slots.calls()]
-        gains = torch.cat([by_element(torch.from_numpy(r.gains)) for r in reports])
-        precoders = [r.precoder for r in reports if r.precoder is not None]
+        fed_back = [self._fed_back_of(part, noise) for part in self._calls()]
+        gains = torch.cat([by_element(torch.from_numpy(f.gains)) for f in fed_back])
+        precoders = [f.precoder for f in fed_back if f.precoder is not None]
         return self.slots.spread(gains), np.concatenate(precoders) if precoders else None
 
-    def _report(self, part: slice, noise: Noise) -> Report:
-        link = self.link
+    def _fed_back_of(self, part: slice, noise: Noise) -> Feedback:
+        link = self.settings
         bits = link.csit_bits if link.csit == "quantised" else None
         told, left = self._predicted(part, noise)
-        return make_report(told, left, link.grid, cast(Precoding, link.precoding), link.layers, bits)
+        return make_feedback(told, left, link.grid, cast(Precoding, link.precoding), link.layers, bits)
+
+    def _calls(self) -> Iterator[slice]:
+        """The slots of each call of the graph: of one noise level where the receiver whitens by it."""
+        edges = [0, len(self.slots.image)]
+        if self.long_term.whitens:
+            levels = self._levels()[self.slots.image - self.slots.image[0]]
+            edges[1:1] = (np.flatnonzero(np.diff(levels)) + 1).tolist()
+        return (part for start, stop in pairwise(edges) for part in calls(start, stop))
+
+    def _levels(self) -> np.ndarray:
+        """Noise level at which each image's interference is whitened: its own, in whole dB where images differ.
+
+        It depends on the image alone, so that no other image of the batch changes what is received.
+        """
+        if (self.n0 == self.n0[0]).all():
+            return self.n0
+        return 10 ** (np.rint(10 * np.log10(self.n0)) / 10)
+
+    def _level(self, part: slice) -> float:
+        return float(self._levels()[self.slots.image[part][0] - self.slots.image[0]])
 
     def _predicted(self, part: slice, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
         """The channel of the data's slots as predicted from what the receiver fed back, and the power left unknown."""
         told, error = self._fed_back(part, noise)
-        memory, local = self.receiver.memory, self._local(self.slots.image[part])["local"]
+        memory, local = self.long_term.memory, self._local(self.slots.image[part])["local"]
         left = local - abs(memory) ** 2 * (local - error.mean((1, 2, 3, 4)))
         return np.complex64(memory) * told, np.maximum(left, 0).astype(np.float32)
 
     def _fed_back(self, part: slice, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
         """What the receiver knew of the channel when it reported, and the error variance of that, shaped like h."""
-        image, slot = self.slots.image[part], self.slots.slot[part] - self.receiver.delay
-        h = self.fades.at(image, slot, self.link.grid)
-        if self.link.csi == "perfect":
+        image, slot = self.slots.image[part], self.slots.slot[part] - self.long_term.delay
+        h = self.fades.at(image, slot, self.settings.grid)
+        if self.settings.csi == "perfect":
             return h, np.zeros_like(h, np.float32)
         drawn = {"h": h, "noise": noise.take(image), "n0": self._n0(image), **self._local(image)}
-        setup = replace(self.receiver.setup(None), recalled=False, specular=self.link.setup.specular)
-        return estimated(setup, drawn, self.receiver.statistics(setup, float(self.n0.mean())))
+        setup = replace(self.long_term.setup(None), recalled=False, specular=self.settings.setup.specular)
+        return estimated(setup, drawn, self.long_term.statistics(setup, self._level(part)))
 
     def _feedback_noise(self) -> Noise:
         """Noise on the pilots of reports: that of the data's slots for a fresh report, else its own."""
-        own = self._noise if not self.receiver.delay else (*self._noise[:2], self._noise[2] + " feedback")
-        return Noise(*own, self.link.grid)
+        own = self._noise if not self.long_term.delay else (*self._noise[:2], self._noise[2] + " feedback")
+        return Noise(*own, self.settings.grid)
 
     def _n0(self, image: np.ndarray) -> np.ndarray:
         return self.n0[image - self.slots.image[0]]
 
     def _drawn(self, part: slice) -> dict[str, np.ndarray]:
         """Arrays of the graph by argument name, `[slots, ...]` each; more than a graph may ask for."""
-        image, slot, grid = self.slots.image[part], self.slots.slot[part], self.link.grid
-        h, age = self.fades.at(image, slot, grid), self.receiver.age
-        if age and self.link.csi != "perfect":
+        image, slot, grid = self.slots.image[part], self.slots.slot[part], self.settings.grid
+        h, age = self.fades.at(image, slot, grid), self.long_term.age
+        if age and self.settings.csi != "perfect":
             pilots = list(grid.pilot_symbols)
             h[..., pilots, :] = self.fades.at(image, slot - age, grid)[..., pilots, :]
         drawn = {"h": h, "noise": self.noise.take(image), "n0": self._n0(image)}
         tail = self.fades.tail(image, slot, grid)
         drawn |= {} if tail is None else {"tail": tail}
-        setup = self.receiver.setup(tail)
+        setup = self.long_term.setup(tail)
         if setup.csi != "perfect" or setup.recalled:
             drawn |= self._local(image)
         if setup.recalled and setup.csi == "perfect":
             drawn["known"] = self.fades.known(image, slot - age, grid)
         elif setup.recalled:
-            known, left = self._predicted(part, self.feedback)
+            known, left = self._predicted(part, self._recalling)
             drawn |= {"known": known, "local": np.maximum(left, 1e-6)}
         return drawn | (self._hardware(image, slot) if setup.hardware else {})
 
@@ -165,12 +193,12 @@ class Air:
         """What the receiver tracks of each image: local power as received, line-of-sight share."""
         power, specular = self.fades.local(image)
         return {
-            "local": np.float32(self.receiver.distortion.power) * power,
+            "local": np.float32(self.long_term.distortion.power) * power,
             "specular": specular / np.maximum(power, 1e-12),
         }
 
     def _hardware(self, image: np.ndarray, slot: np.ndarray) -> dict[str, np.ndarray]:
-        grid, rx = self.link.grid, self.link.setup.rx
+        grid, rx = self.settings.grid, self.settings.setup.rx
         shape = (len(image), rx, grid.symbols, grid.subcarriers)
         phasor = np.ones((len(image), grid.symbols, RX_OVERSAMPLING * grid.subcarriers), np.complex64)
         interference = np.zeros(shape, np.complex64)
@@ -183,18 +211,18 @@ class Air:
         return {"phasor": phasor, "interference": interference}
 
     def _interference(self, image: np.ndarray, slot: np.ndarray) -> np.ndarray | None:
-        disturbances = cast(Blocks[Any], self.disturbances)
-        return disturbances.gather(lambda d, i, t: d.interference(i, t, self.link.grid), image, slot)
+        disturbances = cast(DrawnBlocks[Any], self.disturbances)
+        return disturbances.gather(lambda d, i, t: d.interference(i, t, self.settings.grid), image, slot)
 
     def _dropped(self, part: slice, called: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Symbols whose packet was dropped are zero, and so is their `a`."""
         if self.disturbances is None:
             return called
         image, slot = self.slots.image[part], self.slots.slot[part]
-        erased = self.disturbances.gather(lambda d, i, t: d.erased(i, t, self.link.grid), image, slot)
+        erased = self.disturbances.gather(lambda d, i, t: d.erased(i, t, self.settings.grid), image, slot)
         if erased is None:
             return called
-        kept = torch.from_numpy(~erased).repeat_interleave(self.link.layers, 1)
+        kept = torch.from_numpy(~erased).repeat_interleave(self.settings.layers, 1)
         return called[0] * kept, called[1] * kept, *called[2:]
 
 
@@ -256,3 +284,18 @@ def _padded(values: np.ndarray) -> np.ndarray:
     if len(values) == SLOTS:
         return values
     return np.concatenate([values, np.ones((SLOTS - len(values), *values.shape[1:]), values.dtype)])
+
+
+def check_snr(snr_db: float | Sequence[float], images: int) -> np.ndarray:
+    """SNR in dB as float64 `[images]`; SemlinkError unless finite and within -30 to 60 dB."""
+    snr = np.broadcast_to(np.asarray(snr_db, np.float64), (images,))
+    if not np.all(np.isfinite(snr)) or snr.min() < SNR_LIMITS_DB[0] or snr.max() > SNR_LIMITS_DB[1]:
+        raise SemlinkError(
+            f"snr_db must be finite and within {SNR_LIMITS_DB[0]:g} to {SNR_LIMITS_DB[1]:g} dB, got {snr_db}"
+        )
+    return snr
+
+
+def noise_key(snr_db: float | Sequence[float]) -> str:
+    """Noise depends on a common SNR; with one SNR per image it does not, so that a batch can be split."""
+    return f"{float(np.asarray(snr_db)):.6g}" if np.ndim(snr_db) == 0 else "per image"

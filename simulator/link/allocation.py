@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.link.layout import Layout
+from semlink.simulator.link.layout import SlotLayout
 from semlink.simulator.power import Rule
 from semlink.simulator.values import Stream, Transmission
 
@@ -44,7 +44,7 @@ class Allocation:
 
 
 def allocate(
-    transmission: Transmission, plan: Layout, rule: Rule, placement: str, gains: Tensor | None, n0: Tensor
+    transmission: Transmission, plan: SlotLayout, rule: Rule, placement: str, gains: Tensor | None, n0: Tensor
 ) -> Allocation:
     """gains: float32 `[images, total]` as the transmitter knows them by place, or None; n0: float32 `[images]`.
 
@@ -61,7 +61,7 @@ def allocate(
     return Allocation(None if power is None else torch.where(analog, power, 1.0), order)
 
 
-def telling_of(transmission: Transmission, plan: Layout) -> Tensor:
+def telling_of(transmission: Transmission, plan: SlotLayout) -> Tensor:
     """Symbols of streams that tell importance: without them nothing else can be read; bool `[images, total]`."""
     telling = torch.zeros(plan.counts.shape[1], plan.total, dtype=torch.bool)
     names = {stream.importance_told_by for stream in transmission.streams}
@@ -71,7 +71,7 @@ def telling_of(transmission: Transmission, plan: Layout) -> Tensor:
     return telling
 
 
-def importance_of(transmission: Transmission, plan: Layout) -> tuple[Tensor, Tensor]:
+def importance_of(transmission: Transmission, plan: SlotLayout) -> tuple[Tensor, Tensor]:
     """Which symbols are analog, and their importance: 1 where a stream or an image of it has none."""
     images = plan.counts.shape[1]
     analog, importance = torch.zeros(images, plan.total, dtype=torch.bool), torch.ones(images, plan.total)

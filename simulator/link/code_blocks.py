@@ -16,7 +16,7 @@ from semlink.simulator.values import Stream
 
 
 @dataclass(frozen=True)
-class Block:
+class CodeBlock:
     """One code block: its image, first symbol within the image's part of the stream, size and payload."""
 
     image: int
@@ -31,10 +31,10 @@ def scheme(stream: Stream) -> Mcs:
     return get(stream.mcs or PROTECTION[stream.protection])
 
 
-def blocks_of(stream: Stream) -> tuple[list[Block], np.ndarray]:
+def blocks_of(stream: Stream) -> tuple[list[CodeBlock], np.ndarray]:
     """All blocks of a bits stream, and the uses charged per image (int64)."""
     mcs = scheme(stream)
-    blocks: list[Block] = []
+    blocks: list[CodeBlock] = []
     uses = []
     for image, payload in enumerate(stream.payload):
         own = _fixed(image, payload, stream, mcs) if stream.uses is not None else _variable(image, payload, mcs)
@@ -43,20 +43,20 @@ def blocks_of(stream: Stream) -> tuple[list[Block], np.ndarray]:
     return blocks, np.asarray(uses, np.int64)
 
 
-def _fixed(image: int, payload: bytes, stream: Stream, mcs: Mcs) -> list[Block]:
+def _fixed(image: int, payload: bytes, stream: Stream, mcs: Mcs) -> list[CodeBlock]:
     data = framing.framed(payload, stream.uses or 0, mcs, stream.name)
     return _cut(image, 0, data, framing.blocks_in(stream.uses or 0, mcs), mcs)
 
 
-def _variable(image: int, payload: bytes, mcs: Mcs) -> list[Block]:
-    head = Block(image, 0, framing.HEADER_SYMBOLS, framing.HEADER, framing.header(len(payload)))
+def _variable(image: int, payload: bytes, mcs: Mcs) -> list[CodeBlock]:
+    head = CodeBlock(image, 0, framing.HEADER_SYMBOLS, framing.HEADER, framing.header(len(payload)))
     return [head, *_cut(image, framing.HEADER_SYMBOLS, payload, framing.blocks_for(len(payload), mcs), mcs)]
 
 
-def _cut(image: int, start: int, data: bytes, sizes: Sequence[int], mcs: Mcs) -> list[Block]:
+def _cut(image: int, start: int, data: bytes, sizes: Sequence[int], mcs: Mcs) -> list[CodeBlock]:
     starts = start + np.cumsum([0, *sizes])
     parts = framing.cut(data, sizes, mcs)
-    return [Block(image, int(s), size, mcs, part) for s, size, part in zip(starts, sizes, parts, strict=False)]
+    return [CodeBlock(image, int(s), size, mcs, part) for s, size, part in zip(starts, sizes, parts, strict=False)]
 
 
 def places(stream_uses: np.ndarray, fixed: bool) -> list[np.ndarray]:
@@ -68,7 +68,7 @@ def places(stream_uses: np.ndarray, fixed: bool) -> list[np.ndarray]:
     return [start + order for start, order in zip(first, orders, strict=True)]
 
 
-def modulate(blocks: Sequence[Block], uses: np.ndarray, fixed: bool, filler: np.ndarray) -> np.ndarray:
+def modulate(blocks: Sequence[CodeBlock], uses: np.ndarray, fixed: bool, filler: np.ndarray) -> np.ndarray:
     """Symbols of the stream, image by image: complex64 `[sum of uses]`; uses without a block hold filler."""
     order = places(uses, fixed)
     out = filler[np.concatenate([np.arange(u) for u in uses])] if len(uses) else filler[:0]
@@ -80,7 +80,7 @@ def modulate(blocks: Sequence[Block], uses: np.ndarray, fixed: bool, filler: np.
 
 
 def demodulate(
-    blocks: Sequence[Block], uses: np.ndarray, fixed: bool, x_hat: np.ndarray, a: np.ndarray
+    blocks: Sequence[CodeBlock], uses: np.ndarray, fixed: bool, x_hat: np.ndarray, a: np.ndarray
 ) -> list[bytes | None]:
     """Received payload of every block, None where its CRC fails; x_hat, a `[sum of uses]`, image by image."""
     order = places(uses, fixed)
@@ -92,9 +92,9 @@ def demodulate(
     return [answers[id(b)] for b in blocks]
 
 
-def by_shape(blocks: Sequence[Block]) -> dict[tuple[Mcs, int], list[Block]]:
+def by_shape(blocks: Sequence[CodeBlock]) -> dict[tuple[Mcs, int], list[CodeBlock]]:
     """Blocks grouped by what is compiled once."""
-    groups: dict[tuple[Mcs, int], list[Block]] = defaultdict(list)
+    groups: dict[tuple[Mcs, int], list[CodeBlock]] = defaultdict(list)
     for block in blocks:
         groups[block.mcs, block.symbols].append(block)
     return groups

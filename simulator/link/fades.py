@@ -18,14 +18,15 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Blocks(Generic[T]):
+class DrawnBlocks(Generic[T]):
     """Draws of `draw(block)`; image i is row i % FADE_BLOCK of block i // FADE_BLOCK.
 
-    given: drawn elsewhere and used instead, image for image.
+    given: drawn elsewhere and used instead; its first row is image `first`.
     """
 
     draw: Callable[[int], T]
     given: T | None = None
+    first: int = 0
     _drawn: dict[int, T] = field(default_factory=dict, repr=False)
 
     def gather(self, ask: Callable[..., np.ndarray | None], images: np.ndarray, *columns: np.ndarray) -> Any:
@@ -34,7 +35,7 @@ class Blocks(Generic[T]):
         Answers may differ in the length of their last axis (zeros fill up).
         """
         if self.given is not None:
-            return ask(self.given, images, *columns)
+            return ask(self.given, images - self.first, *columns)
         blocks = images // FADE_BLOCK
         if blocks[0] == blocks[-1]:
             return ask(self._block(int(blocks[0])), images % FADE_BLOCK, *columns)
@@ -69,12 +70,12 @@ def _joined(answers: list[np.ndarray | None], chosen: list[np.ndarray]) -> np.nd
 
 
 class Fades:
-    """Fades of a channel under a seed; `given` is a fade drawn elsewhere that is used instead, image for image."""
+    """Fades of a channel under a seed; `given` is drawn elsewhere and used instead, from image `first` on."""
 
-    def __init__(self, channel: Channel, seed: int, given: Fade | None = None) -> None:
+    def __init__(self, channel: Channel, seed: int, given: Fade | None = None, first: int = 0) -> None:
         text, self._line_of_sight = identity(channel), float(channel.specular_power)
         self._antennas = antennas(channel)
-        self._blocks = Blocks(lambda b: channel.draw(generator("fade", seed, text, b), FADE_BLOCK), given)
+        self._blocks = DrawnBlocks(lambda b: channel.draw(generator("fade", seed, text, b), FADE_BLOCK), given, first)
 
     def at(self, images: np.ndarray, slots: np.ndarray, grid: Grid) -> np.ndarray:
         """Responses complex64 `[n, rx, tx, symbols, subcarriers]` of slot `slots[i]` of image `images[i]`."""

@@ -20,7 +20,7 @@ RANGE_DB = (-20.0, 10.0)  # of reported magnitudes
 
 
 @dataclass(frozen=True)
-class Report:
+class Feedback:
     """gains: float32 `[slots, layers, data]`, expected gain of every place at unit power per layer, over the layers,
     which share the power. precoder: complex64 `[slots, tx, layers, subcarriers]`, orthonormal columns, or None.
     """
@@ -29,9 +29,9 @@ class Report:
     precoder: np.ndarray | None
 
 
-def make_report(
+def make_feedback(
     h: np.ndarray, unknown: np.ndarray, grid: Grid, precoding: Precoding, layers: int, bits: int | None
-) -> Report:
+) -> Feedback:
     """From the channel as the report tells it, h complex64 `[slots, rx, tx, symbols, subcarriers]`.
 
     unknown: float32 `[slots]`, mean power of what the channel differs by when the data are sent; gains are expected
@@ -46,7 +46,7 @@ def make_report(
         gains = np.sum(np.abs(heard) ** 2, axis=1)
     data = [s for s in range(grid.symbols) if s not in grid.pilot_symbols]
     gains = gains[:, :, data].reshape(*gains.shape[:2], -1) + h.shape[1] * unknown[:, None, None]
-    return Report((gains / layers).astype(np.float32), precoder)
+    return Feedback((gains / layers).astype(np.float32), precoder)
 
 
 def svd_precoder(h: np.ndarray, layers: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from semlink.simulator.rng import generator
 
 
 @dataclass(frozen=True)
-class Layout:
+class SlotLayout:
     """counts: symbols of each stream in each image, int64 `[streams, images]`. per_slot: data symbols of a slot."""
 
     counts: np.ndarray
@@ -47,7 +47,7 @@ class Layout:
         return torch.from_numpy(images), torch.from_numpy(within + starts.repeat(counts))
 
 
-def place(values: Sequence[Tensor], layout: Layout) -> Tensor:
+def place(values: Sequence[Tensor], layout: SlotLayout) -> Tensor:
     """Stream symbols (flat, image by image) and filler on the slots: complex64 `[images, total]`, differentiable."""
     images = layout.counts.shape[1]
     rest = filler(layout.total)
@@ -61,7 +61,7 @@ def place(values: Sequence[Tensor], layout: Layout) -> Tensor:
     return buffer
 
 
-def take(buffer: Tensor, layout: Layout, stream: int) -> Tensor:
+def take(buffer: Tensor, layout: SlotLayout, stream: int) -> Tensor:
     """The symbols of one stream from `[images, total]`, flat, image by image."""
     span = layout.span(stream)
     return buffer[:, span].flatten() if span else buffer[layout.places(stream)]

@@ -6,28 +6,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semlink.simulator.link import code_blocks, layout
-from semlink.simulator.link.sending import Coded
-from semlink.simulator.values import ReceivedStream, Stream, Transmission
+from semlink.simulator.link import code_blocks
+from semlink.simulator.link.importance_stream import without_lost
+from semlink.simulator.link.layout import take
+from semlink.simulator.link.sending import Prepared
+from semlink.simulator.values import ReceivedStream, Stream
 
 
-def receive(
-    transmission: Transmission, bits: Coded, plan: layout.Layout, x_hat: Tensor, a: Tensor
-) -> tuple[ReceivedStream, ...]:
-    """Streams as the receiver sees them. A lost length header hides where the later streams of its image begin."""
+def receive(prepared: Prepared, x_hat: Tensor, a: Tensor) -> tuple[ReceivedStream, ...]:
+    """Streams as the receiver sees them, from x_hat and `a` `[images, total]` by place.
+
+    A lost length header hides where the later streams of its image begin.
+    """
+    x_hat, a = (prepared.allocation.taken(values) for values in (x_hat, a))
     lost = np.zeros(x_hat.shape[0], bool)
     received = []
-    for index, stream in enumerate(transmission.streams):
-        x, reliability = layout.take(x_hat, plan, index), layout.take(a, plan, index)
-        if index in bits:
-            result, header_lost = _receive_bits(stream, *bits[index], x, reliability, lost)
+    for index, stream in enumerate(prepared.sent.streams):
+        x, reliability = take(x_hat, prepared.layout, index), take(a, prepared.layout, index)
+        if index in prepared.blocks:
+            result, header_lost = _receive_bits(stream, *prepared.blocks[index], x, reliability, lost)
             received.append(result)
             lost = lost | header_lost
         elif stream.ideal:
             received.append(_receive_ideal(stream, reliability, lost))
         else:
             received.append(_receive_analog(stream, x.reshape(len(lost), -1), reliability.reshape(len(lost), -1), lost))
-    return tuple(received)
+    return without_lost(prepared.sent, received) if prepared.allocation.joint else tuple(received)
 
 
 def _receive_analog(stream: Stream, x: Tensor, a: Tensor, lost: np.ndarray) -> ReceivedStream:
@@ -38,7 +42,7 @@ def _receive_analog(stream: Stream, x: Tensor, a: Tensor, lost: np.ndarray) -> R
 
 
 def _receive_bits(
-    stream: Stream, blocks: list[code_blocks.Block], uses: np.ndarray, x: Tensor, a: Tensor, lost: np.ndarray
+    stream: Stream, blocks: list[code_blocks.CodeBlock], uses: np.ndarray, x: Tensor, a: Tensor, lost: np.ndarray
 ) -> tuple[ReceivedStream, np.ndarray]:
     parts: list[list[bytes | None]] = [[] for _ in uses]
     fixed = stream.uses is not None

@@ -7,34 +7,30 @@ from torch import Tensor
 
 from semlink.channels.base.grid import Grid
 from semlink.simulator.link.code_blocks import scheme
-from semlink.simulator.link.layout import Layout
-from semlink.simulator.values import LinkReport, Reception, Transmission
+from semlink.simulator.link.sending import Prepared
+from semlink.simulator.link.settings import LinkSettings
+from semlink.simulator.values import LinkReport, Reception
 
 OVERSAMPLING = 4  # of the time signal in which the peak is looked for
 
 
 def make_report(
-    reception: Reception,
-    transmission: Transmission,
-    plan: Layout,
-    buffer: Tensor,
-    powers: np.ndarray,
-    layers: int,
-    grid: Grid,
+    prepared: Prepared, reception: Reception, symbols: Tensor, powers: np.ndarray, settings: LinkSettings
 ) -> LinkReport:
-    """transmission: as sent, the link's own streams included. powers: per image the mean power sent, behind the fade
-    per receive antenna, and of the noise, over all resource elements. layers share a channel use.
+    """symbols: as sent `[images, total]`. powers `[images, 3]`: the mean power sent, behind the fade per receive
+    antenna, and of the noise, over all resource elements. Layers share a channel use.
     """
-    slots = plan.slots.tolist()
+    counts, streams, grid = prepared.layout.counts, prepared.sent.streams, settings.grid
+    slots = prepared.layout.slots.tolist()
     verdicts = [[v for s in reception.streams if s.blocks_ok for v in s.blocks_ok[i]] for i in range(len(powers))]
     return LinkReport(
-        uses={s.name: tuple(-(-int(c) // layers) for c in plan.counts[i]) for i, s in enumerate(transmission.streams)},
+        uses={s.name: tuple(-(-int(c) // settings.layers) for c in counts[i]) for i, s in enumerate(streams)},
         uses_on_air=tuple(n * grid.symbols * grid.subcarriers for n in slots),
         air_time_s=tuple(n * grid.slot_time for n in slots),
         snr_measured_db=tuple(decibels(powers[:, 0] / powers[:, 2])),
         snr_realised_db=tuple(decibels(powers[:, 1] / powers[:, 2])),
-        papr_db=tuple(papr(buffer.detach().numpy()[:, ::layers], grid)),
-        mcs={s.name: scheme(s).name for s in transmission.streams if s.kind == "bits" and not s.ideal},
+        papr_db=tuple(papr(symbols.detach().numpy()[:, :: settings.layers], grid)),
+        mcs={s.name: scheme(s).name for s in streams if s.kind == "bits" and not s.ideal},
         blocks=tuple(len(v) for v in verdicts),
         block_errors=tuple(v.count(False) for v in verdicts),
     )

@@ -1,42 +1,91 @@
-"""Streams to flat symbols, image by image, and what is refused on the way."""
+"""Streams to symbols on slots, and what is refused on the way."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from semlink.simulator import power as rules
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.link import code_blocks, layout
+from semlink.simulator.link import code_blocks
+from semlink.simulator.link.allocation import Allocation, check_importance
+from semlink.simulator.link.importance_stream import accompanied
+from semlink.simulator.link.layout import SlotLayout, filler, place
+from semlink.simulator.link.settings import LinkSettings
 from semlink.simulator.values import Stream, Transmission
 
-Coded = dict[int, tuple[list[code_blocks.Block], np.ndarray]]  # by stream: its blocks, and its uses per image
+Coded = dict[int, tuple[list[code_blocks.CodeBlock], np.ndarray]]  # by stream: its blocks, and its uses per image
 
 
-def coded(transmission: Transmission) -> Coded:
-    """Blocks and uses of the bits streams that are really coded."""
-    streams = enumerate(transmission.streams)
-    return {i: code_blocks.blocks_of(s) for i, s in streams if s.kind == "bits" and not s.ideal}
+@dataclass(frozen=True)
+class Prepared:
+    """A transmission ready for the air; both ends know its layout and allocation.
 
+    sent: the streams, those that the link adds included. blocks: of the bits streams that are really coded. layout:
+    which symbol of an image's slots carries what. allocation: places and power.
+    """
 
-def counts(transmission: Transmission, bits: Coded) -> np.ndarray:
-    """Symbols of each stream in each image: int64 `[streams, images]`."""
-    return np.stack([bits[i][1] if i in bits else fixed_uses(s) for i, s in enumerate(transmission.streams)])
+    sent: Transmission
+    blocks: Coded
+    layout: SlotLayout
+    allocation: Allocation = Allocation()
 
-
-def symbols(stream: Stream, index: int, bits: Coded, plan: layout.Layout) -> Tensor:
-    if index in bits:
-        blocks, uses = bits[index]
-        return torch.from_numpy(
-            code_blocks.modulate(blocks, uses, stream.uses is not None, layout.filler(int(uses.max())).numpy())
+    def symbols(self) -> Tensor:
+        """All symbols in the order of the streams, with filler: complex64 `[images, total]`, differentiable."""
+        streams = enumerate(self.sent.streams)
+        return place(
+            [_symbols(stream, self.blocks.get(i), self.layout.counts[i]) for i, stream in streams], self.layout
         )
+
+
+def prepare(settings: LinkSettings, transmission: Transmission) -> Prepared:
+    """The transmission over this link, uniform in power and in order.
+
+    SemlinkError when its streams disagree, or a rule needs an importance that no stream has.
+    """
+    check_importance(transmission)
+    sent = _told(settings, transmission)
+    blocks = {i: code_blocks.blocks_of(s) for i, s in enumerate(sent.streams) if s.kind == "bits" and not s.ideal}
+    counts = [blocks[i][1] if i in blocks else fixed_uses(stream) for i, stream in enumerate(sent.streams)]
+    return Prepared(sent, blocks, SlotLayout(np.stack(counts), settings.places))
+
+
+def _told(settings: LinkSettings, transmission: Transmission) -> Transmission:
+    """The transmission, with importance that the receiver needs as streams of their own."""
+    needed = rules.create(settings.power).needs_importance
+    if needed and all(s.importance is None for s in transmission.streams):
+        raise SemlinkError(f"power={settings.power!r} needs a stream with importance; this codec gives none")
+    return accompanied(transmission) if needed or settings.placement == "importance" else transmission
+
+
+def batch_size(transmission: Transmission) -> int:
+    """Images of a transmission; SemlinkError when its streams disagree or there is none."""
+    sizes = {s.name: len(s.payload) for s in transmission.streams}
+    if len(set(sizes.values())) != 1 or len(sizes) != len(transmission.streams) or 0 in sizes.values():
+        raise SemlinkError(
+            f"a transmission needs uniquely named streams of the same, non-zero number of images, got {sizes}"
+        )
+    return next(iter(sizes.values()))
+
+
+def _symbols(
+    stream: Stream, coded: tuple[list[code_blocks.CodeBlock], np.ndarray] | None, counts: np.ndarray
+) -> Tensor:
+    """Symbols of a stream, flat, image by image; counts: of each image."""
+    if coded is not None:
+        blocks, uses = coded
+        known = filler(int(uses.max())).numpy()
+        return torch.from_numpy(code_blocks.modulate(blocks, uses, stream.uses is not None, known))
     if stream.ideal:
-        uses = plan.counts[index]
-        return layout.filler(int(uses[0])).repeat(len(uses))
+        return filler(int(counts[0])).repeat(len(counts))
     return checked_analog(stream).flatten()
 
 
 def checked_analog(stream: Stream) -> Tensor:
+    """The payload; SemlinkError for another type or shape, numbers that are not finite, or another power than 1."""
     x = stream.payload
     if not isinstance(x, Tensor) or x.dtype != torch.complex64 or x.ndim != 2:
         raise SemlinkError(f"stream {stream.name!r}: analog payload must be a complex64 tensor [batch, k]")
@@ -54,6 +103,7 @@ def checked_analog(stream: Stream) -> Tensor:
 
 
 def fixed_uses(stream: Stream) -> np.ndarray:
+    """Uses of each image of a stream that takes as many in all of them."""
     if stream.ideal and stream.uses is None:
         raise SemlinkError(f"stream {stream.name!r}: an ideal stream must say how many uses it takes")
     uses = stream.uses if stream.kind == "bits" else stream.payload.shape[1]
