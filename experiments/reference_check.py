@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # --help needs no NumPy
 
 ROOT = Path(__file__).parent.parent
 TIMES = ("encode_s", "decode_s")  # differ from run to run
-IN_DB = ("psnr", "psnr_roi", "psnr_roni", "theta_psnr", "weighted_mse")  # compared on a scale of decibels
+IN_DB = ("psnr", "weighted_mse")  # compared on a scale of decibels; what a segmenter finds is another on other CPUs
 BOX = '"box:x0={low},x1={high},y0={low},y1={high}"'
 DIFFUSION = "diffusion --rho 1/24 --metrics psnr lpips_alex --steps"
 ROI = "roi --rho 1/12 --channels awgn --arms"
@@ -121,9 +121,12 @@ def measure(name: str, flags: CheckFlags) -> None:
 
 
 def rows_of(folder: Path) -> dict[Condition, Measurement]:
-    """The measurements of a folder by condition."""
+    """The measurements of a folder by condition: of its block files, exactly as measured, or else of its rows file."""
     from semlink.simulator.records import rows
+    from semlink.simulator.records.store import Store
 
+    if (folder / "blocks").is_dir():
+        return {m.condition: m for m in rows.merge(Store(folder).records())}
     return {m.condition: m for m in rows.read(folder / "rows.h5").measurements}
 
 

@@ -68,6 +68,7 @@ def test_a_failure_marks_the_condition_until_it_succeeds():
 
 def test_rows_come_back(tmp_path):
     first = made(RAGGED)
+    first = replace(first, measurements=rows.as_kept(first.measurements))
     rows.write(first, tmp_path / "rows.h5")
     second = rows.read(tmp_path / "rows.h5")
     assert [m.condition for m in second.measurements] == [m.condition for m in sorted(first.measurements, key=_axes)]
@@ -100,6 +101,17 @@ def test_xarray_opens_the_file_with_names_units_and_gaps(tmp_path):
         assert data.error.sel(codec="b", channel="awgn", snr_db=5.0).item() == "ValueError: no"
         assert data.image_id.values.tolist() == ["i0", "i1", "i2"]
         assert data.attrs["seed"] == 3 and json.loads(data.attrs["configuration"])["metrics"] == ["psnr"]
+
+
+def test_the_same_rows_give_the_same_bytes_in_single_precision(tmp_path):
+    exact = made([record(psnr=(1 / 3, 20.0))])
+    kept = replace(exact, measurements=rows.as_kept(exact.measurements))
+    for name, found in (("one", exact), ("two", exact), ("three", kept)):
+        rows.write(found, tmp_path / name)
+    read = rows.read(tmp_path / "one")
+    rows.write(read, tmp_path / "four")
+    assert len({(tmp_path / name).read_bytes() for name in ("one", "two", "three", "four")}) == 1
+    assert read.measurements[0].values["psnr"][0] == np.float32(1 / 3) == kept.measurements[0].values["psnr"][0]
 
 
 def test_rows_in_which_everything_failed(tmp_path):

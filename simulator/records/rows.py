@@ -1,14 +1,14 @@
 """Rows: what a sweep measured, merged from block records and kept as one self-describing HDF5 file, `rows.h5`.
 
-Layout: per-image variables over the dimension scales (codec, channel, rho, snr_db, image), NaN where nothing was
-measured; `csi` (channel); `failed`, `error` and notes (codec, channel, rho, snr_db). Opens in xarray by h5netcdf.
+Layout: per-image variables (float32) over the dimension scales (codec, channel, rho, snr_db, image), NaN where nothing
+was measured; `csi` (channel); `failed`, `error` and notes (codec, channel, rho, snr_db). Opens in xarray by h5netcdf.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # h5py loads when a file is read or written
     import h5py
 
 AXES = ("codec", "channel", "rho", "snr_db")
+NUMBER = np.float32  # of measured numbers in the file; 24 bits are far below what any interval can tell
 
 
 VARIABLES: Mapping[str, Variable] = {
@@ -88,8 +89,16 @@ def merge(records: Iterable[Record]) -> tuple[Measurement, ...]:
     return tuple(_merged(condition, groups[condition]) for condition in sorted(groups))
 
 
+def as_kept(measurements: Iterable[Measurement]) -> tuple[Measurement, ...]:
+    """The measurements as a rows file keeps them: numbers rounded to single precision, so that both tell the same."""
+    return tuple(
+        replace(m, values={name: values.astype(NUMBER).astype(float) for name, values in m.values.items()})
+        for m in measurements
+    )
+
+
 def write(rows: Rows, path: Path) -> None:
-    """`rows` as HDF5 at `path`, all or nothing."""
+    """`rows` as HDF5 at `path`, all or nothing; the same rows give the same bytes."""
     image = _image(rows)
     write_aside(path, lambda aside: aside.write_bytes(image))
 
@@ -181,7 +190,7 @@ def _dataset(file: h5py.File, name: str, data: np.ndarray) -> h5py.Dataset:
 
     if data.dtype == object:
         return file.create_dataset(name, data=data, dtype=h5py.string_dtype())
-    packed = {"compression": "gzip", "shuffle": True} if data.size > 1 else {}
+    packed = {"compression": "gzip", "compression_opts": 9, "shuffle": True} if data.size > 1 else {}
     return file.create_dataset(name, data=data, **packed)
 
 
@@ -240,7 +249,7 @@ def _place(axes: Mapping[str, Mapping[Any, int]], condition: Condition) -> tuple
 
 
 def _write_variable(file: h5py.File, name: str, rows: Rows, axes: Mapping[str, Mapping[Any, int]]) -> None:
-    data = np.full([len(axes[axis]) for axis in (*AXES, "image")], np.nan)
+    data = np.full([len(axes[axis]) for axis in (*AXES, "image")], np.nan, NUMBER)
     for measurement in rows.measurements:
         if name in measurement.values:
             columns = [axes["image"][place] for place in measurement.positions]
@@ -277,7 +286,8 @@ def _read_measurements(
             continue
         settings: dict[str, Any] = {name: coordinates[name][i] for name, i in zip(AXES, at, strict=True)}
         condition = Condition(**settings)
-        values = {name: column[at][found] for name, column in data.items() if np.isfinite(column[at][found]).any()}
+        own = {name: column[at][found].astype(float) for name, column in data.items()}
+        values = {name: column for name, column in own.items() if np.isfinite(column).any()}
         texts = {name: str(text[at]) for name, text in notes.items() if text[at]}
         images = tuple(ids[i] for i in found)
         yield Measurement(condition, csi[at[1]], images, tuple(places[found].tolist()), values, texts, str(errors[at]))

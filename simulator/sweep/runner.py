@@ -89,7 +89,7 @@ def publish(
     from semlink.simulator.analysis import statistics
     from semlink.simulator.records import rows
 
-    measurements = rows.merge(store.records())
+    measurements = rows.as_kept(rows.merge(store.records()))
     names = {name for m in measurements for name in m.values} | set(sweep.metrics)
     variables = {**rows.VARIABLES, **{name: describe(name) for name in names - rows.VARIABLES.keys()}}
     found = rows.Rows(measurements, variables, _attributes(sweep, identity))
