@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,7 +60,8 @@ def kind(registry: Any) -> str:
     found = {name: registry.get(name) for name in registry.names()}
     rows = [(f"[`{name}`](#{name})", first_sentence(plugin), *depends(plugin)) for name, plugin in found.items()]
     head = (registry.kind, "what it is", *(["depends on"] if any(map(depends, found.values())) else []))
-    return "\n".join([table(head, rows), *(section(name, plugin) for name, plugin in found.items())])
+    sections = (section(name, plugin) for name, plugin in found.items())
+    return linked("\n".join([table(head, rows), *sections]), [place for one in found.values() for place in places(one)])
 
 
 def section(name: str, plugin: Any) -> str:
@@ -67,6 +69,20 @@ def section(name: str, plugin: Any) -> str:
     settings = ", ".join(f"`{parameter(p)}`" for p in inspect.signature(plugin).parameters.values())
     parts = (f"### {name}", module_doc(plugin), inspect.getdoc(plugin) or "", f"Settings: {settings or 'none'}.\n")
     return "\n\n".join(parts)
+
+
+def linked(text: str, known: Iterable[Mapping[str, Any]]) -> str:
+    """The text with a section for every class of ours that a docstring sends the reader to ("see `Drops`")."""
+    merged = {name: value for names in known for name, value in names.items()}
+    told = [name for name in dict.fromkeys(re.findall(r"see `(\w+)`", text)) if inspect.isclass(merged.get(name))]
+    for name in told:
+        text = text.replace(f"see `{name}`", f"see [`{name}`](#{name.lower()})")
+    return "\n".join([text, *(f"### {name}\n\n{inspect.getdoc(merged[name])}\n" for name in told)])
+
+
+def places(plugin: Any) -> list[Mapping[str, Any]]:
+    """Where the names that a plug-in's docstrings mention may be found: its module, and its base classes."""
+    return [vars(sys.modules[plugin.__module__]), {base.__name__: base for base in plugin.__mro__}]
 
 
 def module_doc(plugin: Any) -> str:
