@@ -34,7 +34,7 @@ def test_the_python_example_runs() -> None:
 
 
 def test_every_experiment_and_target_that_pages_name_exists() -> None:
-    for name in set(re.findall(r"experiments/[\w/-]+\.(?:py|json)", EVERYTHING)):
+    for name in set(re.findall(r"experiments/[a-z_/-]+\.(?:py|json)", EVERYTHING)):
         assert (ROOT / name).is_file(), name
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"(?:`|^ {4})make\s(\w+)", EVERYTHING, re.MULTILINE)):
@@ -62,8 +62,7 @@ def test_every_channel_word_that_pages_show_makes_a_link() -> None:
     from semlink.simulator.plugins import make_link
     from semlink.simulator.words import parse
 
-    lines = re.findall(r"--channels ((?:[a-z_]+\S*[^\S\n]?)+)", EVERYTHING)
-    shown = {word.strip("`\\") for line in lines for word in line.split() if set(word) & set(":+")}
+    shown = {word for word in behind("channels") if set(word) & set(":+")}
     inline = {word for word in words() if parse(word).name in channels.names() and "path=" not in word}
     assert len(shown) >= 6 and len(inline) >= 3
     for word in shown | inline:
@@ -76,11 +75,17 @@ def test_every_codec_word_that_pages_show_has_settings_of_that_codec() -> None:
     from semlink import codecs
     from semlink.simulator.words import parse
 
-    found = [parse(word) for word in words() if parse(word).name in codecs.names()]
-    assert len(found) >= 10
-    for word in found:
+    inline = {word for word in words() if parse(word).name in codecs.names()}
+    assert len(inline) >= 5 and len(behind("codecs")) >= 8
+    for word in map(parse, inline | behind("codecs") | behind("codec")):
         unknown = {name for name, _ in word.settings} - signature(codecs.registry.get(word.name)).parameters.keys()
         assert not unknown, word
+
+
+def behind(flag: str) -> set[str]:
+    """Words behind that flag in commands."""
+    lines = re.findall(rf"--{flag} ((?:[a-z_]+\S*[^\S\n]?)+)", EVERYTHING)
+    return {word.strip("`\\") for line in lines for word in line.split()}
 
 
 def words() -> set[str]:
