@@ -1,6 +1,7 @@
-"""The reference results: measure them all, and write their tables into README.md.
+"""The reference results: measure them all, and write their tables into the pages of docs/results.
 
-`make reference` runs it (about an hour on two cores, real data needed); README tables are made from the rows alone.
+`make reference` runs it (about an hour on two cores, real data needed). Tables are made from the rows alone; `--sets`
+with no name behind it measures nothing and writes them anew.
 """
 
 from __future__ import annotations
@@ -9,12 +10,17 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from semlink.simulator.analysis.published import beside, read_levels
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.records.store import Condition
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import cli
+from semlink.simulator.study.markdown import rewrite, table
+
+if TYPE_CHECKING:
+    from semlink.simulator.records.rows import Measurement
 
 ROOT = Path(__file__).parent.parent
 LEARNED, DIGITAL, MANY_RATES = ("adjscc", "deepjscc"), ("digital", "digital_capacity"), ("semlink",)
@@ -54,87 +60,96 @@ KEY = ("codec", "rho_total", "channel", "csi")
 
 @dataclass(frozen=True)
 class ReferenceFlags:
-    """Measure the reference results and write their tables into the README."""
+    """Measure the reference results and write their tables into the pages of docs/results."""
 
     sets: tuple[str, ...] = tuple(SWEEPS)
-    """Which of the sets to measure; the tables show what the folders hold."""
+    """Which of the sets to measure, none for a bare --sets; the tables show what the folders hold."""
     out: Path = ROOT / "results" / "reference"
     """Folder of the results, one folder a set."""
-    readme: Path = ROOT / "README.md"
-    """File whose tables are rewritten."""
+    docs: Path = ROOT / "docs" / "results"
+    """Folder of the pages whose tables are rewritten, between markers."""
     workers: int = 2
     """Processes that share the work."""
 
 
 def main(flags: ReferenceFlags) -> int:
     """Measure, publish and write the tables."""
-    from semlink.simulator.study import closing
-    from semlink.simulator.sweep import runner
-
     unknown = set(flags.sets) - SWEEPS.keys()
     if unknown:
         raise SemlinkError(f"unknown set {', '.join(sorted(unknown))}; known: {', '.join(SWEEPS)}")
-    failed = 0
-    for name in flags.sets:
-        for question in SWEEPS[name]:
-            failed += closing.failures(runner.run(question, flags.out / name, flags.workers))
-        closing.show(flags.out / name)
-    text = flags.readme.read_text()
-    for name in SWEEPS:
-        if (flags.out / name / "summary.csv").exists():
-            text = replaced(text, name, tables(flags.out / name / "summary.csv"))
+    failed = max((measure(name, flags) for name in flags.sets), default=0)
+    written = contents(flags.out)
+    changed = rewrite(flags.docs, written)
+    print(f"tables {', '.join(written)} written; changed pages: {', '.join(p.name for p in changed) or 'none'}")
+    return failed
+
+
+def measure(name: str, flags: ReferenceFlags) -> int:
+    """Measure a set and draw its figures; 1 when conditions failed."""
+    from semlink.simulator.study import closing
+    from semlink.simulator.sweep import runner
+
+    outcomes = [runner.run(question, flags.out / name, flags.workers) for question in SWEEPS[name]]
+    closing.show(flags.out / name)
+    return max(map(closing.failures, outcomes))
+
+
+def contents(out: Path) -> dict[str, str]:
+    """The tables of everything that the folder holds, by the name of their markers."""
+    held = [name for name in SWEEPS if (out / name / "summary.csv").exists()]
+    found = {name: tables(out / name / "summary.csv") for name in held}
     for name, summary in BESIDE.items():
-        if (flags.out / summary / "summary.csv").exists():
+        if summary in held:
             levels = [x for x in read_levels(PUBLISHED) if x["set"] == name]
-            text = replaced(text, f"{name}_published", beside(levels, read_levels(flags.out / summary / "summary.csv")))
-    text = replaced(text, "paired", paired(flags.out))
-    bench = flags.out / "bench" / "bench.json"
+            found[f"{name}_published"] = beside(levels, read_levels(out / summary / "summary.csv"))
+    bench = out / "bench" / "bench.json"
     if bench.exists():
-        text = replaced(text, "bench", bench_tables(json.loads(bench.read_text())))
-    flags.readme.write_text(text)
-    print(f"tables of {', '.join(SWEEPS)} written into {flags.readme.name}")
-    return min(failed, 1)
+        found["bench"] = bench_tables(json.loads(bench.read_text()))
+    return {**found, "paired": paired(out)}
 
 
 def tables(summary: Path) -> str:
     """Markdown tables of a summary: one row a codec, rate and channel, one column an SNR, one table a metric."""
     lines = read_levels(summary)
     wanted = [m for m in ("psnr", "psnr_of_mean_mse", "ms_ssim", "lpips_alex") if any(x["metric"] == m for x in lines)]
-    return "\n".join(table([x for x in lines if x["metric"] == metric], metric) for metric in wanted)
+    return "\n".join(of_metric([x for x in lines if x["metric"] == metric], metric) for metric in wanted)
 
 
-def table(lines: list[dict[str, str]], metric: str) -> str:
+def of_metric(lines: list[dict[str, str]], metric: str) -> str:
     """One Markdown table of means and half-widths of 95 % intervals."""
     snrs = sorted({float(x["snr_db"]) for x in lines})
-    head = f"| `{metric}` | rho | channel (CSI) | " + " | ".join(f"{s:g} dB" for s in snrs) + " |"
-    rows = [head, "| --- " * (3 + len(snrs)) + "|"]
+    rows = []
     for key in unique(tuple(x[k] for k in KEY) for x in lines):
         codec, rho, channel, csi = key
         own = {float(x["snr_db"]): x for x in lines if tuple(x[k] for k in KEY) == key}
-        cells = " | ".join(cell(own[s], metric) if s in own else "" for s in snrs)
-        rows.append(f"| {codec} | 1/{1 / float(rho):.3g} | {channel} ({csi}) | {cells} |")
-    return "\n".join([*rows, ""])
+        cells = [cell(own[snr], metric) if snr in own else "" for snr in snrs]
+        rows.append((codec, f"1/{1 / float(rho):.3g}", f"{channel} ({csi})", *cells))
+    return table((f"`{metric}`", "rho", "channel (CSI)", *decibels(snrs)), rows)
 
 
 def paired(out: Path) -> str:
     """A Markdown table of PSNR of semlink minus digital on the same pictures and fades, with 95 % intervals."""
-    from semlink.simulator.analysis import statistics
     from semlink.simulator.records import rows
 
-    head = "| semlink minus digital, dB | channel (CSI) | " + " | ".join(f"{s:g} dB" for s in FADING_SNR) + " |"
-    lines = [head, "| --- " * (2 + len(FADING_SNR)) + "|"]
+    lines = []
     for name in (name for name in PAIRED if (out / name / "rows.h5").exists()):
         found = {m.condition: m for m in rows.read(out / name / "rows.h5").measurements if not m.error}
         for channel, csi in unique((c.channel, m.csi) for c, m in found.items()):
-            cells = []
-            for snr in FADING_SNR:
-                own, other = (found.get(Condition(codec, 1 / 12, channel, snr)) for codec in ("semlink", "digital"))
-                if own and other:
-                    minus = statistics.paired_difference(own, other, "psnr")
-                    cells.append(f"{minus.mean:+.2f} ± {minus.high - minus.mean:.2f}")
-            if cells:
-                lines.append(f"| {PAIRED[name]} | {channel} ({csi}) | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, ""])
+            cells = [minus(found, channel, snr) for snr in FADING_SNR]
+            if any(cells):
+                lines.append((PAIRED[name], f"{channel} ({csi})", *cells))
+    return table(("semlink minus digital, dB", "channel (CSI)", *decibels(FADING_SNR)), lines)
+
+
+def minus(found: Mapping[Condition, Measurement], channel: str, snr: float) -> str:
+    """Mean and half-width of semlink minus digital under one condition; empty where one of them is missing."""
+    from semlink.simulator.analysis import statistics
+
+    own, other = (found.get(Condition(codec, 1 / 12, channel, snr)) for codec in ("semlink", "digital"))
+    if own is None or other is None:
+        return ""
+    difference = statistics.paired_difference(own, other, "psnr")
+    return f"{difference.mean:+.2f} ± {difference.high - difference.mean:.2f}"
 
 
 def bench_tables(results: dict[str, dict[str, dict[str, float]]]) -> str:
@@ -142,10 +157,15 @@ def bench_tables(results: dict[str, dict[str, dict[str, float]]]) -> str:
     blocks = []
     for title, rows in results.items():
         columns = list(next(iter(rows.values())))
-        head = [f"| {title} | " + " | ".join(columns) + " |", "| --- " * (1 + len(columns)) + "|"]
-        body = [f"| {name} | " + " | ".join(f"{row[c]:.3g}" for c in columns) + " |" for name, row in rows.items()]
-        blocks.append("\n".join([*head, *body, ""]))
+        blocks.append(
+            table((title, *columns), [(name, *(f"{row[c]:.3g}" for c in columns)) for name, row in rows.items()])
+        )
     return "\n".join(blocks)
+
+
+def decibels(snrs: Iterable[float]) -> list[str]:
+    """Heads of columns."""
+    return [f"{snr:g} dB" for snr in snrs]
 
 
 def cell(line: dict[str, str], metric: str) -> str:
@@ -158,15 +178,6 @@ def cell(line: dict[str, str], metric: str) -> str:
 def unique(keys: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """In order of first appearance."""
     return list(dict.fromkeys(keys))
-
-
-def replaced(text: str, name: str, content: str) -> str:
-    """The text between the markers of a set, replaced. SemlinkError when the markers are missing."""
-    begin, end = f"<!-- {name} begin -->", f"<!-- {name} end -->"
-    if begin not in text or end not in text:
-        raise SemlinkError(f"the README has no markers {begin} ... {end}")
-    before, rest = text.split(begin)
-    return f"{before}{begin}\n{content}{end}{rest.split(end)[1]}"
 
 
 if __name__ == "__main__":
