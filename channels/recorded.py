@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from semlink.channels import _cir_statistics as statistics
-from semlink.channels._cir_file import CirFile, open_cir_file, reflected, taps, write_cir_file
+from semlink.channels._cir_file import CirFile, fingerprint, open_cir_file, reflected, taps, write_cir_file
 from semlink.channels.base.arrays import shape
 from semlink.channels.base.fade import PathFade
 from semlink.channels.base.grid import Grid
@@ -39,6 +39,11 @@ class Recorded:
             raise ValueError(
                 f"{self.path} was measured with {rx} x {tx} antennas: set rx_antennas={rx},tx_antennas={tx}"
             )
+
+    @property
+    def identity(self) -> str:
+        """What fades and noise are keyed by: what the file holds, however its path is spelt."""
+        return f"Recorded({fingerprint(self.file())})"
 
     @property
     def specular_power(self) -> float:

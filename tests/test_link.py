@@ -1,6 +1,8 @@
 """Link: streams of all kinds, independence of batch and order, refusals, gradients, compilations."""
 
 import dataclasses
+import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +10,11 @@ import torch
 
 from semlink import channels
 from semlink.simulator import Grid, Link, SemlinkError, Stream, Transmission
+from semlink.simulator.conformance.channel import check_link
 from semlink.simulator.conformance.codec import in_fresh_process
 from semlink.simulator.engine import ofdm
 from semlink.simulator.engine.setup import Setup
-from semlink.simulator.link.link import noise_key
+from semlink.simulator.link.air import noise_key
 
 AWGN = channels.create("awgn")
 
@@ -169,3 +172,47 @@ def test_a_clip_continues_its_fade() -> None:
     data = [s for s in range(grid.symbols) if s not in grid.pilot_symbols]
     told = whole[:, :, data] / (whole[:, :, data] + 0.01)
     assert np.allclose(torch.cat(gains, 1).numpy(), told.reshape(2, -1), atol=1e-3)
+
+
+def test_a_fade_that_was_drawn_continues_from_any_image() -> None:
+    """`fade` holds images first_image, ... of the batch: the same fade gives the same gains whatever their numbers."""
+    link, sent = Link(channels.create("tdl"), csi="perfect"), mixed(range(3))
+    fade = link.channel.draw(np.random.default_rng(5), 3)
+    first, later = (link.run(sent, 10.0, first_image=image, fade=fade).reception.stream("latent") for image in (0, 32))
+    assert torch.equal(first.a, later.a) and not torch.equal(first.x_hat, later.x_hat)
+
+
+def test_a_changed_link_is_another_link() -> None:
+    link = Link(channels.create("tdl"), csi="ls")
+    sent = mixed(range(2))
+    link(sent, 5.0)
+    changed = replace(link, csi="perfect")
+    fresh = Link(channels.create("tdl"), csi="perfect")
+    assert changed == fresh and changed.long_term is not link.long_term
+    assert torch.equal(changed(sent, 5.0).stream("latent").a, fresh(sent, 5.0).stream("latent").a)
+
+
+def test_a_used_link_pickles_as_its_settings() -> None:
+    link = Link(channels.create("tdl"), csi="lmmse")
+    reception = link(mixed(range(1)), 5.0)
+    again = pickle.loads(pickle.dumps(link))  # noqa: S301 - our own
+    assert again == link and torch.equal(again(mixed(range(1)), 5.0).stream("latent").a, reception.stream("latent").a)
+
+
+@pytest.mark.parametrize(
+    ("grid", "spread"), [(Grid(subcarriers=144, cyclic_prefix=12), 6e-6), (Grid(subcarriers=24, cyclic_prefix=2), 7e-6)]
+)
+@pytest.mark.filterwarnings("ignore:.*outlast the cyclic prefix")
+def test_long_delays_on_grids_of_any_width(grid: Grid, spread: float) -> None:
+    link = Link(channels.create("tdl", model="C", delay_spread=spread), csi="perfect", grid=grid)
+    check_link(link, 10.0, images=512, tolerance=0.12)
+
+
+def test_per_image_snr_with_interference_does_not_depend_on_the_batch() -> None:
+    link = Link(channels.impair(channels.create("tdl"), "narrowband", sir_db=0.0), csi="lmmse")
+    sent, snrs = mixed(range(4)), [0.0, 5.2, 20.0, 20.0]
+    whole = link(sent, snrs, seed=3).stream("latent")
+    for i in range(4):
+        alone = link(mixed(range(i, i + 1)), snrs[i : i + 1], seed=3, first_image=i).stream("latent")
+        assert torch.allclose(whole.a[i], alone.a[0], atol=1e-6), f"image {i}"
+        assert torch.allclose(whole.x_hat[i], alone.x_hat[0], atol=1e-5), f"image {i}"

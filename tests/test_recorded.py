@@ -17,6 +17,7 @@ from semlink.channels.base.fade import RayFade, complex_normal, unit_phasor
 from semlink.channels.base.grid import Grid
 from semlink.channels.recorded import Recorded, RecordedFade, write_cir_file
 from semlink.simulator.conformance.channel import check_draws
+from semlink.simulator.link.fades import identity
 
 GRID = Grid()
 CARRIER = 3.5e9
@@ -356,3 +357,14 @@ def test_stretch_of_local_power_holds_enough_fades(tdl_file) -> None:
     means = np.stack([power[:, s : s + length].mean(1) for s in starts])
     scatter = means.std() / means.mean()
     assert 0.5 < scatter * math.sqrt(statistics.FADES) < 2
+
+
+def test_fades_follow_the_contents_and_not_the_spelling_of_the_path(tdl_file, tmp_path, monkeypatch) -> None:
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(tdl_file.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    one, relative, moved = (identity(Recorded(str(path))) for path in (tdl_file, "copy.h5", copy))
+    assert one == relative == moved
+    with h5py.File(copy, "r+") as file:
+        file["gains"][-1, -1] *= 2
+    assert identity(Recorded(str(copy))) != one

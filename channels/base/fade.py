@@ -20,7 +20,8 @@ class Channel(Protocol):
     """One channel model; its fields are its configuration, E|h|^2 = 1 over draws, antennas, time and frequency.
 
     A channel with several antennas also has `rx_antennas` and `tx_antennas`, one with a line of sight that moves
-    `specular_correlation(seconds, hertz)`, the correlation of that part alone, 1 at (0, 0).
+    `specular_correlation(seconds, hertz)`, the correlation of that part alone, 1 at (0, 0). Draws are keyed by its type
+    and settings, unless it has `identity`, a text that tells what they depend on (such as the contents of a file).
     """
 
     csi: str

@@ -24,6 +24,7 @@ from semlink.simulator.link.long_term import LongTerm
 from semlink.simulator.rng import generator
 from semlink.simulator.values import SNR_LIMITS_DB
 
+PER_IMAGE = "per image"  # in place of the SNR in the key of noise
 ANTENNA_STRIDE = 1 << 20  # slots between the interference that two receive antennas meet
 
 
@@ -133,11 +134,11 @@ class Air:
         return (part for start, stop in pairwise(edges) for part in calls(start, stop))
 
     def _levels(self) -> np.ndarray:
-        """Noise level at which each image's interference is whitened: its own, in whole dB where images differ.
+        """Noise level at which each image's interference is whitened: its own, in whole dB where every image has one.
 
         It depends on the image alone, so that no other image of the batch changes what is received.
         """
-        if (self.n0 == self.n0[0]).all():
+        if self._noise[2] != PER_IMAGE:
             return self.n0
         return 10 ** (np.rint(10 * np.log10(self.n0)) / 10)
 
@@ -298,4 +299,4 @@ def check_snr(snr_db: float | Sequence[float], images: int) -> np.ndarray:
 
 def noise_key(snr_db: float | Sequence[float]) -> str:
     """Noise depends on a common SNR; with one SNR per image it does not, so that a batch can be split."""
-    return f"{float(np.asarray(snr_db)):.6g}" if np.ndim(snr_db) == 0 else "per image"
+    return f"{float(np.asarray(snr_db)):.6g}" if np.ndim(snr_db) == 0 else PER_IMAGE

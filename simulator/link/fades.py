@@ -107,9 +107,11 @@ def _row(values: np.ndarray | None, default: float, images: np.ndarray) -> np.nd
 def identity(channel: Channel) -> str:
     """What fades and noise are keyed by: the channel's type and the settings that are not at their defaults.
 
-    An impaired channel has the fades of the channel that it wraps.
+    An impaired channel has the fades of the channel that it wraps. A channel may say its own by `identity`.
     """
     bare = getattr(channel, "channel", channel)
+    if hasattr(bare, "identity"):
+        return str(bare.identity)
     if not is_dataclass(bare):
         return repr(bare)
     changed = [f"{f.name}={getattr(bare, f.name)!r}" for f in fields(bare) if getattr(bare, f.name) != _default(f)]
