@@ -13,10 +13,10 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint figures reference studies roi diffusion bench clean
+.PHONY: help setup demo test test-slow lint figures reference reference-check docs studies roi diffusion bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(VENV)/.setup-done ## make .venv with everything pinned in constraints.txt
 
@@ -39,8 +39,15 @@ figures: $(VENV)/.setup-done ## redraw the figures of every rows file under resu
 	@for folder in $(FIGURES); do $(BIN)/python experiments/redraw.py --out "$$folder"; done
 	@$(if $(FIGURES),:,echo "no results/*/rows.h5 yet: make demo leaves one")
 
-reference: $(VENV)/.setup-done ## measure the reference results and write them into README.md (real data, an hour)
+reference: $(VENV)/.setup-done ## measure the reference results and write their tables into docs/results (real data, an hour)
 	@$(BIN)/python experiments/reference.py
+
+reference-check: $(VENV)/.setup-done ## measure a sample of every reference set and compare it with the committed rows (real data)
+	@$(BIN)/python experiments/reference_check.py
+
+docs: $(VENV)/.setup-done ## write the plug-in pages and result tables of docs/ anew
+	@$(BIN)/python experiments/make_docs.py
+	@$(BIN)/python experiments/reference.py --sets
 
 # Steps, not minutes, are the training budget, so that a busy machine gives the same networks.
 studies: $(VENV)/.setup-done roi ## measure power rules, antennas, robustness and regions anew (real data, two hours)

@@ -89,21 +89,31 @@ def room_of(module: str) -> str:
 
 def imports_of(path: Path) -> Iterator[Import]:
     """Everything of ours that a file imports."""
+    for name, line in _imported(path):
+        if name.partition(".")[0] in ("semlink", "experiments"):
+            yield Import(path, line, name)
+
+
+def _imported(path: Path) -> Iterator[tuple[str, int]]:
+    """Full names of all that a file imports, with their lines."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names: list[str] = []
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        for name in names:
-            if name.partition(".")[0] in ("semlink", "experiments"):
-                yield Import(path, node.lineno, name)
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
 
 
 @cache
 def all_imports() -> tuple[Import, ...]:
     """Of every file of the package."""
     return tuple(found for path in modules().values() for found in imports_of(path))
+
+
+def importers(wanted: set[str]) -> Iterator[Path]:
+    """Files of the package and of experiments that import one of those modules of others, or something below it."""
+    for path in (*modules().values(), *sorted((ROOT / "experiments").glob("*.py"))):
+        if any(name.partition(".")[0] in wanted for name, _ in _imported(path)):
+            yield path
 
 
 def wrong(found: Import) -> str:

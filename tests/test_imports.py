@@ -1,12 +1,12 @@
 """Imports are quick and go the allowed ways: no framework for `import semlink.codecs` or `--help`, one engine seam."""
 
-import ast
 import subprocess
 import sys
 import time
 from functools import cache
 from pathlib import Path
 
+import imports
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -38,26 +38,6 @@ def seconds(*arguments: str) -> float:
     return time.perf_counter() - started
 
 
-def modules(path: Path) -> set[str]:
-    """Full names of the modules that a file imports, at its top or inside functions."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
-
-
-def importers(folder: str, wanted: set[str]) -> set[str]:
-    """Files under a folder that import one of those modules or something below it."""
-    return {
-        path.relative_to(ROOT).as_posix()
-        for path in (ROOT / folder).rglob("*.py")
-        if any(f"{name}.".startswith(f"{module}.") for name in modules(path) for module in wanted)
-    }
-
-
 @cache
 def loaded(*arguments: str) -> frozenset[str]:
     """Top-level names of all modules that an interpreter imports while it runs those arguments."""
@@ -81,20 +61,54 @@ def test_takes_less_than_a_second(what):
     assert taken < LIMIT_S * max(1.0, bare / BARE_S)
 
 
+def test_every_import_goes_where_the_table_allows():
+    assert [said for found in imports.all_imports() if (said := imports.wrong(found))] == []
+
+
+def test_no_private_name_crosses_a_room():
+    assert [said for found in imports.all_imports() if (said := imports.private(found))] == []
+
+
+def test_nothing_imports_in_a_circle():
+    assert imports.circles() == []
+
+
 def test_only_the_engine_and_channels_import_tensorflow():
-    found = importers("simulator", ENGINES) | importers("codecs", ENGINES) | importers("experiments", ENGINES)
-    assert {path for path in found if not path.startswith("simulator/engine/")} == set()
-    assert importers("simulator/engine", ENGINES)
+    found = {path.relative_to(ROOT).as_posix() for path in imports.importers(ENGINES)}
+    assert {path for path in found if not path.startswith(("simulator/engine/", "channels/"))} == set()
+    assert any(path.startswith("simulator/engine/") for path in found)
 
 
-def test_packages_import_only_what_architecture_allows():
-    assert importers("channels", {"semlink.simulator", "semlink.codecs"}) == set()
-    hidden = {
-        "semlink.simulator.link",
-        "semlink.simulator.Link",
-        "semlink.simulator.engine",
-        "semlink.simulator.engine.bridge",
-    }
-    assert importers("codecs", hidden) == set()
-    for folder in ("simulator", "codecs", "channels"):
-        assert importers(folder, {"experiments"}) == set()
+@pytest.mark.parametrize(
+    ("importer", "name", "told"),
+    [
+        ("simulator/metrics/psnr.py", "semlink.simulator.analysis.statistics.Line", "room 'metrics' may import"),
+        ("simulator/rng.py", "semlink.simulator.bits.mcs.TABLE", "should live in one of these"),
+        ("simulator/study/cli.py", "semlink.codecs.adjscc.Adjscc", "not 'codecs'"),
+        ("codecs/adjscc.py", "semlink.simulator.link.link.Link", "room 'codecs' may import"),
+        ("channels/awgn.py", "semlink.simulator.errors.SemlinkError", "room 'channels' may import channels.base, not"),
+        ("simulator/plugins.py", "experiments.roi", "belongs in simulator/study"),
+    ],
+)
+def test_a_wrong_import_is_told_with_where_the_name_should_live(importer, name, told):
+    said = imports.wrong(imports.Import(ROOT / importer, 1, name))
+    assert told in said and "\n" not in said
+
+
+def test_a_private_name_of_another_room_is_told():
+    found = imports.Import(ROOT / "codecs" / "adjscc.py", 1, "semlink.codecs._learned.codec._parts")
+    assert "make it public there" in imports.private(found)
+    inside = imports.Import(ROOT / "codecs" / "_learned" / "prefix.py", 1, "semlink.codecs._learned.codec._parts")
+    assert imports.private(inside) == ""
+
+
+def test_the_scan_sees_imports_for_types_and_within_functions(tmp_path):
+    source = "if TYPE_CHECKING:\n    from semlink.simulator.values import Stream\ndef f():\n    import semlink.codecs\n"
+    (tmp_path / "x.py").write_text(source)
+    names = [found.name for found in imports.imports_of(tmp_path / "x.py")]
+    assert names == ["semlink.simulator.values.Stream", "semlink.codecs"]
+
+
+def test_every_room_of_the_tree_is_in_the_table():
+    rooms = {imports.room_of(module) for module in imports.modules()}
+    assert rooms <= imports.MAY_IMPORT.keys()
