@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Generator, Tensor
@@ -121,7 +122,7 @@ def passed(
     sent = Transmission((Stream("residual", "analog", allocation.symbols(flat)),))
     stream = channel(sent, snr_db, generator).streams[0]
     scale = allocation.scale(flat).detach()
-    received = receive(network, expected, allocation, stream.x_hat, stream.a, scale)
+    received = receive(network, expected, allocation, cast(Tensor, stream.x_hat), cast(Tensor, stream.a), scale)
     error = residual.detach().square() * (-2 * expected.log_sigma).exp()
     return received, expected.picture, (error / 2 + expected.log_sigma).mean()
 
