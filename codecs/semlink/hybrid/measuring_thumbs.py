@@ -29,7 +29,7 @@ def table(pictures: Sequence[np.ndarray]) -> dict[str, Any]:
 
 
 def moments(pictures: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of the coefficients `[3, H, W]`; the mean of all but the constant one of a plane counts as 0."""
+    """Mean and variance of the coefficients, `[3, H, W]` each; means but of the constant ones count as 0."""
     first = second = np.zeros(1)
     for picture in pictures:
         found = coefficients(picture)
