@@ -19,7 +19,6 @@ from semlink.simulator.study.cli import Rate, start
 
 if TYPE_CHECKING:  # --help needs no torch
     from semlink.codecs.semlink.hybrid.networks import HybridNetwork
-    from semlink.codecs.semlink.hybrid.training_pairs import Split
 
 
 @dataclass(frozen=True)
@@ -72,13 +71,15 @@ class HybridFlags:
 
 def main(flags: HybridFlags) -> int:
     from semlink.codecs.semlink.hybrid.training import HybridRun, StepSettings
+    from semlink.codecs.semlink.hybrid.training_pairs import split_pairs
     from semlink.simulator.training.channels import make_channel
     from semlink.simulator.training.run import Budget, default_device, prepare
 
     prepare(flags.threads, flags.seed)
     network = make_network(flags)
-    photographs = pairs_of(flags, flags.data, flags.variants)
-    thumbnails = pairs_of(flags, flags.small_data, flags.small_variants)
+    folder = flags.pairs or flags.out / "pairs"
+    photographs = split_pairs(flags.data, folder, flags.variants, flags.seed)
+    thumbnails = split_pairs(flags.small_data, folder, flags.small_variants, flags.seed)
     settings = StepSettings(flags.groups, flags.per_group, flags.crop, flags.snr, flags.rates)
     budget = Budget(flags.minutes, flags.steps, flags.groups, flags.lr, flags.seed)
     channel, device = make_channel(flags.channels), flags.device or default_device()
@@ -102,14 +103,6 @@ def make_network(flags: HybridFlags) -> HybridNetwork:
     if flags.init:
         fit_weights(network, read_weights(flags.init)[0], flags.init)
     return network
-
-
-def pairs_of(flags: HybridFlags, names: tuple[str, ...], variants: int) -> Split:
-    """Pairs of training sets."""
-    from semlink.codecs.semlink.hybrid.training_pairs import split, variants_of
-
-    folder = flags.pairs or flags.out / "pairs"
-    return split([variant for name in names for variant in variants_of(name, folder, variants, flags.seed)])
 
 
 if __name__ == "__main__":

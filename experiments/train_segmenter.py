@@ -82,15 +82,8 @@ def make_run(flags: SegmenterFlags) -> SegmenterRun:
     from semlink.codecs._regions.unet_training import SegmenterRun, frames
     from semlink.simulator.training.run import Budget
 
-    budget = Budget(
-        minutes=flags.minutes,
-        steps=flags.steps,
-        batch=flags.batch,
-        lr=flags.lr,
-        seed=flags.seed,
-        ema=flags.ema,
-        checkpoint_every=flags.validate_every,
-    )
+    times = flags.minutes, flags.steps
+    budget = Budget(*times, flags.batch, flags.lr, flags.seed, flags.ema, checkpoint_every=flags.validate_every)
     training, validation = frames("camvid-train"), frames("camvid-val")
     return SegmenterRun(unet.UNet(), training, validation, flags.overlap, budget, flags.out)
 

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from semlink.simulator.errors import SemlinkError
 from semlink.simulator.training.channels import Channel, Surrogate
 from semlink.simulator.training.pictures import random_batch
 from semlink.simulator.training.quality import mean_psnr
@@ -39,6 +40,11 @@ class Recipe(Budget):
     loss: str = "log_mse"
     rates: tuple[float, float] | None = None
     cut: float = 0.0
+
+    def __post_init__(self) -> None:
+        """SemlinkError for an unknown loss."""
+        if self.loss not in LOSSES:
+            raise SemlinkError(f"unknown loss {self.loss!r}; known: {', '.join(LOSSES)}")
 
 
 class Trainer(Run):

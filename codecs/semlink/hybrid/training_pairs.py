@@ -39,22 +39,23 @@ class Crops(NamedTuple):
         return Crops(*(part.to(device) for part in self))
 
 
-def variants_of(name: str, folder: Path, variants: int, seed: int) -> list[list[Pair]]:
-    """The pairs of a set, one list a variant; their bases are made once and kept in `folder`.
+def split_pairs(names: Sequence[str], folder: Path, variants: int, seed: int) -> Split:
+    """The pairs of sets, to train on and held out; the pictures held out are the same in all variants of a set.
 
-    SemlinkError for a test set.
+    Bases are made once and kept in `folder`. SemlinkError for a test set.
     """
+    found = [variant for name in names for variant in variants_of(name, folder, variants, seed)]
+    train = [pair for variant in found for i, pair in enumerate(variant) if i % HELD_OUT]
+    return Split(train, [pair for variant in found for pair in variant[::HELD_OUT]])
+
+
+def variants_of(name: str, folder: Path, variants: int, seed: int) -> list[list[Pair]]:
+    """The pairs of a set, one list a variant. SemlinkError for a test set."""
     refuse_tests([name])
     folder.mkdir(parents=True, exist_ok=True)
     pictures = [(p * 255).round().to(torch.uint8) for p in data.load(name)]
     paths = [folder / f"{name.replace('/', '_')}-{variant}.npz" for variant in range(variants)]
     return [coded_pairs(pictures, path, seed + i, os.cpu_count() or 1) for i, path in enumerate(paths)]
-
-
-def split(variants: Sequence[Sequence[Pair]]) -> Split:
-    """Pairs of pictures to train on and of those held out, which are the same in all variants of a set."""
-    train = [pair for variant in variants for i, pair in enumerate(variant) if i % HELD_OUT]
-    return Split(train, [pair for variant in variants for pair in variant[::HELD_OUT]])
 
 
 def random_crops(
