@@ -20,7 +20,7 @@ from semlink.simulator.study.card import spent, write_card
 from semlink.simulator.study.cli import Rate, start
 
 if TYPE_CHECKING:  # --help needs no torch
-    from semlink.codecs._diffusion.denoiser_training import Source
+    from semlink.codecs._diffusion.training_setup import Source
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class DiffusionFlags:
 
 
 def main(flags: DiffusionFlags) -> int:
-    from semlink.codecs._diffusion import denoiser_training as denoisers
+    from semlink.codecs._diffusion import training_setup as denoisers
     from semlink.codecs._diffusion.sampling import contact_sheet
     from semlink.simulator.training.pictures import load_pictures
     from semlink.simulator.training.run import Budget, default_device, prepare
@@ -94,7 +94,7 @@ def main(flags: DiffusionFlags) -> int:
 
 def latent_source(flags: DiffusionFlags, device: str) -> Source:
     """What makes examples of pictures by the codec of the flags. SemlinkError when it has none to make."""
-    from semlink.codecs._diffusion.denoiser_training import latent_of
+    from semlink.codecs._diffusion.training_setup import latent_of
     from semlink.simulator.plugins import make_trainable
 
     codec = make_trainable(flags.codec, flags.rho)

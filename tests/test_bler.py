@@ -11,6 +11,7 @@ from semlink.simulator.bits import success
 from semlink.simulator.bits.information import GRID_DB, mutual_information
 from semlink.simulator.bits.mcs import TABLE
 from semlink.simulator.bits.waterfalls import deepened, fit
+from semlink.simulator.engine.block_errors import measure, waterfall
 
 BLER = json.loads((Path(success.__file__).parent / "tables" / "bler.json").read_text())
 
@@ -58,3 +59,20 @@ def test_a_tail_widens_a_curve_and_never_narrows_it() -> None:
     wider = deepened((centre, width), (above, 0.05))
     assert wider[1] == pytest.approx(2 * width / (np.sqrt(2) * erfcinv(0.1)), abs=0.001)
     assert deepened((centre, width), (above, 0.001)) == deepened((centre, width), (above, 0.0)) == (centre, width)
+
+
+def test_measuring_gives_the_points_of_the_table() -> None:
+    """The smallest shape of the first scheme: the same blocks and noise, but for rounding of the SNR."""
+    scheme = TABLE[0]
+    size = min(BLER["points"][scheme.name], key=int)
+    points = {float(snr): rate for snr, rate in BLER["points"][scheme.name][size].items()}
+    middle = min(points, key=lambda snr: abs(points[snr] - 0.5))
+    assert 0.05 < points[middle] < 0.95
+    assert measure(scheme, int(size), middle, BLER["blocks"], seed=0) == pytest.approx(points[middle], abs=0.04)
+
+
+def test_a_waterfall_spans_from_all_blocks_to_none() -> None:
+    scheme = TABLE[0]
+    found = waterfall(scheme, scheme.block_sizes()[-1], 1.5, 32, seed=0)
+    rates = [*found.values()]
+    assert [*found] == sorted(found) and rates[0] >= 0.9 and rates[-1] <= 0.02

@@ -1,4 +1,4 @@
-"""The denoisers that are trained here: of pictures whose pixels were traded for channels, or of a codec's latent."""
+"""Runs of `training` for the two kinds of denoisers here: of pictures, whose pixels become channels, and of a latent."""
 
 from __future__ import annotations
 
