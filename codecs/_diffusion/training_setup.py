@@ -1,4 +1,4 @@
-"""Runs of `training` for the two kinds of denoisers here: of pictures, whose pixels become channels, and of a latent."""
+"""Runs of `training` for both kinds of denoisers: of pictures, whose pixels become channels, and of a latent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SAMPLES, SAMPLE_STEPS = 32, 50
 Source = Callable[[Tensor, Generator], Examples]
 
 
-class LatentCodec(Protocol):
+class CodecWithExamples(Protocol):
     """A codec on whose latent a denoiser can be trained."""
 
     def network(self, height: int, width: int) -> Any:
@@ -97,7 +97,7 @@ def pixels(patch: int) -> Source:
     return lambda images, generator: Examples(F.pixel_unshuffle(2 * images - 1, patch))
 
 
-def latent_of(codec: LatentCodec, crop: int, device: str) -> Source:
+def latent_of(codec: CodecWithExamples, crop: int, device: str) -> Source:
     """What makes examples of pictures by a codec, whose network for crops moves to the device."""
     codec.network(crop, crop).to(device)
     return codec.examples

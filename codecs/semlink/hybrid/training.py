@@ -25,7 +25,7 @@ from semlink.simulator.values import Stream, Transmission
 NLL, EXPECTED = 0.05, 0.3  # weights of the spread's likelihood and of the expected picture's error in the loss
 FLOOR = 1e-5  # of errors in the loss: flattens it above 50 dB
 VALIDATION = ((1.0, 1 / 24), (10.0, 1 / 24), (10.0, 1 / 6))  # SNR in dB and rate of the analog symbols
-LARGE, SMALL = 128, 32  # px: sides of the crops that the curve is about; also of thumbnails in training
+LARGE_SIDE, SMALL_SIDE = 128, 32  # px: sides of the crops that the curve is about; also of thumbnails in training
 MORE_SMALL = 16  # times as many thumbnails as photographs in a step
 QUICK, WHOLE = 24, 96  # pictures of a kind that a point of the curve is about, or few more
 
@@ -87,13 +87,13 @@ class HybridRun(Run):
     def sizes(self, small: bool) -> tuple[int, int, int]:
         """Groups of a step, crops of each, and their side; small: of thumbnails."""
         own = self.settings
-        return (own.groups * MORE_SMALL, 1, SMALL) if small else (own.groups, own.per_group, own.crop)
+        return (own.groups * MORE_SMALL, 1, SMALL_SIDE) if small else (own.groups, own.per_group, own.crop)
 
     @torch.no_grad()
     def levels(self, quick: bool) -> dict[str, float]:
         """PSNR over AWGN of held-out photographs and thumbnails at each of VALIDATION."""
         found = {}
-        kinds = (("", self.photographs.held_out, LARGE), ("small_", self.thumbnails.held_out, SMALL))
+        kinds = (("", self.photographs.held_out, LARGE_SIDE), ("small_", self.thumbnails.held_out, SMALL_SIDE))
         for name, held, side in (kind for kind in kinds if kind[1]):
             chosen = held[:: max(1, len(held) // (QUICK if quick else WHOLE))]
             crops = central_crops(chosen, side).to(self.device)
