@@ -2,23 +2,17 @@
 
     python experiments/make_tags.py --out results/tags
 
-The denoiser has to be trained on the same tags: put the file where codecs/sgd_jscc.py looks for it before that.
+The denoiser has to be trained on the same tags: put the file where codecs/sgd_jscc/codec.py looks for it before that.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.study.card import RESEARCH_DATA, write_card
 from semlink.simulator.study.cli import start
-
-if TYPE_CHECKING:  # --help needs no NumPy
-    import numpy as np
-    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -39,12 +33,13 @@ def main(flags: TagFlags) -> int:
     import numpy as np
     from safetensors.torch import save_file
 
+    from semlink.codecs._diffusion import tag_centres
     from semlink.codecs._diffusion.guides import TAGS
 
-    found = features(flags)
+    found = tag_centres.features_of(flags.data, flags.limit)
     if len(found) < TAGS:
         raise SemlinkError(f"{len(found)} pictures are too few for {TAGS} centres; add sets to --data")
-    centres, nearest = clusters(found, TAGS, flags.seed)
+    centres, nearest = tag_centres.clusters(found, TAGS, flags.seed)
     flags.out.mkdir(parents=True, exist_ok=True)
     save_file({"centres": centres}, flags.out / "tags.safetensors")
     sizes = np.bincount(nearest, minlength=TAGS)
@@ -57,30 +52,6 @@ def main(flags: TagFlags) -> int:
     write_card(flags, __file__, facts)
     print(f"{len(found)} pictures, {(sizes > 0).sum()} tags in use, {sizes.min()} to {sizes.max()} pictures each")
     return 0
-
-
-def features(flags: TagFlags) -> Tensor:
-    """Features of the pictures, float32 `[pictures, 256]`. SemlinkError for a test set."""
-    import torch
-    from tqdm import tqdm
-
-    from semlink.codecs._diffusion import guides
-    from semlink.simulator import data
-    from semlink.simulator.training.pictures import HELD_OUT
-
-    if any(name in HELD_OUT or "test" in re.split(r"[\W_]+", name) for name in flags.data):
-        raise SemlinkError(f"{' '.join(flags.data)}: a test set is not for training")
-    pictures = [picture for name in flags.data for picture in data.load(name, flags.limit)]
-    return torch.cat([guides.features(picture[None]) for picture in tqdm(pictures, desc="features")])
-
-
-def clusters(found: Tensor, count: int, seed: int) -> tuple[Tensor, np.ndarray]:
-    """Centres of k-means, float16 `[count, features]`, and the number of the centre of each picture."""
-    import torch
-    from scipy.cluster.vq import kmeans2
-
-    centres, nearest = kmeans2(found.double().numpy(), count, iter=30, minit="++", seed=seed)
-    return torch.from_numpy(centres).half(), nearest
 
 
 if __name__ == "__main__":

@@ -9,9 +9,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from tqdm import tqdm
-
 from semlink.simulator.study.cli import start
 
 
@@ -31,38 +28,8 @@ class Settings:
     """The table to write."""
 
 
-def psnr(picture: np.ndarray, other: np.ndarray) -> float:
-    """Peak 255, in dB, at most 60."""
-    return float(-10 * np.log10(max(np.mean((picture / 255 - other / 255) ** 2), 1e-6)))
-
-
-def curve(name: str, pictures: list[np.ndarray], budgets: tuple[float, ...]) -> dict[str, object]:
-    """Mean PSNR at each budget, of the best quality that fits and of the mean colour where none does."""
-    from semlink.codecs._sources.coders import coder, fit
-
-    source = coder(name)
-    levels = np.zeros((len(pictures), len(budgets)))
-    for i, picture in enumerate(tqdm(pictures, desc=name, unit="picture")):
-        height, width = picture.shape[:2]
-        for j, budget in enumerate(budgets):
-            found = fit(source, picture, int(budget * height * width / 8))
-            levels[i, j] = psnr(picture, source.decode(found[0], height, width)) if found else flat(picture)
-    grey = float(np.mean([psnr(p, np.full(p.shape, 127.5)) for p in pictures]))
-    means = [round(float(v), 3) for v in levels.mean(0)]
-    return {
-        "bpp": budgets,
-        "psnr": means,
-        "flat": round(float(np.mean([flat(p) for p in pictures])), 3),
-        "grey": round(grey, 3),
-    }
-
-
-def flat(picture: np.ndarray) -> float:
-    """PSNR of the mean colour."""
-    return psnr(picture, picture.mean((0, 1)))
-
-
 def main(settings: Settings) -> int:
+    from semlink.codecs._sources.measuring import curve
     from semlink.codecs._sources.separated import to_uint8
     from semlink.simulator import data
 

@@ -12,14 +12,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from tqdm import tqdm
+from typing import Any
 
 from semlink.simulator.study.cli import Rate, start
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -42,23 +37,10 @@ class Settings:
     """The table to write."""
 
 
-def rms_error(codec: Any, pictures: Tensor, snr_db: float) -> float:
-    """Root of the mean squared error of all pictures together, peak 1, over AWGN of that SNR."""
-    import torch
-
-    from semlink.simulator.training.channels import Surrogate
-    from semlink.simulator.values import TxInfo
-
-    awgn = Surrogate(per_image=0, per_symbol=0, lost=0)
-    with torch.no_grad():
-        sent = codec.encode(pictures, TxInfo(snr_db=snr_db))
-        reception = awgn(sent, torch.full((len(pictures),), snr_db), torch.Generator().manual_seed(0))
-        return float((codec.decode(reception) - pictures).square().mean().sqrt())
-
-
 def main(settings: Settings) -> int:
     import torch
 
+    from semlink.codecs._diffusion.measuring import curve
     from semlink.codecs._diffusion.range_null import pooled
     from semlink.codecs.ddnm import inner_codec
     from semlink.simulator import data
@@ -69,11 +51,9 @@ def main(settings: Settings) -> int:
         for pool in settings.pools:
             coarse = pooled(pictures, pool)
             for rho in settings.rho:
-                codec = inner_codec(settings.inner, rho)
-                errors = [rms_error(codec, coarse, snr) for snr in tqdm(settings.snr, desc=f"{name} {pool} {rho:.3f}")]
                 where = {"inner": settings.inner, "rho": round(rho, 6), "pool": pool, "side": coarse.shape[-1]}
-                curve = {"snr_db": settings.snr, "sigma": [round(error, 5) for error in errors]}
-                found.append({**where, **curve, "data": name, "pictures": len(pictures)})
+                errors = curve(inner_codec(settings.inner, rho), coarse, settings.snr, f"{name} {pool} {rho:.3f}")
+                found.append({**where, **errors, "data": name, "pictures": len(pictures)})
     write(settings.out, found)
     print(f"{len(found)} curves in {settings.out}")
     return 0
@@ -81,11 +61,10 @@ def main(settings: Settings) -> int:
 
 def write(path: Path, found: list[dict[str, Any]]) -> None:
     """Add curves to the table, a line each."""
+    from semlink.codecs._diffusion.measuring import replaced
+
     known = json.loads(path.read_text(encoding="utf-8"))["entries"] if path.exists() else []
-    key = ("inner", "rho", "pool", "side")
-    new = {tuple(e[k] for k in key) for e in found}
-    entries = [e for e in known if tuple(e[k] for k in key) not in new] + found
-    lines = ",\n".join(" " + json.dumps(entry) for entry in entries)
+    lines = ",\n".join(" " + json.dumps(entry) for entry in replaced(known, found))
     path.write_text('{"entries": [\n' + lines + "\n]}\n", encoding="utf-8")
 
 

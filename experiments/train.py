@@ -17,11 +17,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from semlink.simulator.errors import SemlinkError
 from semlink.simulator.study.card import spent, write_card
 from semlink.simulator.study.cli import Rate, start
+
+if TYPE_CHECKING:  # --help needs no torch
+    from semlink.simulator.training.codec import Recipe, Trainer
 
 
 @dataclass(frozen=True)
@@ -71,37 +73,9 @@ class TrainFlags:
 
 
 def main(flags: TrainFlags) -> int:
-    import torch
-
-    from semlink.simulator.plugins import make_trainable
-    from semlink.simulator.training.channels import make_channel
-    from semlink.simulator.training.codec import LOSSES, Recipe, Trainer
     from semlink.simulator.training.pictures import load_pictures
-    from semlink.simulator.training.run import default_device
 
-    if flags.loss not in LOSSES:
-        raise SemlinkError(f"unknown loss {flags.loss!r}; known: {', '.join(LOSSES)}")
-    if flags.threads:
-        torch.set_num_threads(flags.threads)
-    torch.manual_seed(flags.seed)
-    codec = make_trainable(flags.codec, flags.rho)
-    network = codec.new_network()
-    if flags.init:
-        transplant(network, flags.init)
-    recipe = Recipe(
-        minutes=flags.minutes,
-        steps=flags.steps,
-        batch=flags.batch,
-        lr=flags.lr,
-        crop=flags.crop,
-        snr_db=flags.snr,
-        loss=flags.loss,
-        rates=flags.rates,
-        cut=flags.cut,
-        seed=flags.seed,
-    )
-    device = flags.device or default_device()
-    trainer = Trainer(codec, network, make_channel(flags.channels), recipe, flags.out, device)
+    trainer = make_trainer(flags)
     pictures, validation = load_pictures(flags.data, flags.crop)
     small, _ = load_pictures(flags.small_data, 1) if flags.small_data else ([], None)
     levels = trainer.run(pictures, validation, small)
@@ -117,18 +91,40 @@ def main(flags: TrainFlags) -> int:
     return 0
 
 
-def transplant(network: Any, path: Path) -> None:
-    """Copy the tensors of a weight file that fit; say which do not."""
+def make_trainer(flags: TrainFlags) -> Trainer:
+    """The run of the codec's network. SemlinkError for an unknown loss or a codec without a network."""
     from semlink.codecs._learned.codec import read_weights
+    from semlink.simulator.plugins import make_trainable
+    from semlink.simulator.training.channels import make_channel
+    from semlink.simulator.training.codec import Trainer
+    from semlink.simulator.training.run import default_device, prepare
+    from semlink.simulator.training.transplant import transplant
 
-    state, _ = read_weights(path)
-    if hasattr(network, "adopt"):  # it knows how to start from a smaller network
-        network.adopt(state)
-        return
-    own = network.state_dict()
-    fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
-    network.load_state_dict({**own, **fitting})
-    print(f"{len(fitting)} of {len(own)} tensors taken from {path}")
+    recipe = recipe_of(flags)
+    prepare(flags.threads, flags.seed)
+    codec = make_trainable(flags.codec, flags.rho)
+    network = codec.new_network()
+    if flags.init:
+        transplant(network, read_weights(flags.init)[0], flags.init)
+    return Trainer(codec, network, make_channel(flags.channels), recipe, flags.out, flags.device or default_device())
+
+
+def recipe_of(flags: TrainFlags) -> Recipe:
+    """How the codec is trained. SemlinkError for an unknown loss."""
+    from semlink.simulator.training.codec import Recipe
+
+    return Recipe(
+        minutes=flags.minutes,
+        steps=flags.steps,
+        batch=flags.batch,
+        lr=flags.lr,
+        crop=flags.crop,
+        snr_db=flags.snr,
+        loss=flags.loss,
+        rates=flags.rates,
+        cut=flags.cut,
+        seed=flags.seed,
+    )
 
 
 if __name__ == "__main__":

@@ -10,19 +10,17 @@ Stop it at any time; the same command continues. Use the result with `ddnm:prior
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.study.card import spent, write_card
 from semlink.simulator.study.cli import Rate, start
 
-TAGS = 256  # labels that a codec's tag can name
-
 if TYPE_CHECKING:  # --help needs no torch
-    from torch import Tensor
+    from semlink.codecs._diffusion.training_setup import Source
 
 
 @dataclass(frozen=True)
@@ -66,126 +64,43 @@ class DiffusionFlags:
 
 
 def main(flags: DiffusionFlags) -> int:
-    import torch
-
+    from semlink.codecs._diffusion import training_setup as denoisers
     from semlink.codecs._diffusion.sampling import contact_sheet
     from semlink.simulator.training.pictures import load_pictures
-    from semlink.simulator.training.run import default_device
+    from semlink.simulator.training.run import Budget, default_device, prepare
 
-    check(flags)
-    if flags.threads:
-        torch.set_num_threads(flags.threads)
-    torch.manual_seed(flags.seed)
+    shape = denoisers.Shape(flags.crop, flags.patch, flags.widths)
+    shape.check()
+    prepare(flags.threads, flags.seed)
     pictures, held_out = load_pictures(flags.data, flags.crop)
-    run = make_run(flags, pictures, held_out, flags.device or default_device())
-    run.spend()
-    levels = run.levels(quick=False)
-    run.save(levels)
+    device = flags.device or default_device()
+    source = latent_source(flags, device) if flags.codec else denoisers.pixels(flags.patch)
+    write = denoisers.write_denoiser if flags.codec else partial(denoisers.write_prior, flags.patch)
+    budget = Budget(flags.minutes, flags.steps, flags.batch, flags.lr, flags.seed, flags.ema, checkpoint_every=300)
+    run = denoisers.make_run(
+        source, shape, pictures, held_out, write, budget, flags.out, device, flags.emphasis, flags.init
+    )
+    levels = run.complete()
     if not flags.codec:
-        contact_sheet(samples(flags, run.average), 8).save(flags.out / "samples.png")
-    facts = {
-        **spent(run.step, run.seconds, flags.threads),
-        "held_out_error_db_by_alpha": {k.removeprefix("error_db_at_"): round(v, 2) for k, v in levels.items()},
-    }
+        contact_sheet(denoisers.samples(run.average, shape, flags.seed), 8).save(flags.out / "samples.png")
+    errors = {name.removeprefix("error_db_at_"): round(value, 2) for name, value in levels.items()}
+    facts = {**spent(run.step, run.seconds, flags.threads), "held_out_error_db_by_alpha": errors}
     write_card(flags, __file__, facts)
-    said = ", ".join(f"{value:.2f} dB at {name.removeprefix('error_db_at_')}" for name, value in levels.items())
+    said = ", ".join(f"{value:.2f} dB at {alpha}" for alpha, value in errors.items())
     print(f"error of held-out pictures by signal share alpha: {said}")
     print(f"pipeline, curve, samples and card are in {flags.out}")
     return 0
 
 
-def check(flags: DiffusionFlags) -> None:
-    """SemlinkError for sizes that do not fit each other."""
-    unit = flags.patch * 2 ** (len(flags.widths) - 1)
-    if not flags.widths or any(width % 32 for width in flags.widths):
-        raise SemlinkError(f"--widths {' '.join(map(str, flags.widths))}: give multiples of 32")
-    if flags.crop % unit:
-        raise SemlinkError(f"--crop {flags.crop} is no multiple of {unit}, what patch and widths need")
-
-
-def make_run(flags: DiffusionFlags, pictures: Sequence[Tensor], held_out: Tensor, device: str) -> Any:
-    """The training run."""
-    import torch
-
-    from semlink.codecs._diffusion.networks import make_scheduler, make_unet
-    from semlink.codecs._diffusion.training import DenoiserRun
-    from semlink.simulator.training.codec import random_batch
-    from semlink.simulator.training.run import Budget, step_generator
-
-    examples = source(flags, device)
-    held = examples(held_out[:128].to(device), step_generator(flags.seed, -2, device))
-    planes, side = held.x0.shape[1:3]
-    hints, classes = 0 if held.hints is None else held.hints.shape[1], 0 if held.labels is None else TAGS
-    network = make_unet(planes, flags.widths, hints, classes, side)
-    if flags.init:
-        network.load_state_dict(type(network).from_pretrained(flags.init, subfolder="unet").state_dict())
-
-    def draw(generator: torch.Generator) -> Any:
-        return examples(random_batch(pictures, flags.batch, flags.crop, generator).to(device), generator)
-
-    budget = Budget(flags.minutes, flags.steps, flags.batch, flags.lr, flags.seed, flags.ema, checkpoint_every=300)
-    scheduler = make_scheduler()
-    return DenoiserRun(
-        network,
-        scheduler,
-        draw,
-        held,
-        lambda net, out: write(flags, net, out),
-        budget,
-        flags.out,
-        device,
-        flags.emphasis,
-    )
-
-
-def source(flags: DiffusionFlags, device: str) -> Any:
-    """What makes examples of pictures `[batch, 3, crop, crop]` and a generator: the codec, or pixels in [-1, 1]."""
-    import torch.nn.functional as F
-
-    from semlink.codecs._diffusion.training import Examples
+def latent_source(flags: DiffusionFlags, device: str) -> Source:
+    """What makes examples of pictures by the codec of the flags. SemlinkError when it has none to make."""
+    from semlink.codecs._diffusion.training_setup import latent_of
     from semlink.simulator.plugins import make_trainable
 
-    if not flags.codec:
-        return lambda images, generator: Examples(F.pixel_unshuffle(2 * images - 1, flags.patch))
     codec = make_trainable(flags.codec, flags.rho)
     if not hasattr(codec, "examples"):
         raise SemlinkError(f"codec {flags.codec!r} has no denoiser to train")
-    codec.network(flags.crop, flags.crop).to(device)
-    return codec.examples
-
-
-def write(flags: DiffusionFlags, network: Any, folder: Path) -> None:
-    """The averaged network as a pipeline, in half precision."""
-    import copy
-
-    import torch
-
-    from semlink.codecs._diffusion.networks import make_scheduler
-
-    half = torch.nn.Module.to(copy.deepcopy(network), "cpu", torch.float16)  # diffusers' own `to` warns of nothing
-    if flags.codec:
-        from semlink.codecs._diffusion.denoising import ChannelDenoisingPipeline
-
-        ChannelDenoisingPipeline(half, make_scheduler()).save_pretrained(folder / "pipeline")
-    else:
-        from semlink.codecs._diffusion.range_null import RangeNullPipeline, RangeNullScheduler
-
-        scheduler = RangeNullScheduler.from_config(make_scheduler().config)
-        RangeNullPipeline(half, scheduler, patch=flags.patch).save_pretrained(folder / "pipeline")
-
-
-def samples(flags: DiffusionFlags, network: Any) -> Tensor:
-    """32 unconditional samples in 50 steps, `[32, 3, crop, crop]` in [0, 1]."""
-    import torch
-    import torch.nn.functional as F
-
-    from semlink.codecs._diffusion.networks import make_scheduler
-    from semlink.codecs._diffusion.sampling import sample
-
-    side = flags.crop // flags.patch
-    generator = torch.Generator().manual_seed(flags.seed)
-    found = sample(network.cpu(), make_scheduler(), (32, 3 * flags.patch**2, side, side), 50, generator)
-    return (F.pixel_shuffle(found, flags.patch) / 2 + 0.5).clamp(0, 1)
+    return latent_of(codec, flags.crop, device)
 
 
 if __name__ == "__main__":

@@ -10,19 +10,16 @@ and no other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.study.card import spent, write_card
 from semlink.simulator.study.cli import Rate, start
 
-LEVELS_DB = (-5.0, 0.0, 5.0, 10.0, 15.0)
-
 if TYPE_CHECKING:  # --help needs no torch
-    from torch import Generator, Tensor, nn
+    from semlink.codecs.sgd_jscc.level_training import LevelRun
 
 
 @dataclass(frozen=True)
@@ -58,67 +55,35 @@ class LevelFlags:
 
 
 def main(flags: LevelFlags) -> int:
-    import torch
-
-    from semlink.simulator.plugins import make_trainable
-    from semlink.simulator.training.pictures import load_pictures
-
-    if flags.crop % 16 or flags.copies < 1:
-        raise SemlinkError(f"--crop {flags.crop}, --copies {flags.copies}: give a multiple of 16, and at least 1")
-    if flags.threads:
-        torch.set_num_threads(flags.threads)
-    torch.manual_seed(flags.seed)
-    codec = make_trainable(flags.codec, flags.rho)
-    if not hasattr(codec, "states_of"):
-        raise SemlinkError(f"codec {codec.name!r} estimates no level")
-    pictures, held_out = load_pictures(flags.data, flags.crop)
-    run = make_run(flags, codec, pictures, codec.states_of(held_out))
-    run.spend()
-    levels = run.levels(quick=False)
-    run.save(levels)
+    run = make_run(flags)
+    found = {name.removeprefix("error_db_at_"): error for name, error in run.complete().items()}
     facts = {
         **spent(run.step, run.seconds, flags.threads),
-        "held_out_mean_error_db_by_snr": {k.removeprefix("error_db_at_"): round(v, 2) for k, v in levels.items()},
+        "held_out_mean_error_db_by_snr": {snr: round(error, 2) for snr, error in found.items()},
     }
     write_card(flags, __file__, facts)
-    said = ", ".join(f"{error:.2f} dB at {snr:g} dB" for snr, error in zip(LEVELS_DB, levels.values(), strict=True))
+    said = ", ".join(f"{error:.2f} dB at {snr} dB" for snr, error in found.items())
     print(f"mean |error| of the SNR on held-out pictures: {said}")
     print(f"weights, curve and card are in {flags.out}")
     return 0
 
 
-def make_run(flags: LevelFlags, codec: Any, pictures: Sequence[Tensor], held_out: Tensor) -> Any:
-    """The training run; built here, because --help must not load torch. held_out: clean states."""
-    from semlink.codecs.sgd_jscc.blind import LevelNetwork, level_loss
-    from semlink.simulator.training.codec import random_batch
-    from semlink.simulator.training.run import Budget, Run
+def make_run(flags: LevelFlags) -> LevelRun:
+    """The training run. SemlinkError for flags that do not fit, and for a codec without a level to estimate."""
+    from semlink.codecs.sgd_jscc.level_training import LevelRun
+    from semlink.simulator.plugins import make_trainable
+    from semlink.simulator.training.pictures import load_pictures
+    from semlink.simulator.training.run import Budget, prepare
 
-    class Training(Run):
-        def batch_loss(self, generator: Generator) -> Tensor:
-            crop = flags.crop // (1 + self.step % 2)
-            x0 = codec.states_of(random_batch(pictures, flags.batch, crop, generator))
-            return level_loss(self.network, x0.repeat(flags.copies, 1, 1, 1), generator)
-
-        def levels(self, quick: bool) -> dict[str, float]:
-            return errors(self.average, held_out[:64] if quick else held_out)
-
+    if flags.crop % 16 or flags.copies < 1:
+        raise SemlinkError(f"--crop {flags.crop}, --copies {flags.copies}: give a multiple of 16, and at least 1")
+    prepare(flags.threads, flags.seed)
+    codec = make_trainable(flags.codec, flags.rho)
+    if not hasattr(codec, "states_of"):
+        raise SemlinkError(f"codec {codec.name!r} estimates no level")
+    pictures, held_out = load_pictures(flags.data, flags.crop)
     budget = Budget(flags.minutes, flags.steps, flags.batch, flags.lr, flags.seed, flags.ema, checkpoint_every=60)
-    return Training(LevelNetwork(held_out.shape[1]), budget, flags.out)
-
-
-def errors(network: nn.Module, x0: Tensor) -> dict[str, float]:
-    """Mean |error| of the SNR in dB at each of LEVELS_DB, with the same noise every time."""
-    import torch
-
-    from semlink.codecs.sgd_jscc.blind import noisy
-
-    generator = torch.Generator().manual_seed(-1)
-    found = {}
-    with torch.no_grad():
-        for snr in LEVELS_DB:
-            snr_db = torch.full((len(x0),), snr)
-            found[f"error_db_at_{snr:g}"] = float((network(noisy(x0, snr_db, generator)) - snr_db).abs().mean())
-    return found
+    return LevelRun(codec, pictures, codec.states_of(held_out), flags.crop, flags.copies, budget, flags.out)
 
 
 if __name__ == "__main__":

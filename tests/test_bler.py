@@ -6,20 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.special import erfc, erfcinv
-from scripts import loaded
 
+from semlink.simulator.bits import success
 from semlink.simulator.bits.information import GRID_DB, mutual_information
 from semlink.simulator.bits.mcs import TABLE
-from semlink.simulator.link import statistics
+from semlink.simulator.bits.waterfalls import deepened, fit
+from semlink.simulator.engine.block_errors import measure, waterfall
 
-
-@pytest.fixture(scope="module")
-def script():
-    with loaded("measure_bler") as module:
-        yield module
-
-
-BLER = json.loads((Path(statistics.__file__).parent / "tables" / "bler.json").read_text())
+BLER = json.loads((Path(success.__file__).parent / "tables" / "bler.json").read_text())
 
 
 def test_every_shape_is_measured_and_none_beats_the_mutual_information() -> None:
@@ -45,7 +39,7 @@ def test_longer_blocks_fall_more_steeply() -> None:
         assert widths[0] < widths[-1] / 2
 
 
-def test_a_fit_finds_the_curves_that_points_come_from(script) -> None:
+def test_a_fit_finds_the_curves_that_points_come_from() -> None:
     rng = np.random.default_rng(0)
     truth = {"512": (3.1, 0.35), "128": (2.9, 0.7), "2048": (3.2, 0.175)}
     points = {}
@@ -53,19 +47,32 @@ def test_a_fit_finds_the_curves_that_points_come_from(script) -> None:
         snr = np.arange(centre - 1.4, centre + 1.5, 0.4)
         rates = rng.binomial(128, 0.5 * erfc((snr - centre) / (np.sqrt(2) * width))) / 128
         points[size] = {str(s): float(r) for s, r in zip(snr, rates, strict=True)}
-    for size, (centre, width) in script.fit(points).items():
+    for size, (centre, width) in fit(points).items():
         assert centre == pytest.approx(truth[size][0], abs=0.1) and width == pytest.approx(truth[size][1], rel=0.12)
 
 
-def test_a_tail_widens_a_curve_and_never_narrows_it(script) -> None:
+def test_a_tail_widens_a_curve_and_never_narrows_it() -> None:
     centre, width = 2.0, 0.2
     above = centre + 2 * width
     true = float(0.5 * erfc(2 / np.sqrt(2)))
-    assert script.deepened((centre, width), (above, true)) == (centre, pytest.approx(width, abs=0.001))
-    wider = script.deepened((centre, width), (above, 0.05))
+    assert deepened((centre, width), (above, true)) == (centre, pytest.approx(width, abs=0.001))
+    wider = deepened((centre, width), (above, 0.05))
     assert wider[1] == pytest.approx(2 * width / (np.sqrt(2) * erfcinv(0.1)), abs=0.001)
-    assert (
-        script.deepened((centre, width), (above, 0.001))
-        == script.deepened((centre, width), (above, 0.0))
-        == (centre, width)
-    )
+    assert deepened((centre, width), (above, 0.001)) == deepened((centre, width), (above, 0.0)) == (centre, width)
+
+
+def test_measuring_gives_the_points_of_the_table() -> None:
+    """The smallest shape of the first scheme: the same blocks and noise, but for rounding of the SNR."""
+    scheme = TABLE[0]
+    size = min(BLER["points"][scheme.name], key=int)
+    points = {float(snr): rate for snr, rate in BLER["points"][scheme.name][size].items()}
+    middle = min(points, key=lambda snr: abs(points[snr] - 0.5))
+    assert 0.05 < points[middle] < 0.95
+    assert measure(scheme, int(size), middle, BLER["blocks"], seed=0) == pytest.approx(points[middle], abs=0.04)
+
+
+def test_a_waterfall_spans_from_all_blocks_to_none() -> None:
+    scheme = TABLE[0]
+    found = waterfall(scheme, scheme.block_sizes()[-1], 1.5, 32, seed=0)
+    rates = [*found.values()]
+    assert [*found] == sorted(found) and rates[0] >= 0.9 and rates[-1] <= 0.02

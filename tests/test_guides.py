@@ -12,7 +12,7 @@ from scripts import loaded
 from skimage import data
 from skimage.filters import sobel
 
-from semlink.codecs._diffusion import guides
+from semlink.codecs._diffusion import guides, tag_centres
 from semlink.codecs._regions import mask_code
 from semlink.codecs.sgd_jscc import codec as sgd_jscc
 from semlink.simulator import SemlinkError
@@ -129,13 +129,13 @@ def test_the_script_finds_the_centres_of_clusters(script, tmp_path, monkeypatch)
     rng = np.random.default_rng(0)
     where = np.linalg.qr(rng.standard_normal((256, 256)))[0]
     points = np.repeat(where, 3, 0) + 0.01 * rng.standard_normal((768, 256))
-    monkeypatch.setattr(script, "features", lambda flags: torch.from_numpy(points).float())
+    monkeypatch.setattr(tag_centres, "features_of", lambda names, limit: torch.from_numpy(points).float())
     assert script.main(script.TagFlags(out=tmp_path)) == 0
     centres = guides.centres(tmp_path / "tags.safetensors").double().numpy()
     nearest = np.linalg.norm(where[:, None] - centres[None], axis=2).min(1)
     assert (nearest < 0.2).mean() > 0.9
     assert json.loads((tmp_path / "card.json").read_text())["pictures"] == 768
-    monkeypatch.setattr(script, "features", lambda flags: torch.zeros(9, 256))
+    monkeypatch.setattr(tag_centres, "features_of", lambda names, limit: torch.zeros(9, 256))
     with pytest.raises(SemlinkError, match="9 pictures are too few"):
         script.main(script.TagFlags(out=tmp_path))
 

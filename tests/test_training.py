@@ -9,10 +9,13 @@ import torch
 
 from semlink import channels, codecs
 from semlink.simulator import Link, SemlinkError, TxInfo
-from semlink.simulator.conformance.codec import smooth_pictures
+from semlink.simulator.conformance.codec import noiseless, smooth_pictures
 from semlink.simulator.training.channels import Surrogate, ThroughLink
 from semlink.simulator.training.codec import Recipe, Trainer
 from semlink.simulator.training.muon import orthogonalise
+from semlink.simulator.training.pictures import refuse_tests
+from semlink.simulator.training.quality import mean_psnr
+from semlink.simulator.training.transplant import transplant
 
 RECIPE = Recipe(steps=20, batch=8, lr=2e-3, snr_db=(10.0, 10.0), warm_up=2)
 
@@ -73,7 +76,54 @@ def test_orthogonalised_matrices_have_singular_values_near_one() -> None:
 def test_training_needs_no_tensorflow() -> None:
     code = (
         "import sys; sys.modules['tensorflow'] = sys.modules['sionna'] = None;"
-        "from semlink.simulator import training, surrogate; from semlink import codecs;"
+        "from semlink.simulator.training import channels, codec, run, tuning; from semlink import codecs;"
         "codecs.create('adjscc').new_network()"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_tensors_that_fit_are_transplanted(tmp_path, capsys) -> None:
+    """Of a codec of another rate all layers but the first and last of the channel fit; some networks know better."""
+    torch.manual_seed(0)
+    small, large = (codecs.create("deepjscc", rho=rho).new_network() for rho in (1 / 12, 1 / 6))
+    fresh = {name: value.clone() for name, value in large.state_dict().items()}
+    transplant(large, small.state_dict(), tmp_path)
+    own, found = small.state_dict(), large.state_dict()
+    fitting = [name for name in own if own[name].shape == found[name].shape]
+    assert 0 < len(fitting) < len(own)
+    assert all(torch.equal(found[name], own[name] if name in fitting else fresh[name]) for name in found)
+    assert capsys.readouterr().out == f"{len(fitting)} of {len(own)} tensors taken from {tmp_path}\n"
+
+    class Knowing(torch.nn.Module):
+        def adopt(self, state) -> None:
+            self.adopted = state
+
+    knowing = Knowing()
+    transplant(knowing, own, tmp_path)
+    assert knowing.adopted is own and not capsys.readouterr().out
+
+
+def test_quality_is_the_metric_of_what_comes(tmp_path) -> None:
+    """Over a channel without noise the PSNR is that of encoding and decoding; the same noise gives the same number."""
+    run = trainer(tmp_path, Surrogate())
+    run.codec.use(run.average)
+    images, snr_db = smooth_pictures(4, 32, 32), torch.full((4,), 60.0)
+    calm = mean_psnr(run.codec, Surrogate(0.0, 0.0), images, snr_db, torch.Generator().manual_seed(0))
+    received = run.codec.decode(noiseless(run.codec.encode(images, TxInfo(snr_db=snr_db))))
+    assert calm == pytest.approx(-10 * (received - images).square().mean((1, 2, 3)).log10().mean().item(), abs=0.01)
+    one, other = (
+        mean_psnr(run.codec, Surrogate(), images, snr_db - 60, torch.Generator().manual_seed(3)) for _ in range(2)
+    )
+    assert one == other
+
+
+def test_an_unknown_loss_is_refused() -> None:
+    with pytest.raises(SemlinkError, match="unknown loss 'l1'; known: log_mse, mse"):
+        Recipe(loss="l1")
+
+
+@pytest.mark.parametrize("name", ["kodak", "cifar10", "my-test-pictures", "test"])
+def test_test_sets_are_not_for_training(name) -> None:
+    with pytest.raises(SemlinkError, match="a test set is not for training; known training sets end in -train"):
+        refuse_tests(["cifar10-train", name])
+    refuse_tests(["cifar10-train", "contest"])

@@ -15,11 +15,12 @@ import torch
 from PIL import Image
 from scripts import loaded
 
-from semlink.codecs._regions import unet
+from semlink.codecs._regions import training_views, unet
 from semlink.codecs._regions.unet import CLASSES, UNet, load, segment
+from semlink.codecs._regions.unet_training import class_weights, frames, measure, segmentation_loss
 from semlink.simulator import data
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.training.run import save_weights
+from semlink.simulator.training.run import prepare, save_weights
 
 CARD = json.loads(unet.CAMVID.with_suffix(".json").read_text(encoding="utf-8"))
 
@@ -98,10 +99,10 @@ def test_the_shipped_file_is_small() -> None:
     assert network.settings["classes"] == len(CLASSES)
 
 
-def test_the_card_tells_the_measured_test_figures(data_root, experiment) -> None:
+def test_the_card_tells_the_measured_test_figures(data_root) -> None:
     if not (data_root / "camvid" / "testannot").is_dir():
         pytest.skip("camvid is not among the real data")
-    found = experiment.measure(load(), *experiment.frames("camvid"))
+    found = measure(load(), frames("camvid"))
     assert found["frames"] == CARD["test"]["frames"] == 62
     assert found["miou"] == pytest.approx(CARD["test"]["miou"], abs=0.002)
     assert found["iou"] == pytest.approx(CARD["test"]["iou"], abs=0.01)
@@ -157,42 +158,42 @@ def test_labels_of_the_real_set(data_root) -> None:
 # The training script
 
 
-def test_class_weights_are_the_formula(experiment) -> None:
+def test_class_weights_are_the_formula() -> None:
     labels = torch.tensor([[[0, 0, 0, 1], [11, 11, 11, 11]]], dtype=torch.uint8)
     raw = np.array([1 / np.log(1.1 + share) for share in (0.75, 0.25, 0.0)])
-    np.testing.assert_allclose(experiment.class_weights(labels, 3), raw / raw.mean(), rtol=1e-5)
+    np.testing.assert_allclose(class_weights(labels, 3), raw / raw.mean(), rtol=1e-5)
 
 
-def test_loss_of_known_decisions(experiment) -> None:
+def test_loss_of_known_decisions() -> None:
     labels = torch.tensor([[[0, 1], [1, 2]]])
     equal = torch.ones(2)
-    even = experiment.segmentation_loss(torch.zeros(1, 2, 2, 2), labels, equal, 0.0)
+    even = segmentation_loss(torch.zeros(1, 2, 2, 2), labels, equal, 0.0)
     assert even.item() == pytest.approx(np.log(2))
     sure = 50 * torch.nn.functional.one_hot(labels.clamp_max(1), 2).permute(0, 3, 1, 2).float()
     # certain and right: entropy 0; soft IoU of n pixels is n / (n + 1), here 1/2 and 2/3
-    right = experiment.segmentation_loss(sure, labels, equal, 1.0)
+    right = segmentation_loss(sure, labels, equal, 1.0)
     assert right.item() == pytest.approx(1 - (1 / 2 + 2 / 3) / 2, abs=1e-5)
     sure[..., 1, 1] = -sure[..., 1, 1]
-    assert experiment.segmentation_loss(sure, labels, equal, 1.0).item() == pytest.approx(right.item(), abs=1e-5)
+    assert segmentation_loss(sure, labels, equal, 1.0).item() == pytest.approx(right.item(), abs=1e-5)
 
 
-def test_views_move_pictures_and_labels_together(experiment, monkeypatch) -> None:
-    monkeypatch.setattr(experiment, "random_colours", lambda x, generator: x)
+def test_views_move_pictures_and_labels_together(monkeypatch) -> None:
+    monkeypatch.setattr(training_views, "random_colours", lambda x, generator: x)
     labels = torch.zeros(2, 48, 64, dtype=torch.uint8)
     labels[:, 20:], labels[:, 30:40, 20:50] = 3, 8
     pictures = (20 * labels)[:, None].expand(-1, 3, -1, -1)
-    x, y = experiment.augmented_batch(pictures, labels, 16, torch.Generator().manual_seed(0))
+    x, y = training_views.augmented_batch(pictures, labels, 16, torch.Generator().manual_seed(0))
     assert x.shape == (16, 3, 48, 64) and y.dtype == torch.int64 and set(y.unique().tolist()) == {0, 3, 8, 11}
     seen, known = (x[:, 0] * 255 / 20).round(), y != 11
     assert (seen[known] == y[known]).float().mean() > 0.94  # edges are blurred
     assert len({tuple(view.flatten().tolist()) for view in y}) == 16
-    again = experiment.augmented_batch(pictures, labels, 16, torch.Generator().manual_seed(0))
+    again = training_views.augmented_batch(pictures, labels, 16, torch.Generator().manual_seed(0))
     assert torch.equal(x, again[0]) and torch.equal(y, again[1])
 
 
-def test_colours_stay_in_range_and_differ_by_picture(experiment) -> None:
+def test_colours_stay_in_range_and_differ_by_picture() -> None:
     x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)).expand(6, -1, -1, -1)
-    other = experiment.random_colours(x, torch.Generator().manual_seed(1))
+    other = training_views.random_colours(x, torch.Generator().manual_seed(1))
     assert other.min() >= 0 and other.max() <= 1
     assert min((other[i] - other[j]).abs().max() for i in range(6) for j in range(i)) > 0.02
 
@@ -206,7 +207,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_resumed_run_is_the_uninterrupted_one(camvid, tmp_path, experiment, tiny) -> None:
     def training(folder: str) -> Any:
         flags = experiment.SegmenterFlags(out=tmp_path / folder, steps=6, batch=2)
-        return experiment.make_run(flags, *experiment.frames("camvid-train"), *experiment.frames("camvid-val"))
+        prepare(flags.threads, flags.seed)
+        return experiment.make_run(flags)
 
     whole = training("whole")
     losses = [whole._step() for _ in range(6)]

@@ -6,14 +6,19 @@ Fine-tune and evaluate through `Link`; this is no channel model.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Generator, Tensor
 
 from semlink.simulator.link.link import Link
+from semlink.simulator.plugins import make_link
 from semlink.simulator.values import ReceivedStream, Reception, Stream, Transmission
+from semlink.simulator.words import parse
+
+Channel = Callable[[Transmission, Tensor, Generator], Reception]  # what was sent, SNR in dB `[batch]`
 
 
 @dataclass(frozen=True)
@@ -69,11 +74,8 @@ class ThroughLink:
         return self.links[draw[0] % len(self.links)](transmission, snr_db.tolist(), seed=draw[1])
 
 
-def make_channel(words: tuple[str, ...]) -> Any:
+def make_channel(words: tuple[str, ...]) -> Channel:
     """The training channel of words: the surrogate (AWGN alone is `surrogate-awgn`), or real links."""
     if words in (("surrogate",), ("surrogate-awgn",)):
         return Surrogate() if words == ("surrogate",) else Surrogate(0.0, 0.0)
-    from semlink.simulator.plugins import make_link
-    from semlink.simulator.words import parse
-
     return ThroughLink(tuple(make_link(parse(word)) for word in words))

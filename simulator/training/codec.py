@@ -6,7 +6,7 @@ Runs without TensorFlow when the channel does (`surrogate`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -16,11 +16,13 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.training.channels import Surrogate
+from semlink.simulator.training.channels import Channel, Surrogate
+from semlink.simulator.training.pictures import random_batch
+from semlink.simulator.training.quality import mean_psnr
 from semlink.simulator.training.run import Budget, Run, has_fast_bfloat16, step_generator
-from semlink.simulator.values import ReceivedStream, Reception, Transmission, TxInfo
+from semlink.simulator.values import ReceivedStream, Reception, TxInfo
 
-Channel = Callable[[Transmission, Tensor, Generator], Reception]
+LEVELS_DB = (1.0, 4.0, 7.0, 10.0)  # SNRs over AWGN at which the curve tells the PSNR
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class Recipe(Budget):
     loss: str = "log_mse"
     rates: tuple[float, float] | None = None
     cut: float = 0.0
+
+    def __post_init__(self) -> None:
+        """SemlinkError for an unknown loss."""
+        if self.loss not in LOSSES:
+            raise SemlinkError(f"unknown loss {self.loss!r}; known: {', '.join(LOSSES)}")
 
 
 class Trainer(Run):
@@ -106,12 +113,11 @@ class Trainer(Run):
         """Mean per-image PSNR of the averaged network over AWGN at 1, 4, 7 and 10 dB, whatever it is trained on."""
         awgn = Surrogate(per_image=0.0, per_symbol=0.0, lost=0.0)
         self.codec.use(self.average)
-        levels = {}
-        for snr in (1.0, 4.0, 7.0, 10.0):
+        levels, images = {}, images.to(self.device)
+        for snr in LEVELS_DB:
             snr_db = torch.full((len(images),), snr, device=self.device)
-            sent = self.codec.encode(images.to(self.device), TxInfo(snr_db=snr_db))
-            received = self.codec.decode(awgn(sent, snr_db, step_generator(self.recipe.seed, -1, self.device)))
-            levels[snr] = -10 * (received - images.to(self.device)).square().mean((1, 2, 3)).log10().mean().item()
+            same = step_generator(self.recipe.seed, -1, self.device)
+            levels[snr] = mean_psnr(self.codec, awgn, images, snr_db, same)
         self.codec.use(self.network)
         return levels
 
@@ -143,23 +149,3 @@ def log_mse(received: Tensor, images: Tensor) -> Tensor:
 
 
 LOSSES = {"log_mse": log_mse, "mse": lambda received, images: 255**2 * F.mse_loss(received, images)}
-
-
-def random_batch(pictures: Sequence[Tensor], batch: int, crop: int, generator: Generator) -> Tensor:
-    """Random crops, half of them mirrored, of random uint8 pictures `[3, H, W]`, as float32 in [0, 1]."""
-    crops = [_random_crop(pictures, crop, draws) for draws in _draws(batch, generator)]
-    return torch.stack(crops).contiguous(memory_format=torch.channels_last).float() / 255
-
-
-def _draws(batch: int, generator: Generator) -> Iterator[list[float]]:
-    yield from torch.rand(batch, 4, generator=generator, device=generator.device).tolist()
-
-
-def _random_crop(pictures: Sequence[Tensor], crop: int, draws: list[float]) -> Tensor:
-    picture = pictures[int(draws[0] * len(pictures))]
-    height, width = picture.shape[1:]
-    if min(height, width) < crop:
-        raise SemlinkError(f"a training picture of {width}x{height} px is smaller than the crop of {crop} px")
-    top, left = int(draws[1] * (height - crop + 1)), int(draws[2] * (width - crop + 1))
-    patch = picture[:, top : top + crop, left : left + crop]
-    return patch.flip(2) if draws[3] < 0.5 else patch

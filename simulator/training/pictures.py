@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from semlink.simulator import data
 from semlink.simulator.errors import SemlinkError
@@ -34,3 +34,23 @@ def load_pictures(names: Sequence[str], crop: int) -> tuple[list[Tensor], Tensor
     if not held:
         raise SemlinkError(f"{' '.join(names)}: no picture of at least {crop} px")
     return [p for i, p in enumerate(pictures) if i % step], torch.stack(held).float() / 255
+
+
+def random_batch(pictures: Sequence[Tensor], batch: int, crop: int, generator: Generator) -> Tensor:
+    """Random crops, half of them mirrored, of random uint8 pictures `[3, H, W]`, as float32 in [0, 1]."""
+    crops = [_random_crop(pictures, crop, draws) for draws in _draws(batch, generator)]
+    return torch.stack(crops).contiguous(memory_format=torch.channels_last).float() / 255
+
+
+def _draws(batch: int, generator: Generator) -> Iterator[list[float]]:
+    yield from torch.rand(batch, 4, generator=generator, device=generator.device).tolist()
+
+
+def _random_crop(pictures: Sequence[Tensor], crop: int, draws: list[float]) -> Tensor:
+    picture = pictures[int(draws[0] * len(pictures))]
+    height, width = picture.shape[1:]
+    if min(height, width) < crop:
+        raise SemlinkError(f"a training picture of {width}x{height} px is smaller than the crop of {crop} px")
+    top, left = int(draws[1] * (height - crop + 1)), int(draws[2] * (width - crop + 1))
+    patch = picture[:, top : top + crop, left : left + crop]
+    return patch.flip(2) if draws[3] < 0.5 else patch

@@ -95,6 +95,13 @@ class Run(ABC):
                     self.save(self.levels(quick=True))
                     saved = time.monotonic()
 
+    def complete(self) -> Mapping[str, float]:
+        """Train until the budget is spent, and save; how good the averaged network is in the end."""
+        self.spend()
+        levels = self.levels(quick=False)
+        self.save(levels)
+        return levels
+
     def save(self, levels: Mapping[str, float]) -> None:
         """Write checkpoint, averaged weights and a line of the curve, each aside and renamed."""
         state = {"network": self.network.state_dict(), "average": self.average.state_dict(), "step": self.step}
@@ -190,6 +197,13 @@ def save_weights(network: Any, path: Path, metadata: dict[str, str]) -> None:
     state = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
     described = {"settings": json.dumps(network.settings), **metadata}
     write_aside(path, lambda aside: save_file(state, aside, described))
+
+
+def prepare(threads: int, seed: int) -> None:
+    """Set torch's threads (0: as many as there are cores) and the seed of initial weights, before all else."""
+    if threads:
+        torch.set_num_threads(threads)
+    torch.manual_seed(seed)
 
 
 def default_device() -> str:

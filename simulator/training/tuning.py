@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.plugins import make_link, make_trainable
-from semlink.simulator.training.channels import ThroughLink
-from semlink.simulator.training.codec import Channel, Recipe, Trainer
+from semlink.simulator.training.channels import Channel, ThroughLink
+from semlink.simulator.training.codec import Recipe, Trainer
 from semlink.simulator.training.pictures import load_pictures
+from semlink.simulator.training.quality import mean_psnr
 from semlink.simulator.training.run import default_device, save_weights, step_generator
-from semlink.simulator.values import TxInfo
 from semlink.simulator.words import parse
 
 
@@ -59,11 +59,11 @@ def tune(tuning: Tuning, path: Path) -> Path:
     channel = ThroughLink((link,))
     pictures, held_out = load_pictures(tuning.data, recipe.crop)
     network = codec.network(recipe.crop, recipe.crop)
-    before = mean_psnr(codec, network.to(device), channel, held_out, recipe)
+    before = level(codec, network.to(device), channel, held_out, recipe)
     check_folder(tuning, path.with_suffix(""))
     trainer = Trainer(codec, network, channel, recipe, path.with_suffix(""), device)
     trainer.run(pictures, held_out)
-    after = mean_psnr(codec, trainer.average, channel, held_out, recipe)
+    after = level(codec, trainer.average, channel, held_out, recipe)
     said = {
         **tuning.plain(),
         "csi": link.csi,
@@ -75,15 +75,12 @@ def tune(tuning: Tuning, path: Path) -> Path:
     return path
 
 
-@torch.no_grad()
-def mean_psnr(codec: Any, network: nn.Module, channel: Channel, images: Tensor, recipe: Recipe) -> float:
+def level(codec: Any, network: nn.Module, channel: Channel, images: Tensor, recipe: Recipe) -> float:
     """Mean PSNR in dB of pictures `[n, 3, H, W]` in [0, 1] over a channel, at SNRs evenly over the recipe's range."""
     device = next(network.parameters()).device
     codec.use(network)
     snr_db = torch.linspace(*recipe.snr_db, len(images), device=device)
-    sent = codec.encode(images.to(device), TxInfo(snr_db=snr_db))
-    received = codec.decode(channel(sent, snr_db, step_generator(recipe.seed, -1, str(device))))
-    return -10 * (received - images.to(device)).square().mean((1, 2, 3)).log10().mean().item()
+    return mean_psnr(codec, channel, images.to(device), snr_db, step_generator(recipe.seed, -1, str(device)))
 
 
 def read_tuning(path: Path) -> dict[str, Any]:
