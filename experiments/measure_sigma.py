@@ -59,8 +59,8 @@ def rms_error(codec: Any, pictures: Tensor, snr_db: float) -> float:
 def main(settings: Settings) -> int:
     import torch
 
+    from semlink.codecs._diffusion.inner import inner_codec
     from semlink.codecs._diffusion.range_null import pooled
-    from semlink.codecs.ddnm import inner_codec
     from semlink.simulator import data
 
     found = []

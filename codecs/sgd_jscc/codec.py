@@ -27,6 +27,7 @@ from semlink.codecs._diffusion import guides
 from semlink.codecs._diffusion.states import Denoiser, check_steps, denoise_each, received_states, shown
 from semlink.codecs._diffusion.training import Examples
 from semlink.codecs._learned.codec import LatentCodec, in_parts, pad_to_cells, planes_for, to_symbols
+from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.codecs._regions import mask_code
 from semlink.codecs.sgd_jscc.blind import alpha_of, blind_states, level_network
 from semlink.codecs.sgd_jscc.latent import CELL, LatentNetwork
@@ -40,7 +41,6 @@ NEEDED = {"edges": 5, "tag": 1}  # bytes at least; edge maps of fewer tell nothi
 BLOCK = 128  # uses: a guide is lost with any of its blocks, and shorter ones are lost more often
 PERCEPTUAL = 2.0  # weight of LPIPS beside log(MSE) in training
 DROPPED = 0.15  # share of edge maps and tags that training loses
-WEIGHTS = Path(__file__).parents[1] / "weights"
 DENOISER = WEIGHTS / "sgd_jscc-denoiser"
 ESTIMATOR = WEIGHTS / "sgd_jscc-level.safetensors"
 TAGS = WEIGHTS / "sgd_jscc-tags.safetensors"
@@ -96,6 +96,12 @@ class SgdJscc(LatentCodec):
     def shipped(self, domain: str) -> Path:
         """One file for all picture sizes."""
         return super().shipped("natural")
+
+    def files(self) -> tuple[Path, ...]:
+        """What its pictures depend on: the weights, and of denoiser, estimator and tags what is used."""
+        denoiser = self.denoiser.folder if self.steps != 0 else None
+        estimator = self.estimator if self.level == "blind" else None
+        return (*super().files(), *local(denoiser, estimator, TAGS if "tag" in self.guidance else None))
 
     def guide_uses(self, height: int, width: int) -> dict[str, int]:
         """Channel uses of each guide that is sent with a picture of that size."""

@@ -124,7 +124,7 @@ def _partition(x: Tensor, rows: Side, columns: Side) -> Tensor:
     return grid.transpose(2, 3).reshape(-1, rows.window * columns.window, x.shape[-1])
 
 
-class Block(nn.Module):
+class SwinBlock(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x))."""
 
     def __init__(self, width: int, heads: int, window: int, shifted: bool) -> None:
@@ -141,7 +141,7 @@ class Block(nn.Module):
 
 def stage(width: int, depth: int, heads: int, window: int) -> nn.Sequential:
     """Blocks of one resolution; every second one has shifted windows."""
-    return nn.Sequential(*(Block(width, heads, window, shifted=i % 2 == 1) for i in range(depth)))
+    return nn.Sequential(*(SwinBlock(width, heads, window, shifted=i % 2 == 1) for i in range(depth)))
 
 
 class Merge(nn.Module):
