@@ -10,12 +10,9 @@ order of importance.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import cast
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from semlink.codecs._learned.prefix import PrefixCodec
@@ -23,14 +20,13 @@ from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.codecs.semlink.hybrid.codec import HybridCoder
 from semlink.codecs.semlink.hybrid.layouts import QUALITY, HybridLayout, choose
 from semlink.codecs.semlink.hybrid.thumbs import THUMBS
-from semlink.codecs.semlink.mixing import mixed_symbols, unmixed_symbols
+from semlink.codecs.semlink.mixing import TOLD, mixed_planes, unmixed_planes
 from semlink.codecs.semlink.planes import CELL, PLANES, SIZES, PlaneNetwork
 from semlink.simulator.bits.success import BLER
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Transmission, TxInfo
 
 BASES = ("auto", "none")
-MIXED = "mixed symbols"  # constant of a session
 HYBRID = WEIGHTS / "semlink-hybrid.safetensors"
 
 
@@ -89,26 +85,10 @@ class Semlink(PrefixCodec):
         if layout:
             return self.hybrid.encode(images, self.uses(height, width), layout)
         sent = super().encode(images, tx)
-        return sent if tx is None or tx.statistics is None else with_mixed_planes(sent)
+        return sent if tx is None or tx.statistics is None else mixed_planes(sent)
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]`; clipped to [0, 1] unless the network of planes is in training."""
         if any(stream.name == "base" for stream in reception.streams):
             return self.hybrid.decode(reception)
-        return super().decode(with_planes(reception) if MIXED in reception.session.constants else reception)
-
-
-def with_mixed_planes(sent: Transmission) -> Transmission:
-    """A transmission of planes whose symbols are mixed; both ends know how many there are."""
-    symbols = mixed_symbols(cast(Tensor, sent.streams[0].payload))
-    session = replace(sent.session, constants={MIXED: symbols.shape[1]})
-    return Transmission((replace(sent.streams[0], payload=symbols),), session)
-
-
-def with_planes(reception: Reception) -> Reception:
-    """A reception of mixed planes, all or the first of the symbols, as one of planes."""
-    stream, session = reception.stream("latent"), reception.session
-    x_hat, a = cast(Tensor, stream.x_hat), cast(Tensor, stream.a)
-    missing = int(session.constants[MIXED]) - a.shape[1]
-    x_hat, a = unmixed_symbols(F.pad(x_hat, (0, missing)), F.pad(a, (0, missing)))
-    return replace(reception, streams=(replace(stream, x_hat=x_hat, a=a),))
+        return super().decode(unmixed_planes(reception) if TOLD in reception.session.constants else reception)
