@@ -14,6 +14,7 @@ from sweep_fakes import PARTS, FakeCodec
 
 from semlink import channels, codecs
 from semlink.channels.recorded import write_cir_file
+from semlink.codecs import importance
 from semlink.codecs._learned.shipped import TABLES, WEIGHTS
 from semlink.simulator.bits.success import BLER
 from semlink.simulator.errors import SemlinkError
@@ -144,6 +145,19 @@ def test_changed_captions_and_masks_are_refused(tmp_path: Path) -> None:
     mask.write_bytes(b"no picture yet")
     refuses(asked(f"latent_diffusion:caption={captions}", rho=1 / 96), captions, str(captions))
     refuses(asked(f"roi_jscc:importance=file:path={mask}", rho=1 / 12), mask, "mask.png")
+
+
+def test_importance_maps_declare_what_they_read(tmp_path: Path) -> None:
+    shipped = WEIGHTS / "unet-camvid.safetensors"
+    assert importance.create("segmentation").files() == importance.create("gradient").files() == (shipped,)
+    assert importance.create("segmentation", model=str(tmp_path)).files() == (tmp_path,)
+    assert importance.create("segmentation", model="nvidia/segformer").files() == ()
+    asked_codec = importance.create("gradient", codec="adjscc", rho=1 / 12)
+    assert asked_codec.files() == codecs.create("adjscc", rho=1 / 12).files()
+    assert importance.create("file", path=str(tmp_path), pictures="kodak").files() == (tmp_path,)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    assert importance.create("file", path=str(tmp_path), pictures=str(pictures)).files() == (tmp_path, pictures)
 
 
 def test_a_changed_measurement_is_refused(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ class Inner:
 
     def __post_init__(self) -> None:
         if self.sigma_y is not None and self.sigma_y < 0:
-            raise SemlinkError(f"sigma_y {self.sigma_y:g}: an error is 0 or more")
+            raise SemlinkError(f"sigma_y {self.sigma_y:g}: need sigma >= 0")
         object.__setattr__(self, "codec", inner_codec(self.word, self.rho))
 
     def files(self) -> tuple[Path, ...]:
