@@ -1,16 +1,15 @@
 """The table of block error rates against information theory, and how its curves are fitted."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.special import erfc, erfcinv
 from scripts import loaded
 
+from semlink.simulator.bits import success
 from semlink.simulator.bits.information import GRID_DB, mutual_information
 from semlink.simulator.bits.mcs import TABLE
-from semlink.simulator.link import statistics
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +18,7 @@ def script():
         yield module
 
 
-BLER = json.loads((Path(statistics.__file__).parent / "tables" / "bler.json").read_text())
+BLER = json.loads(success.BLER.read_text())
 
 
 def test_every_shape_is_measured_and_none_beats_the_mutual_information() -> None:
