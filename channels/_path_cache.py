@@ -62,11 +62,9 @@ class DamagedTable(Exception):
 @cache
 def paths(scenario: Scenario) -> PathTable:
     """The paths of a scenario. ValueError with the remedy when they must be traced and cannot be."""
-    for file in (SHIPPED / f"ray_traced-{scenario.scene}.npz", cache_file(scenario)):
-        try:
-            return read_table(file, scenario)
-        except (DamagedTable, FileNotFoundError):
-            continue
+    kept = table_file(scenario)
+    if kept:
+        return read_table(kept, scenario)
     with tempfile.TemporaryDirectory() as folder:
         traced = Path(folder) / "paths.npz"
         trace(scenario, traced)
@@ -76,6 +74,17 @@ def paths(scenario: Scenario) -> PathTable:
     except OSError as error:
         warnings.warn(f"the traced paths are not kept ({error}): point SEMLINK_CACHE to a folder", stacklevel=2)
     return table
+
+
+def table_file(scenario: Scenario) -> Path | None:
+    """The file that holds the paths of a scenario, shipped or in the cache; None when they must be traced."""
+    for file in (SHIPPED / f"ray_traced-{scenario.scene}.npz", cache_file(scenario)):
+        try:
+            read_table(file, scenario)
+            return file
+        except (DamagedTable, FileNotFoundError):
+            continue
+    return None
 
 
 @cache

@@ -9,11 +9,12 @@ independent. The default scenario comes traced with the package; others are trac
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy.special import j0
 
-from semlink.channels._path_cache import PathTable, Scenario, paths, scenes
+from semlink.channels._path_cache import PathTable, Scenario, paths, scenes, table_file
 from semlink.channels._tr38901 import LIGHT
 from semlink.channels.base.arrays import check_antennas, shape
 from semlink.channels.base.fade import RayFade, unit_phasor
@@ -101,9 +102,17 @@ class RayTraced:
         found = j0(2 * np.pi * reach * times[:, None]) @ power / power.sum()
         return np.broadcast_to(found[t.reshape(np.shape(seconds))], np.broadcast(seconds, hertz).shape).astype(complex)
 
+    def files(self) -> tuple[Path, ...]:
+        """The table of its paths; none where they are yet to be traced."""
+        found = table_file(self._scenario())
+        return (found,) if found else ()
+
     def table(self) -> PathTable:
         """The traced paths; amplitudes are absolute path gains."""
-        return paths(Scenario(self.scene, int(self.users), float(self.carrier_frequency), int(self.max_depth)))
+        return paths(self._scenario())
+
+    def _scenario(self) -> Scenario:
+        return Scenario(self.scene, int(self.users), float(self.carrier_frequency), int(self.max_depth))
 
     def _amplitudes(self) -> np.ndarray:
         """Amplitudes A after normalisation, float32 `[users, paths]`."""

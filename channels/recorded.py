@@ -8,6 +8,7 @@ route it turns around. All is divided by one constant, the root of the mean powe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -39,6 +40,10 @@ class Recorded:
             raise ValueError(
                 f"{self.path} was measured with {rx} x {tx} antennas: set rx_antennas={rx},tx_antennas={tx}"
             )
+
+    def files(self) -> tuple[Path, ...]:
+        """The file of the measurements."""
+        return (Path(self.path),)
 
     @property
     def identity(self) -> str:

@@ -25,10 +25,10 @@ from semlink.codecs._diffusion.states import Denoiser, check_steps, denoise_each
 from semlink.codecs._diffusion.training import Examples
 from semlink.codecs._learned.codec import LatentCodec, in_parts, read_weights, snr_per_image
 from semlink.codecs._learned.modulated import CELL, AdaptiveNetwork
+from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, TxInfo
 
-WEIGHTS = Path(__file__).parent / "weights"
 TRAINED_SNR_DB = (-3.0, 16.0)
 
 
@@ -71,12 +71,20 @@ class Cddm(LatentCodec):
         """One file for all picture sizes."""
         return super().shipped("natural")
 
+    def files(self) -> tuple[Path, ...]:
+        """What its pictures depend on: the weights, the encoder that goes with them, and the denoiser."""
+        denoiser = self.denoiser.folder if self.steps != 0 else None
+        return (*super().files(), *local(self._encoder(), denoiser))
+
+    def _encoder(self) -> Path:
+        return WEIGHTS / f"adjscc-natural-m{self.planes}.safetensors"
+
     def read(self, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and settings of a weight file; one that holds the decoder alone goes with the encoder of `adjscc`."""
         state, settings = read_weights(path)
         if any(key.startswith("encoder.") for key in state):
             return state, settings
-        whole, _ = read_weights(WEIGHTS / f"adjscc-natural-m{self.planes}.safetensors")
+        whole, _ = read_weights(self._encoder())
         return {**{key: value for key, value in whole.items() if key.startswith("encoder.")}, **state}, settings
 
     def decode(self, reception: Reception) -> Tensor:

@@ -7,30 +7,23 @@ what arrived. Ours: the error of y is known from a table and counted with (mode 
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from semlink.codecs._diffusion import loading
-from semlink.codecs._diffusion.levels import sound
-from semlink.codecs._learned.codec import SMALL
+from semlink.codecs._diffusion.inner import Inner
+from semlink.codecs._diffusion.priors import prior_files, range_null_prior, shipped_prior
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.values import ReceivedStream, Reception, Session, Transmission, TxInfo
-from semlink.simulator.words import parse
+from semlink.simulator.values import Reception, Session, Transmission, TxInfo
 
 log = logging.getLogger(__name__)
 
-FOLDER = Path(__file__).parent
-TABLE = FOLDER / "tables" / "ddnm_sigma.json"
-WEIGHTS = FOLDER / "weights"
 MODES = ("noisy", "paper")
 POOLS = (1, 2, 4)
 PIXELS_AT_ONCE = 1 << 21  # bounds the memory of a call of the pipeline
@@ -77,9 +70,18 @@ class Ddnm:
             )
         self.device, self.memory = device, loading.check_settings(scheduler, dtype, device, memory)
         self.rho, self.pool, self.mode, self.steps, self.eta = rho, pool, mode, steps, eta
-        self.inner_word, self.inner = inner, inner_codec(inner, rho * pool**2)
+        self.carried = Inner(inner, rho * pool**2, pool, 0.0 if mode == "paper" else sigma_y)
         self.prior = str(prior) if prior else None
-        self.sigma_y, self.scheduler, self.dtype = sigma_y, scheduler, dtype
+        self.scheduler, self.dtype = scheduler, dtype
+
+    def files(self) -> tuple[Path, ...]:
+        """What its pictures depend on: the inner codec, the table of its errors where it is asked, the prior."""
+        return (*self.carried.files(), *prior_files(self.prior))
+
+    @property
+    def inner(self) -> Any:
+        """The codec of the coarse picture."""
+        return self.carried.codec
 
     @property
     def encodes_on(self) -> str:
@@ -121,99 +123,21 @@ class Ddnm:
 
     def received(self, reception: Reception) -> tuple[Tensor, Tensor | None]:
         """The coarse pictures within [0, 1] and the mean `a` of each one's main stream, None when that has none."""
-        streams, lost = zip(*(_sound(stream) for stream in reception.streams), strict=True)
-        if any(lost):
-            log.warning("%s: %d symbols were not finite; taken for lost", self.inner_word, sum(lost))
         height, width = self.coarse(reception.session.height, reception.session.width)
-        session = replace(reception.session, height=height, width=width)
-        with torch.no_grad():
-            means = self.inner.decode(replace(reception, streams=streams, session=session))
-        a = streams[0].a
-        return means.float().nan_to_num(0.5).clamp(0, 1), None if a is None else a.mean(1)
+        return self.carried.received(replace(reception, session=replace(reception.session, height=height, width=width)))
 
     def uncertainty(self, quality: Tensor | None, batch: int, side: int) -> Tensor:
         """sigma_y of each picture, float32 `[batch]`, from the mean `a` of each; side: of the coarse picture, in px."""
-        if self.mode == "paper" or self.sigma_y is not None:
-            return torch.full((batch,), 0.0 if self.mode == "paper" else cast(float, self.sigma_y))
-        levels, errors = measured_errors(self.inner_word, self.rho * self.pool**2, self.pool, side)
-        if quality is None:
-            raise SemlinkError(f"{self.inner_word} has no analog stream that tells its quality; give sigma_y=")
-        a = quality.double().clamp(1e-6, 1 - 1e-6).cpu().numpy()
-        snr_db = 10 * np.log10(a / (1 - a))
-        beyond = (snr_db < levels[0]) | (snr_db > levels[-1])
-        if beyond.any():
-            ends = f"{levels[0]:g} to {levels[-1]:g} dB"
-            log.warning("%s: SNR of %d pictures beyond %s; the ends hold", self.inner_word, beyond.sum(), ends)
-        return torch.from_numpy(np.interp(snr_db, levels, errors)).float()
+        return self.carried.uncertainty(quality, batch, side)
 
     def refine(self, means: Tensor, sigma: Tensor, public_seed: int) -> Tensor:
         """Pictures from coarse ones; each gets the same noise, whatever the batch."""
         device = self.device or str(means.device)
         name = self.prior or shipped_prior(self.pool * max(means.shape[-2:]))
-        pipeline = prior(name, self.scheduler, self.dtype, device, self.memory)
+        pipeline = range_null_prior(name, self.scheduler, self.dtype, device, self.memory)
         generators = [Generator().manual_seed(public_seed % (1 << 63)) for _ in means]
         settings = {"num_inference_steps": self.steps, "eta": self.eta, "generator": generators}
         return pipeline(means, self.pool, sigma, output_type="pt", **settings).images
-
-
-def shipped_prior(side: int) -> str:
-    """Folder of the prior for pictures whose longer side has that many pixels."""
-    return str(WEIGHTS / ("prior-small" if side <= SMALL else "prior-natural"))
-
-
-def inner_codec(word: str, rho: float) -> Any:
-    """The codec of a word such as "roi_jscc:importance=none;share=0.5" at that rate."""
-    from semlink import codecs
-
-    parsed = parse(word.replace(";", ","))
-    if parsed.name == Ddnm.name:
-        raise SemlinkError("ddnm cannot carry itself; choose another inner codec, e.g. inner=adjscc")
-    return codecs.create(parsed.name, rho=rho, **dict(parsed.settings))
-
-
-def measured_errors(inner: str, rho: float, pool: int, side: int) -> tuple[list[float], list[float]]:
-    """SNRs in dB, rising, and RMS errors of the coarse picture there, measured at the nearest size.
-
-    Table of experiments/measure_sigma.py. SemlinkError when it lacks that codec, rate or pool.
-    """
-    fits = [e for e in _table() if e["inner"] == inner and e["pool"] == pool and abs(e["rho"] / rho - 1) < 0.02]
-    if not fits:
-        raise SemlinkError(
-            f"no measured error of {inner} at rho {rho:.4f} behind pool {pool}; run python experiments/measure_sigma.py"
-            f' --inner "{inner}" --rho {rho:.4f} --pools {pool}, or give sigma_y=, or ddnm mode=paper'
-        )
-    entry = min(fits, key=lambda e: abs(np.log(e["side"] / side)))
-    return entry["snr_db"], entry["sigma"]
-
-
-@lru_cache(maxsize=1)
-def _table() -> list[dict[str, Any]]:
-    return json.loads(TABLE.read_text(encoding="utf-8"))["entries"]
-
-
-@lru_cache(maxsize=2)
-def prior(name: str, scheduler: str | None, dtype: str, device: str = "cpu", memory: tuple[str, ...] = ()) -> Any:
-    """The pipeline of a folder or hub id, with that scheduler (None: DDNM's own step), without progress bar.
-
-    memory: names of `loading.MEMORY`.
-    """
-    from semlink.codecs._diffusion.range_null import RangeNullPipeline, RangeNullScheduler
-
-    pipeline = loading.load_pipeline(RangeNullPipeline, name, dtype)
-    config = pipeline.scheduler
-    pipeline.scheduler = (
-        loading.scheduler_of(scheduler, config) if scheduler else RangeNullScheduler.from_config(config.config)
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    return loading.placed(pipeline, device, memory)
-
-
-def _sound(stream: ReceivedStream) -> tuple[ReceivedStream, int]:
-    """An analog stream without symbols that are not finite, and their number; others as they are."""
-    if stream.kind != "analog":
-        return stream, 0
-    x_hat, a, lost = sound(stream)
-    return replace(stream, x_hat=x_hat, a=a), lost
 
 
 PLUGIN = Ddnm

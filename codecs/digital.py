@@ -5,13 +5,15 @@ The scheme is the one with the best expected PSNR at this channel and SNR (defin
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from torch import Tensor
 
 from semlink.codecs._sources.separated import SeparatedCodec
 from semlink.simulator.bits.framing import room
 from semlink.simulator.bits.mcs import TABLE, Mcs, get
-from semlink.simulator.bits.success import success
+from semlink.simulator.bits.success import BLER, success
 from semlink.simulator.values import Session, Stream, Transmission, TxInfo
 
 
@@ -27,6 +29,10 @@ class Digital(SeparatedCodec):
     def __init__(self, rho: float = 1 / 6, source: str = "hevc", mcs: str | None = None) -> None:
         super().__init__(rho, source)
         self.mcs = get(mcs) if mcs else None
+
+    def files(self) -> tuple[Path, ...]:
+        """What the choice of a scheme depends on; nothing where there is none."""
+        return () if self.mcs else (*super().files(), BLER)
 
     def encode(self, images: Tensor, tx: TxInfo | None = None) -> Transmission:
         """Pictures `[batch, 3, H, W]` to one bits stream; without link statistics the channel is taken for AWGN."""

@@ -15,11 +15,11 @@ from torch import Generator, Tensor
 
 from semlink.codecs._diffusion import captions, latents
 from semlink.codecs._diffusion.captions import Captions
+from semlink.codecs._diffusion.guided import Hint, each, finite
+from semlink.codecs._diffusion.inner import Inner, files_of
 from semlink.codecs._diffusion.pretrained import MODEL, Pretrained, path
 from semlink.codecs._diffusion.states import check_steps
 from semlink.codecs._learned.codec import pad_to_cells
-from semlink.codecs.ddnm import Ddnm
-from semlink.codecs.latent_diffusion import Hint, each, finite
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Transmission, TxInfo
 
@@ -60,23 +60,28 @@ class Img2Img:
         if strength <= 0:
             raise SemlinkError(f"strength {strength:g}: noise cannot cover the error with none; give more than 0")
         self.pretrained = Pretrained(str(model), path(vae), None, scheduler, dtype, device, memory)
-        self.carried = Ddnm(rho, inner, pool=1, sigma_y=sigma_y)  # which knows the inner codec and its error
+        self.carried = Inner(inner, rho, sigma_y=sigma_y)
         self.rho, self.strength = rho, strength
         self.prompt, self.captioner = prompt or "", captions.find_captions(captioner)
         self.steps, self.guidance = check_steps(steps), guidance
 
+    def files(self) -> tuple[Path, ...]:
+        """What its pictures depend on: the inner codec and its errors; unless steps are 0, folders of models."""
+        models = () if self.steps == 0 else (*self.pretrained.files(), *files_of(self.captioner))
+        return (*self.carried.files(), *models)
+
     @property
     def encodes_on(self) -> str:
         """What the encoding depends on: the same as the inner codec's."""
-        return self.carried.encodes_on
+        return self.carried.codec.encodes_on
 
     def uses(self, height: int, width: int) -> int:
         """Channel uses of the main stream per picture of that size."""
-        return self.carried.inner.uses(height, width)
+        return self.carried.codec.uses(height, width)
 
     def encode(self, images: Tensor, tx: TxInfo | None = None) -> Transmission:
         """Pictures `[batch, 3, H, W]` in [0, 1] to the inner codec's streams."""
-        return self.carried.inner.encode(images, tx)
+        return self.carried.codec.encode(images, tx)
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]` in [0, 1]; those of which nothing arrived are the inner codec's."""

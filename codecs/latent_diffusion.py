@@ -7,7 +7,6 @@ model at the step of its own noise level, where a Stable Diffusion, guided by a 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +15,8 @@ from torch import Tensor
 
 from semlink.codecs._diffusion import captions, guides, latents
 from semlink.codecs._diffusion.captions import Captions, write_captions
+from semlink.codecs._diffusion.guided import Hint, each, finite
+from semlink.codecs._diffusion.inner import files_of
 from semlink.codecs._diffusion.pretrained import MODEL, Pretrained, path
 from semlink.codecs._diffusion.states import beyond, check_steps, received_states
 from semlink.codecs._learned.codec import pad_to_cells, to_symbols
@@ -30,7 +31,6 @@ __all__ = ["LatentDiffusion", "write_captions"]
 log = logging.getLogger(__name__)
 
 ROBUST = get(PROTECTION["robust"])
-Hint = tuple[str, Tensor | None]  # prompt, and edges as a picture [1, 3, H, W]
 SMALLEST = 128  # uses of an edge map
 
 
@@ -73,6 +73,10 @@ class LatentDiffusion:
         self.rho, self.edge_share = rho, edge_share
         self.captions = captions.find_captions(caption)
         self.steps, self.guidance, self.control = check_steps(steps), guidance, control
+
+    def files(self) -> tuple[Path, ...]:
+        """What its pictures depend on: folders of models and the file or the model of captions, not ids of the hub."""
+        return (*self.pretrained.files(), *files_of(self.captions))
 
     def vae(self, device: torch.device | None = None) -> Any:
         """The autoencoder, loaded on first use."""
@@ -167,33 +171,6 @@ class LatentDiffusion:
             log.warning("%s: SNR of %d of %d latents beyond the schedule; its ends hold", self.name, out, len(alpha))
         settings = {"num_inference_steps": self.steps, "guidance_scale": self.guidance, "control_scale": self.control}
         return each(pipeline, states, alpha, hints, public_seed, settings).to(states.device)
-
-
-def each(
-    pipeline: Any,
-    states: Tensor,
-    alpha: Tensor,
-    hints: Sequence[Hint],
-    public_seed: int,
-    settings: dict[str, Any],
-) -> Tensor:
-    """Clean latents by a `LatentReceiverPipeline`, picture by picture. hints: prompt and edges of each."""
-    clean = []
-    for i, (prompt, edges) in enumerate(hints):
-        part, generator = slice(i, i + 1), torch.Generator().manual_seed(public_seed % (1 << 63))
-        found = pipeline(
-            states[part], alpha[part], prompt, edges, generator=generator, output_type="latent", **settings
-        )
-        clean.append(found.images)
-    return torch.cat(clean)
-
-
-def finite(found: Tensor, name: str) -> Tensor:
-    """Which of the latents that a model found are finite, bool `[batch, 1, 1, 1]`; the others are logged."""
-    good = torch.isfinite(found).all(dim=3).all(dim=2).all(dim=1)
-    if not good.all():
-        log.warning("%s: the model failed on %d of %d latents; not denoised", name, (~good).sum(), len(good))
-    return good[:, None, None, None]
 
 
 def copies_for(rho: float, once: float) -> int:

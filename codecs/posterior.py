@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,11 @@ import torch
 from torch import Generator, Tensor
 
 from semlink.codecs._diffusion import loading
+from semlink.codecs._diffusion.inner import LEAST_RELIABLE, TABLE, files_of, inner_codec, nearest_errors, told_beyond
 from semlink.codecs._diffusion.levels import sound, step_of
+from semlink.codecs._diffusion.priors import posterior_prior, prior_files, shipped_prior
 from semlink.codecs._learned.codec import LatentCodec, from_symbols, pad_to_cells, to_symbols
-from semlink.codecs.ddnm import _table, inner_codec, shipped_prior
+from semlink.simulator import forms
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Transmission, TxInfo
 
@@ -83,10 +84,15 @@ class Posterior:
         if not plain(self.inner):
             raise SemlinkError(f"posterior needs a codec that is one network at each end, not {inner}; try adjscc")
         if not isinstance(start, (int, float, str)):
-            measured_errors(inner, rho, 64)  # complain now
+            nearest_errors(inner, rho, 64)  # complain now
         self.rho, self.mode, self.steps, self.eta, self.start, self.reach = rho, mode, steps, eta, start, reach
         self.zeta, self.gamma = zeta, gamma if mode == "hifi" else 0.0
         self.prior, self.scheduler, self.dtype = str(prior) if prior else None, scheduler, dtype
+
+    def files(self) -> tuple[Path, ...]:
+        """What its pictures depend on: the inner codec, the table of its errors where it is asked, the prior."""
+        table = (TABLE,) if self.start is None else ()
+        return (*files_of(self.inner), *table, *prior_files(self.prior))
 
     @property
     def encodes_on(self) -> str:
@@ -146,12 +152,10 @@ class Posterior:
         """RMS error of each inner picture (peak 1), float64 `[batch]`; side: of the pictures, in px."""
         if self.start is not None:
             return torch.full_like(snr_db, max(float(self.start), 1e-4), dtype=torch.float64)
-        levels, errors = measured_errors(self.inner_word, self.rho, side)
-        beyond = (snr_db < levels[0]) | (snr_db > levels[-1])
-        if beyond.any():
-            ends = f"{levels[0]:g} to {levels[-1]:g} dB"
-            log.warning("posterior: SNR of %d pictures beyond %s of the table; its ends hold", beyond.sum(), ends)
-        return torch.from_numpy(np.interp(snr_db.double().cpu().numpy(), levels, errors)).to(snr_db.device)
+        levels, errors = nearest_errors(self.inner_word, self.rho, side)
+        known = snr_db.double().cpu().numpy()
+        told_beyond(self.name, known, levels)
+        return torch.from_numpy(np.interp(known, levels, errors)).to(snr_db.device)
 
     def draw(self, pictures: Tensor, x_hat: Tensor, a: Tensor, step: int, public_seed: int) -> Tensor:
         """Pictures drawn around the inner ones; each meets the same noise, whatever the batch."""
@@ -176,7 +180,7 @@ class Posterior:
     def pipeline(self, home: torch.device, side: int) -> Any:
         """The prior's pipeline. home: where what is received lies; side: the longer one of the pictures, in px."""
         name = self.prior or shipped_prior(side)
-        return prior(name, self.scheduler, self.dtype, self.device or str(home), self.memory)
+        return posterior_prior(name, self.scheduler, self.dtype, self.device or str(home), self.memory)
 
 
 @dataclass(frozen=True)
@@ -228,37 +232,7 @@ def plain(codec: Any) -> bool:
 
 def snr_db_of(a: Tensor) -> Tensor:
     """SNR in dB that the mean reliability of each picture's symbols `[batch, k]` tells, float32 `[batch]`."""
-    mean = a.mean(1).clamp(1e-6, 1 - 1e-6)
-    return 10 * torch.log10(mean / (1 - mean))
-
-
-def measured_errors(inner: str, rho: float, side: int) -> tuple[list[float], list[float]]:
-    """SNRs in dB, rising, and RMS errors of the inner codec's pictures there, at the nearest rate and size measured.
-
-    Table of experiments/measure_sigma.py. A start of the chain needs no more than that. SemlinkError when it lacks the
-    codec; for own weights the errors of the codec itself are taken.
-    """
-    known = [e for e in _table() if e["pool"] == 1]
-    own = [e for e in known if e["inner"] == inner] or [e for e in known if e["inner"] == inner.partition(":")[0]]
-    if not own:
-        raise SemlinkError(
-            f'no measured error of {inner}; run python experiments/measure_sigma.py --inner "{inner}" --rho {rho:.4f} '
-            f"--pools 1, or give start= its RMS error"
-        )
-    entry = min(own, key=lambda e: (round(abs(np.log(e["rho"] / rho)), 2), abs(np.log(e["side"] / side))))
-    return entry["snr_db"], entry["sigma"]
-
-
-@lru_cache(maxsize=2)
-def prior(name: str, scheduler: str, dtype: str, device: str = "cpu", memory: tuple[str, ...] = ()) -> Any:
-    """The pipeline of a folder or hub id with that scheduler, without progress bar; memory: of `loading.MEMORY`."""
-    from semlink.codecs._diffusion import range_null  # noqa: F401  # the scheduler of ddnm's priors
-    from semlink.codecs._diffusion.posterior_sampling import PosteriorSamplingPipeline
-
-    pipeline = loading.load_pipeline(PosteriorSamplingPipeline, name, dtype)
-    pipeline.scheduler = loading.scheduler_of(scheduler, pipeline.scheduler)
-    pipeline.set_progress_bar_config(disable=True)
-    return loading.placed(pipeline, device, memory)
+    return forms.snr_db(a.mean(1), LEAST_RELIABLE)
 
 
 PLUGIN = Posterior

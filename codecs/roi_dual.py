@@ -4,7 +4,7 @@ Wu et al., "Semantic segmentation-based semantic communication system for image 
 and Networks 10 (2024). SC2 encodes m x, SC1 encodes (1 - m) x, black elsewhere; only latent vectors of cells within
 their own region are sent, a COO list whose order the mask implies; the receiver fills the others with a learned vector
 and shows m SC2 + (1 - m) SC1. Ours: both codecs are `adjscc` networks trained with noise, and the budget is fixed.
-For comparison the mode "threshold" sends what differs from the response to black, wherever it is (`_threshold`).
+For comparison the mode "threshold" sends what differs from the response to black, wherever it is (`threshold`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from semlink.codecs._learned.codec import (
     snr_per_image,
 )
 from semlink.codecs._learned.modulated import AdaptiveNetwork
+from semlink.codecs._learned.shipped import WEIGHTS
 from semlink.codecs._regions import mask_code, threshold
 from semlink.codecs._regions.cells import (
     CELL,
@@ -34,12 +35,14 @@ from semlink.codecs._regions.cells import (
     cells_of,
     find_importance,
     gather_with_power,
+    importance_files,
     mask_stream,
     place_grid,
     received_cells,
     spread,
 )
 from semlink.codecs._regions.shapes import Shapes
+from semlink.simulator import forms
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
 
@@ -85,7 +88,11 @@ class RoiDual(LatentCodec):
 
     def shipped(self, domain: str) -> Path:
         """One file for all picture sizes and budgets."""
-        return Path(__file__).parent / "weights" / "roi_dual-natural.safetensors"
+        return WEIGHTS / "roi_dual-natural.safetensors"
+
+    def files(self) -> tuple[Path, ...]:
+        """What its pictures depend on: the weights, and what the importance map reads."""
+        return (*super().files(), *importance_files(self.importance))
 
     def load(self, path: Path) -> nn.Module:
         """As for all codecs; the networks' own rates are theirs, whatever the budget."""
@@ -285,10 +292,8 @@ def shown(network: AdaptiveNetwork, fill: Tensor, z: Tensor, a: Tensor, chosen: 
     """A network's picture from what its own places, bool `[batch, 1, h, w]`, received; the others are filled."""
     arrived = chosen & (a > 0).any(1, keepdim=True)
     mean = (a * arrived).sum((1, 2, 3)) / (a.shape[1] * chosen.sum((1, 2, 3))).clamp_min(1)
-    mean = mean.clamp(1e-4, 1 - 1e-4)
-    snr_db = 10 * torch.log10(mean / (1 - mean))
     latent = torch.cat([torch.where(arrived, z, fill), a * arrived], 1)
-    return F.pixel_shuffle(network.decoder(latent, snr_db), PLACE) / 2 + 0.5
+    return F.pixel_shuffle(network.decoder(latent, forms.snr_db(mean, least=1e-4)), PLACE) / 2 + 0.5
 
 
 PLUGIN = RoiDual

@@ -27,6 +27,7 @@ from semlink.codecs._regions.cells import (
     cells_of,
     find_importance,
     gather,
+    importance_files,
     levels_of,
     mask_stream,
     place_grid,
@@ -35,6 +36,7 @@ from semlink.codecs._regions.cells import (
     spread,
 )
 from semlink.codecs._regions.shapes import Shapes
+from semlink.simulator import forms
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
 
@@ -87,6 +89,10 @@ class RoiJscc(LatentCodec):
     def shipped(self, domain: str) -> Path:
         """One file for all picture sizes."""
         return super().shipped(self.domain)
+
+    def files(self) -> tuple[Path, ...]:
+        """What its pictures depend on: the weights, and what the importance map reads."""
+        return (*super().files(), *importance_files(self.importance))
 
     def uses(self, height: int, width: int) -> int:
         """Symbols of the latent; with `mask_uses` they are rho n."""
@@ -164,7 +170,7 @@ class RoiJscc(LatentCodec):
     def loss(self, received: Tensor, images: Tensor) -> Tensor:
         """Mean over images of log(MSE(all) + 2 MSE(ROI) + 0.25 MSE(ROP) + 1e-4), each MSE over its own region.
 
-        For "street" plus what the segmenter no longer sees, `_unet.misread`.
+        For "street" plus what the segmenter no longer sees, `_regions.unet.misread`.
         """
         levels = spread(levels_of(self.cells(images)), images.shape[-2], images.shape[-1], CELL).to(images.device)
         error = (received - images).square().mean(1)
@@ -211,8 +217,7 @@ class RoiNetwork(nn.Module):
 
     def decode(self, received: Tensor, quality: Tensor, maps: Tensor) -> Tensor:
         """Real parts, imaginary parts and `a`, `[batch, 3 most, h, w]`, and the mean `a` per image, to pictures."""
-        mean = quality.clamp(1e-4, 1 - 1e-4)
-        snr_db = 10 * torch.log10(mean / (1 - mean))
+        snr_db = forms.snr_db(quality, least=1e-4)
         z, a = received.split([2 * self.most, self.most], 1)
         z = z / self.amplitude(maps, snr_db)
         return F.pixel_shuffle(self.decoder(torch.cat([z, a], 1), snr_db, maps), PLACE) / 2 + 0.5

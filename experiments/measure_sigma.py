@@ -40,9 +40,9 @@ class Settings:
 def main(settings: Settings) -> int:
     import torch
 
+    from semlink.codecs._diffusion.inner import inner_codec
     from semlink.codecs._diffusion.measuring import curve
     from semlink.codecs._diffusion.range_null import pooled
-    from semlink.codecs.ddnm import inner_codec
     from semlink.simulator import data
 
     found = []

@@ -79,6 +79,20 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def digest(path: str | Path) -> str:
+    """SHA-256 of a file's contents, or of a folder's: names and contents of all files in it but the hidden ones."""
+    place = Path(path)
+    if not place.is_dir():
+        return file_digest(place)
+    inside = sorted(file.relative_to(place) for file in place.rglob("*") if file.is_file())
+    told = "".join(f"{p.as_posix()} {file_digest(place / p)}\n" for p in inside if not _hidden(p))
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
 class mending:
     """OSErrors on `path` as one-line SemlinkErrors that say what to do."""
 

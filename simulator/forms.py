@@ -5,7 +5,13 @@ Tensors of any one shape; x_hat real or complex, a float of the same shape or br
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import numpy as np
+import torch
 from torch import Tensor
+
+Values = TypeVar("Values", Tensor, np.ndarray)
 
 SMALLEST = 1e-6  # below this a symbol carries nothing and its form is 0
 
@@ -20,6 +26,13 @@ def variance_preserving(x_hat: Tensor, a: Tensor) -> Tensor:
     return x_hat / a.clamp_min(SMALLEST).sqrt() * (a > SMALLEST)
 
 
-def noise_variance(a: Tensor) -> Tensor:
-    """(1 - a) / a, the noise of the zero-forced symbol, at most 1e6."""
-    return (1 - a) / a.clamp_min(SMALLEST)
+def snr_db(a: Values, least: float) -> Values:
+    """10 log10(a / (1 - a)), the SNR in dB of a constant channel of that reliability; a within least and 1 - least.
+
+    Tensors or arrays of any shape, in their dtype.
+    """
+    if isinstance(a, Tensor):
+        inside = a.clamp(least, 1 - least)
+        return 10 * torch.log10(inside / (1 - inside))
+    within = np.clip(a, least, 1 - least)
+    return 10 * np.log10(within / (1 - within))

@@ -23,7 +23,10 @@ class Dataset(Protocol):
 
 
 class Codec(Protocol):
-    """encodes_on: what encode reads of `tx`: "nothing", "snr" or "link"."""
+    """encodes_on: what encode reads of `tx`: "nothing", "snr" or "link".
+
+    `files() -> tuple[Path, ...]`, which our own have and others should: the files and folders that results depend on.
+    """
 
     encodes_on: str
 

@@ -85,14 +85,12 @@ class TxInfo:
     """What a transmitter may know before it encodes.
 
     snr_db: nominal (or fed back) SNR, a float or one value per image; None when unknown.
-    csi: channel state at the transmitter, `[batch, k]` complex64, or None.
     uses: channel uses that the codec may spend per image, or None for its own rate.
     statistics: long-term statistics of this link at this SNR, or None when the transmitter has none.
     public_seed: randomness that both ends share; never a key of fade or noise.
     """
 
     snr_db: float | Sequence[float] | Tensor | None = None
-    csi: Tensor | None = None
     uses: int | None = None
     statistics: LinkStatistics | None = None
     public_seed: int = 0

@@ -144,6 +144,18 @@ def private(found: Import) -> str:
     return f"{found}: private to {'.'.join(there[1:])}; make it public there, or move it to a room that both may import"
 
 
+def codec_to_codec(found: Import) -> str:
+    """Why an import takes from a codec's file what is not the importer's own; empty when it does not.
+
+    Rooms of codecs, whose names begin with an underscore, and importance maps are there for all codecs.
+    """
+    here, there = place(found.importer), place(found.module)
+    is_codec = there[1:2] == ("codecs",) and len(there) == 3 and not there[2].startswith("_")
+    if here[1:2] != ("codecs",) or here == there or not is_codec or there[2] == "importance":
+        return ""
+    return f"{found}: {there[2]} is a codec; what others need of it should live in a room of codecs, such as _learned"
+
+
 def place(module: str) -> tuple[str, ...]:
     """Whose private names a module may use: its room's, in codecs those of its folder or file."""
     parts = tuple(module.split("."))

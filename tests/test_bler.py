@@ -1,7 +1,6 @@
 """The table of block error rates against information theory, and how its curves are fitted."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from semlink.simulator.bits.mcs import TABLE
 from semlink.simulator.bits.waterfalls import deepened, fit
 from semlink.simulator.engine.block_errors import measure, waterfall
 
-BLER = json.loads((Path(success.__file__).parent / "tables" / "bler.json").read_text())
+BLER = json.loads(success.BLER.read_text())
 
 
 def test_every_shape_is_measured_and_none_beats_the_mutual_information() -> None:

@@ -1,13 +1,16 @@
 """Our own plug-ins pass the conformance tests that we publish."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from semlink import channels, codecs
-from semlink.simulator import SemlinkError, Stream, check_channel, check_codec
+from semlink.simulator import SemlinkError, Stream, TxInfo, check_channel, check_codec
+from semlink.simulator.bits import mcs
 from semlink.simulator.conformance.channel import check_draws
-from semlink.simulator.conformance.codec import smooth_pictures
+from semlink.simulator.conformance.codec import check_declarations, check_over_link, smooth_pictures
 
 CHANNELS = [
     ("awgn", {}),
@@ -47,6 +50,51 @@ def test_learned_codecs(name: str, size: tuple[int, int], rho: float) -> None:
 @pytest.mark.parametrize("name", ["digital", "digital_capacity"])
 def test_digital_codecs(name: str) -> None:
     check_codec(codecs.create(name, rho=1 / 6), smooth_pictures(3, 64, 50))
+
+
+def test_codecs_for_a_link_show_their_main_path() -> None:
+    images = smooth_pictures(2, 64, 50)
+    hybrid, digital = (
+        check_over_link(codecs.create(name, rho=1 / 6), images, 12.0).streams for name in ("semlink", "digital")
+    )
+    assert [stream.name for stream in hybrid] == ["base", "residual"]
+    (alone,) = codecs.create("digital", rho=1 / 6).encode(images, TxInfo(snr_db=20.0)).streams
+    assert digital[0].uses == alone.uses and digital[0].mcs
+
+
+class Hopeless(codecs.registry.get("digital")):
+    """Cannot be heard over any link whose statistics it knows."""
+
+    def choose(self, tx, uses, height, width):
+        return mcs.get("256qam-0.90") if tx.statistics else super().choose(tx, uses, height, width)
+
+
+def test_a_codec_that_fails_only_with_statistics_is_caught() -> None:
+    images = smooth_pictures(3, 64, 50)
+    with pytest.raises(AssertionError, match="over AWGN at 20 dB"):
+        check_codec(Hopeless(), images, floor_db=14.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"capabilities": {"colour": 1}}, "colour is among the capabilities"),
+        ({"capabilities": {"rho": 1.0}}, "rho is 1.0 in the capabilities"),
+        ({"encodes_on": "mood"}, "encodes_on is 'mood'"),
+        ({"files": lambda self: ("weights",)}, "files are no paths"),
+        ({"files": lambda self: (Path("nowhere"),)}, "not there: nowhere"),
+    ],
+)
+def test_wrong_declarations_are_caught(change: dict, said: str) -> None:
+    codec = type("Wrong", (codecs.registry.get("adjscc"),), change)()
+    with pytest.raises(AssertionError, match=said):
+        check_codec(codec)
+
+
+@pytest.mark.parametrize("name", codecs.names())
+def test_declarations(name: str) -> None:
+    rho = {"sgd_jscc": 1 / 24, "latent_diffusion": 1 / 96}.get(name, 1 / 12)
+    check_declarations(codecs.create(name, rho=rho))
 
 
 def test_a_broken_codec_is_caught() -> None:

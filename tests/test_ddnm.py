@@ -11,7 +11,7 @@ from tiny_denoisers import Gaussian
 
 from semlink import codecs
 from semlink.codecs import ddnm
-from semlink.codecs._diffusion import loading
+from semlink.codecs._diffusion import loading, priors
 from semlink.codecs._diffusion.networks import make_scheduler, make_unet
 from semlink.codecs._diffusion.range_null import (
     Measured,
@@ -254,7 +254,7 @@ def test_any_unconditional_pipeline_is_a_prior(tmp_path: Path) -> None:
     )
     DDPMPipeline(unet, DDPMScheduler(variance_type="learned_range")).save_pretrained(tmp_path)
     for scheduler in SCHEDULERS:
-        pipeline = ddnm.prior(str(tmp_path), scheduler, "float32")
+        pipeline = priors.range_null_prior(str(tmp_path), scheduler, "float32")
         assert pipeline.scheduler.config.prediction_type == "epsilon" and pipeline.config.patch == 1
         means = torch.rand(1, 3, 8, 8, generator=generator())
         found = pipeline(means, 2, 0.05, 4, generator=generator(), output_type="pt").images
@@ -374,9 +374,9 @@ def test_wrong_settings_say_what_to_do(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("diffusers.utils.constants.HF_HUB_OFFLINE", True, raising=False)
     with pytest.raises(SemlinkError, match="hf download some/prior --local-dir FOLDER.*model_index.json"):
-        ddnm.prior("some/prior", None, "float32")
+        priors.range_null_prior("some/prior", None, "float32")
     with pytest.raises(SemlinkError, match="did not load .*it needs model_index.json"):
-        ddnm.prior(str(tmp_path), None, "float32")
+        priors.range_null_prior(str(tmp_path), None, "float32")
 
 
 def test_pickled_weights_are_not_read(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """Forms of the equalised symbols: noise levels as their names say, finite where nothing arrived."""
 
+import numpy as np
 import pytest
 import torch
 
-from semlink.simulator.forms import noise_variance, variance_preserving, zero_forcing
+from semlink.simulator.forms import snr_db, variance_preserving, zero_forcing
 
 A = 0.3
 N = 200_000
@@ -21,7 +22,7 @@ def test_zero_forcing_is_unbiased_with_the_told_noise(received) -> None:
     x, x_hat, a = received
     error = zero_forcing(x_hat, a) - x
     assert abs((error * x.conj()).mean()) < 0.02
-    assert abs(error.abs().square().mean() / noise_variance(a)[0] - 1) < 0.02
+    assert abs(error.abs().square().mean() * 10 ** (snr_db(a, 1e-6)[0] / 10) - 1) < 0.02
 
 
 def test_variance_preserving_has_unit_power_and_noise_level_one_minus_a(received) -> None:
@@ -34,4 +35,12 @@ def test_variance_preserving_has_unit_power_and_noise_level_one_minus_a(received
 def test_nothing_received_is_zero_and_finite() -> None:
     nothing, a = torch.zeros(4, dtype=torch.complex64), torch.zeros(4)
     assert not zero_forcing(nothing, a).any() and not variance_preserving(nothing, a).any()
-    assert torch.isfinite(noise_variance(a)).all()
+    assert torch.equal(snr_db(a, 1e-6), snr_db(a + 1e-6, 1e-6)) and abs(snr_db(a + 1, 1e-4)[0] - 40) < 0.01
+
+
+@pytest.mark.parametrize("db", [-20.0, 0.0, 17.5])
+def test_snr_of_a_constant_channel(db: float) -> None:
+    a = 1 / (1 + 10 ** (-db / 10))
+    assert snr_db(torch.tensor([a], dtype=torch.float64), 1e-6).item() == pytest.approx(db)
+    assert snr_db(np.array([a]), 1e-6)[0] == pytest.approx(db)
+    assert snr_db(torch.tensor([a]), 1e-6).dtype == torch.float32

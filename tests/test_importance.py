@@ -18,6 +18,7 @@ from torch import Tensor
 
 from semlink import codecs
 from semlink.codecs import importance
+from semlink.codecs._regions.cells import Importance
 from semlink.codecs._regions.unet import CLASSES, UNet
 from semlink.codecs.importance import _maps, _segmenters
 from semlink.codecs.importance.gradient import Gradient
@@ -49,7 +50,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(params=["box", "gradient", "gradient of adjscc", "saliency", "soft saliency", "segmentation"])
-def maker(request: pytest.FixtureRequest, weights: str) -> _maps.Importance:
+def maker(request: pytest.FixtureRequest, weights: str) -> Importance:
     """A maker of each kind; but `file`, whose masks fit pictures of one size."""
     settings = {
         "box": ("box", {"x0": 0.3, "x1": 0.4}),

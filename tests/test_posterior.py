@@ -10,7 +10,7 @@ from tiny_denoisers import Gaussian
 
 from semlink import codecs
 from semlink.codecs import posterior
-from semlink.codecs._diffusion import loading
+from semlink.codecs._diffusion import loading, priors
 from semlink.codecs._diffusion.levels import step_of
 from semlink.codecs._diffusion.networks import make_scheduler, make_unet
 from semlink.codecs._diffusion.posterior_sampling import Linearised, PosteriorSamplingPipeline
@@ -159,7 +159,7 @@ def test_the_data_term_falls_along_the_chain(white_prior: Path, mode: str) -> No
     reception = noisy_reception(codec, 10.0)
     inner = codec.inner.decode(reception)
     blurred = torch.nn.functional.avg_pool2d(inner, 5, 1, 2)
-    pipeline = posterior.prior(str(white_prior), "ddim", "float32")
+    pipeline = priors.posterior_prior(str(white_prior), "ddim", "float32")
     again = reencoding(codec, reception)
     chain = pipeline(
         blurred, lambda x: again.residual(again.symbols(x)), 60, 6, output_type="pt", generator=generator()
@@ -314,4 +314,4 @@ def test_wrong_settings_say_what_to_do(tmp_path: Path) -> None:
         with pytest.raises(SemlinkError, match=message):
             codecs.create("posterior", **settings)
     with pytest.raises(SemlinkError, match="did not load .*it needs model_index.json"):
-        posterior.prior(str(tmp_path), "ddim", "float32")
+        priors.posterior_prior(str(tmp_path), "ddim", "float32")

@@ -8,7 +8,7 @@ from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 from tiny_models import go_offline
 
 from semlink import codecs
-from semlink.codecs import ddnm
+from semlink.codecs._diffusion import priors
 from semlink.codecs._diffusion.range_null import RangeNullPipeline
 from semlink.simulator import SemlinkError, TxInfo
 from semlink.simulator.conformance.codec import check_pictures, noiseless, smooth_pictures
@@ -39,7 +39,7 @@ def test_works_on_pixels_whatever_device_and_memory(prior: Path) -> None:
     reception = noiseless(codec.encode(IMAGES, TxInfo(snr_db=10.0)))
     whole = codec.decode(reception)
     check_pictures(whole, IMAGES)
-    assert ddnm.prior(str(prior), None, "float32").config.patch == 1
+    assert priors.range_null_prior(str(prior), None, "float32").config.patch == 1
     thrifty = codecs.create("ddnm", prior=prior, steps=3, device="cpu", memory="attention_slicing")
     assert torch.allclose(thrifty.decode(reception), whole, atol=1e-4)
 
@@ -63,13 +63,13 @@ def test_what_this_machine_cannot_do_is_told(prior: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(RangeNullPipeline, "enable_model_cpu_offload", refuse)
     with pytest.raises(SemlinkError, match="memory option cpu_offload: .*requires `accelerate"):
-        ddnm.prior(str(prior), "ddim", "float32", "cpu", ("cpu_offload",))
+        priors.range_null_prior(str(prior), "ddim", "float32", "cpu", ("cpu_offload",))
     if not torch.cuda.is_available():
         with pytest.raises(SemlinkError, match="device cuda"):
-            ddnm.prior(str(prior), "ddim", "float32", "cuda")
+            priors.range_null_prior(str(prior), "ddim", "float32", "cuda")
 
 
 def test_offline_says_what_to_download(monkeypatch: pytest.MonkeyPatch) -> None:
     go_offline(monkeypatch)
     with pytest.raises(SemlinkError, match="hf download google/ddpm-cifar10-32 --local-dir FOLDER"):
-        ddnm.prior("google/ddpm-cifar10-32", None, "float32")
+        priors.range_null_prior("google/ddpm-cifar10-32", None, "float32")

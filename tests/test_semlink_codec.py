@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from semlink import codecs
-from semlink.codecs.semlink.planes import SIZES, AdaptiveNetwork, condition
+from semlink.codecs.semlink.planes import SIZES, PlaneNetwork, condition
 from semlink.simulator import SemlinkError, TxInfo
 from semlink.simulator.conformance.codec import noiseless, smooth_pictures
 from semlink.simulator.training.channels import Surrogate
@@ -22,7 +22,7 @@ def trained(tmp_path_factory):
     """A codec after a minute trip over smooth pictures: what is tested is what training leaves, not its level."""
     torch.manual_seed(0)
     codec = codecs.create("semlink", rho=1 / 12)
-    network = AdaptiveNetwork(planes=64, widths=(16, 32), encoder=(1, 1), decoder=(1, 1))
+    network = PlaneNetwork(planes=64, widths=(16, 32), encoder=(1, 1), decoder=(1, 1))
     pictures = [(p * 255).to(torch.uint8) for p in smooth_pictures(32, 32, 32)]
     run = Trainer(codec, network, Surrogate(), RECIPE, tmp_path_factory.mktemp("run"))
     run.run(pictures, smooth_pictures(4, 32, 32))
@@ -122,7 +122,7 @@ def test_weights_rebuild_their_network(trained, tmp_path) -> None:
     expected = trained.at(1 / 24).encode(images, TxInfo(snr_db=3.0)).streams[0].payload
     assert torch.allclose(loaded.encode(images, TxInfo(snr_db=3.0)).streams[0].payload, expected, atol=1e-5)
     assert load_file(tmp_path / "mine.safetensors").keys() == network.state_dict().keys()
-    save_weights(AdaptiveNetwork(32, (16, 32), (1, 1), (1, 1)), tmp_path / "fewer.safetensors", {})
+    save_weights(PlaneNetwork(32, (16, 32), (1, 1), (1, 1)), tmp_path / "fewer.safetensors", {})
     with pytest.raises(SemlinkError, match="trained with 32 planes, semlink has 64"):
         codecs.create("semlink", weights=tmp_path / "fewer.safetensors").encode(images)
 

@@ -19,6 +19,7 @@ from semlink.codecs._diffusion.levels import step_of
 from semlink.codecs._diffusion.networks import make_scheduler, make_unet
 from semlink.codecs._diffusion.states import Denoiser
 from semlink.codecs.sgd_jscc import codec as sgd_jscc
+from semlink.codecs.sgd_jscc import guidance
 from semlink.codecs.sgd_jscc.blind import LevelNetwork, alpha_of, blind_states, level_loss, noisy, unit_power
 from semlink.codecs.sgd_jscc.latent import LatentNetwork
 from semlink.simulator import Link, Reception, SemlinkError, check_codec
@@ -261,7 +262,7 @@ def test_lost_guides_are_no_guides(make) -> None:
     images = smooth_pictures(3, 128, 128)
     reception = received(codec, images, 5.0)
     whole = codec.decode(reception)
-    for name in sgd_jscc.GUIDES:
+    for name in guidance.GUIDES:
         payload = reception.stream(name).payload
         hurt = changed(reception, name, payload=(payload[0], None, payload[2]))
         hints, labels = codec.hints(hurt), codec.labels(hurt)
@@ -283,7 +284,7 @@ def test_lost_guides_are_no_guides(make) -> None:
 def test_any_bytes_in_the_guides_give_a_picture(make, payload) -> None:
     codec = make(steps=1)
     reception = received(codec, smooth_pictures(1, 128, 128), 5.0)
-    for name in sgd_jscc.GUIDES:
+    for name in guidance.GUIDES:
         reception = changed(reception, name, payload=(payload,))
     check_pictures(codec.decode(reception), smooth_pictures(1, 128, 128))
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from semlink.simulator.records.store import Condition, Store
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.sweep import plan, runner
 from semlink.simulator.sweep.plan import BLOCK
+from semlink.simulator.sweep.trial import Bench
 
 SMALL = Sweep(("plain",), ("awgn",), (0.0, 10.0), (0.5,), ("psnr", "mae"), data="fake", limit=5)
 TIMES = ("encode_s", "decode_s")
@@ -76,24 +78,42 @@ def test_a_plan_covers_every_condition_and_block_once():
     assert {(len({(r.condition.codec, r.condition.rho) for r in task.wanted})) for task in tasks} == {1}
 
 
-def test_weights_named_in_a_word_are_part_of_the_identity(tmp_path):
-    path = tmp_path / "mine.safetensors"
-    path.write_bytes(b"one")
-    word = f"adjscc:weights={path}"
-    before = plan.plugin_files([word])
-    path.write_bytes(b"two")
-    after = plan.plugin_files([word])
-    key = f"{word} {path}"
-    assert before[key] != after[key]
-
-
 def test_a_block_is_one_draw_of_fades():
     from semlink.simulator.link.fades import FADE_BLOCK
 
     assert BLOCK == FADE_BLOCK
 
 
+def test_a_codec_has_all_its_blocks_in_a_row():
+    asked = replace(SMALL, codecs=("b", "a"), rho=(0.25, 0.5))
+    data = FakeData(70)
+    tasks = plan.plan(asked, plan.blocks(data.ids, data.sizes()), (), plan.identity_of(asked))
+    codecs = [(task.wanted[0].condition.codec, task.wanted[0].condition.rho) for task in tasks]
+    assert codecs == sorted(codecs) and len(set(codecs)) == 4 and len(codecs) > 4
+
+
 # --- executing
+
+
+def test_a_bench_keeps_the_codecs_that_were_asked_for_last():
+    made, ready = [], []
+
+    def make(word, rho):
+        made.append((str(word), rho))
+        return FakeCodec(rho)
+
+    bench = Bench(SMALL, replace(PARTS, codec=make, ready=lambda codec: ready.append(codec) or codec))
+    conditions = {name: Condition(name, 0.5, "awgn", 0.0) for name in "abc"}
+    codecs = [bench.codec(conditions[name]) for name in "abab"]
+    assert made == [("a", 0.5), ("b", 0.5)] and codecs[0] is codecs[2] and ready == codecs[:2]
+    forgotten = weakref.ref(codecs[1])
+    del codecs, ready[:]
+    for name in "aca":
+        bench.codec(conditions[name])
+    assert [name for name, _ in made] == ["a", "b", "c"] and forgotten() is None
+    bench.codec(conditions["b"])
+    assert [name for name, _ in made] == ["a", "b", "c", "b"]
+    assert len({id(bench.link(replace(conditions["a"], channel=f"tdl:speed={n % 4}"))) for n in range(8)}) == 4
 
 
 @pytest.mark.parametrize(("encodes_on", "encodings"), [("nothing", 1), ("snr", 3), ("link", 6)])
@@ -210,7 +230,7 @@ def test_killed_at_any_moment_it_continues_to_the_same_rows(tmp_path):
         SMALL, codecs=("a:pause=0.05,encodes_on=link", "b:encodes_on=snr"), channels=("awgn", "tdl"), limit=70
     )
     code = f"import test_sweep as t; from test_sweep import Sweep; t.run({asked!r}, {str(tmp_path / 'killed')!r})"
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     for files in (1, 7, 13):
         child = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
@@ -278,13 +298,13 @@ def test_errors_of_the_disk_end_the_run(tmp_path, monkeypatch):
 def test_a_disk_that_is_full_when_the_rows_are_written(tmp_path):
     before = run(SMALL, tmp_path)
     code = (
-        "import resource, test_sweep as t; from semlink.simulator import cli\n"
+        "import resource, test_sweep as t; from semlink.simulator.study import cli\n"
         "def main(flags):\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))\n"
         f"    t.run(t.replace(t.SMALL, codecs=('b',)), {str(tmp_path)!r})\n"
         "raise SystemExit(cli.run(main, cli.Flags(), []))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     child = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     said = child.stderr.splitlines()
     assert child.returncode == 2 and "error: cannot write" in said[-1] and "Traceback" not in child.stderr

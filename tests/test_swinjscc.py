@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from semlink import codecs
-from semlink.codecs.swinjscc.codec import SIZES, ModNet, Size, SwinNetwork
-from semlink.codecs.swinjscc.stages import Expand, Merge, WindowAttention, attended_places, cut, offsets, stage
+from semlink.codecs.swinjscc.codec import SIZES
+from semlink.codecs.swinjscc.network import ModNet, Size, SwinNetwork
+from semlink.codecs.swinjscc.stages import Expand, Merge, stage
+from semlink.codecs.swinjscc.windows import WindowAttention, attended_places, cut, offsets
 from semlink.simulator import SemlinkError, TxInfo, check_codec
 from semlink.simulator.conformance.codec import check_pictures, lost, noiseless, smooth_pictures
 from semlink.simulator.training.run import save_weights

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from semlink.codecs._diffusion import loading
+from semlink.codecs._learned.shipped import local
 from semlink.simulator.errors import SemlinkError
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,10 @@ class FileCaptions:
 
     path: str
 
+    def files(self) -> tuple[Path, ...]:
+        """The JSON file."""
+        return local(self.path)
+
     def __call__(self, images: Tensor) -> list[str]:
         known = _captions_in(self.path)
         names = fingerprints(images)
@@ -102,6 +107,10 @@ class HubCaptions:
     """Captions by a model of `transformers` that needs no instruction, e.g. Salesforce/blip-image-captioning-base."""
 
     name: str
+
+    def files(self) -> tuple[Path, ...]:
+        """The model's folder; nothing for a hub id."""
+        return local(self.name)
 
     def __call__(self, images: Tensor) -> list[str]:
         processor, model = _captioner(self.name, str(images.device))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from semlink.codecs._diffusion import loading
+from semlink.codecs._learned.shipped import local
 
 MODEL = "stabilityai/sd-turbo"
 
@@ -35,6 +36,10 @@ class Pretrained:
         """SemlinkError for settings that are wrong whatever the model."""
         known = {**loading.MEMORY, **loading.VAE_MEMORY}
         loading.check_settings(self.scheduler, self.dtype, self.device, self.memory, known)
+
+    def files(self) -> tuple[Path, ...]:
+        """Those of the models that are folders."""
+        return local(self.model, self.vae, self.controlnet)
 
     def at(self, device: torch.device) -> Pretrained:
         """These settings with that device where none is set."""

@@ -18,10 +18,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from semlink.codecs._learned.packing import unpack
+from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
 
-SMALL = 40  # px: pictures no larger than this meet the weights trained on CIFAR-10
+DOMAINS = ("small", "natural")
+SMALL = 40  # px: pictures no larger than this are of the first domain and meet the weights trained on CIFAR-10
 PIXELS_AT_ONCE = 1 << 21  # bounds the memory of inference
 
 
@@ -52,7 +54,7 @@ class LatentCodec:
 
     def network(self, height: int, width: int) -> Any:
         """The network for pictures of that size, loaded on first use. SemlinkError when its weights do not fit."""
-        shipped = self.shipped("small" if max(height, width) <= SMALL else "natural")
+        shipped = self.shipped(DOMAINS[max(height, width) > SMALL])
         key = "own" if self.weights else shipped.name
         if key not in self._networks:
             self._networks[key] = self.load(Path(self.weights) if self.weights else shipped)
@@ -60,7 +62,11 @@ class LatentCodec:
 
     def shipped(self, domain: str) -> Path:
         """File of the shipped weights for `domain`, "small" or "natural"."""
-        return Path(__file__).parents[1] / "weights" / f"{self.name}-{domain}-m{self.planes}{self._variant}.safetensors"
+        return WEIGHTS / f"{self.name}-{domain}-m{self.planes}{self._variant}.safetensors"
+
+    def files(self) -> tuple[Path, ...]:
+        """What its pictures depend on: its own weights, or those shipped at its rate for pictures of every size."""
+        return local(*((self.weights,) if self.weights else map(self.shipped, DOMAINS)))
 
     def load(self, path: Path) -> nn.Module:
         """A network in evaluation mode from a safetensors file. SemlinkError when it is not one or does not fit."""

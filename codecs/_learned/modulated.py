@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from semlink.simulator import forms
+
 CELL = 4  # px
 PIXELS = 3 * CELL**2  # source dimensions of a cell
 CONDITION = 64
@@ -26,8 +28,7 @@ class AdaptiveNetwork(nn.Module):
 
     def decode(self, z: Tensor, a: Tensor) -> Tensor:
         """x_hat as real `[batch, 2 m, h, w]` and its `a` `[batch, m, h, w]` to pictures."""
-        mean = a.mean((1, 2, 3)).clamp(1e-4, 1 - 1e-4)
-        snr_db = 10 * torch.log10(mean / (1 - mean))
+        snr_db = forms.snr_db(a.mean((1, 2, 3)), least=1e-4)
         return F.pixel_shuffle(self.decoder(torch.cat([z, a], 1), snr_db), CELL) / 2 + 0.5
 
 

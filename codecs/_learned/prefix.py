@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from semlink.codecs._learned.codec import LatentCodec, from_symbols, planes_for
+from semlink.codecs._learned.shipped import WEIGHTS
+from semlink.simulator import forms
 from semlink.simulator.errors import SemlinkError
 
 
@@ -38,7 +40,7 @@ class PrefixCodec(LatentCodec):
 
     def shipped(self, domain: str) -> Path:
         """File of the shipped weights: one for all sizes and rates."""
-        return Path(__file__).parents[1] / "weights" / f"{self.name}.safetensors"
+        return WEIGHTS / f"{self.name}.safetensors"
 
     def fits(self, settings: dict[str, Any], path: Path) -> dict[str, Any]:
         """Settings to rebuild the network of that file; SemlinkError when it has too few or too many planes."""
@@ -76,5 +78,4 @@ def heard(a: Tensor) -> tuple[Tensor, Tensor]:
     a: reliability `[batch, planes, h, w]`, 0 where nothing came.
     """
     share = (a > 0).float().mean((1, 2, 3))
-    mean = (a.mean((1, 2, 3)) / share.clamp_min(1e-6)).clamp(1e-4, 1 - 1e-4)
-    return 10 * torch.log10(mean / (1 - mean)), share
+    return forms.snr_db(a.mean((1, 2, 3)) / share.clamp_min(1e-6), least=1e-4), share

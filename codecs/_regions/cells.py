@@ -7,7 +7,9 @@ prefix of the latent planes. Everything here is integer arithmetic on the mask, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -23,7 +25,10 @@ PLACE = 4  # px, side of the pixels behind one latent position
 
 
 class Importance(Protocol):
-    """What tells a region of interest: maps in [0, 1], `[batch, H, W]`, from pictures `[batch, 3, H, W]`."""
+    """What tells a region of interest: maps in [0, 1], `[batch, H, W]`, from pictures `[batch, 3, H, W]`.
+
+    It may have `files() -> tuple[Path, ...]`: the files and folders that its maps depend on.
+    """
 
     def maps(self, images: Tensor) -> Tensor: ...
 
@@ -42,6 +47,12 @@ def find_importance(importance: str | Importance) -> Importance | None:
     from semlink.codecs import importance as plugins
 
     return plugins.create(word.name, **dict(word.settings))
+
+
+def importance_files(importance: Importance | None) -> tuple[Path, ...]:
+    """Files and folders that the maps depend on; none of makers that declare none."""
+    declare: Callable[[], tuple[Path, ...]] = getattr(importance, "files", tuple)
+    return declare()
 
 
 def cell_grid(height: int, width: int) -> tuple[int, int]:

@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semlink.codecs._learned.codec import fit_weights, pad_to_cells, read_weights
+from semlink.codecs._learned.shipped import WEIGHTS
 
 STRIDE = 16  # px per place of the coarsest level; pictures are padded to multiples of it
 SPECK = 64  # px; a class that has fewer in a batch counts less
-CAMVID = Path(__file__).parents[1] / "weights" / "unet-camvid.safetensors"
+CAMVID = WEIGHTS / "unet-camvid.safetensors"
 CLASSES = tuple(  # of CamVid, by number
     "sky building pole road pavement tree signsymbol fence car pedestrian bicyclist".split()
 )

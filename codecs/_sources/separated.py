@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from semlink.codecs._learned.shipped import TABLES
 from semlink.codecs._sources.coders import SourceCoder, coder, fit
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Session
 
+CURVES = TABLES / "rate_quality.json"
 SUBSTITUTE = "hevc"
 FLAT_BYTES = 3  # a payload of this length is a mean colour
 
@@ -40,6 +42,10 @@ class SeparatedCodec:
     def uses(self, height: int, width: int) -> int:
         """Channel uses per picture."""
         return max(1, int(self.rho * 3 * height * width + 1e-6))
+
+    def files(self) -> tuple[Path, ...]:
+        """What the size of a payload depends on."""
+        return (CURVES,)
 
     def quality(self, bytes_per_image: int, height: int, width: int) -> float:
         """Expected PSNR in dB of a training picture at that size; below the smallest measured rate, of a flat one."""
@@ -94,6 +100,5 @@ def rate_curve(source: str) -> dict:
 
     A coder that was not measured borrows the curve of HEVC, which only decides between schemes.
     """
-    path = Path(__file__).parents[1] / "tables" / "rate_quality.json"
-    curves = json.loads(path.read_text())["coders"]
+    curves = json.loads(CURVES.read_text())["coders"]
     return curves.get(source, curves[SUBSTITUTE])

@@ -2,7 +2,7 @@
 
 A map maker is a frozen dataclass with `maps(images) -> Tensor`: pictures `[batch, 3, H, W]` in [0, 1] to float32
 `[batch, H, W]` in [0, 1], 1 = region of interest (hard maps hold 0 and 1 only). It is deterministic, and a picture's
-map does not depend on the pictures beside it.
+map does not depend on the pictures beside it. One that reads files has `files() -> tuple[Path, ...]` too.
 """
 
 from typing import Any

@@ -1,22 +1,15 @@
-"""What the map makers share: their protocol, checks, smoothing, and hard maps by share of the pixels."""
+"""What the map makers share: checks, smoothing, and hard maps by share of the pixels."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from semlink.simulator.errors import SemlinkError
-
-
-class Importance(Protocol):
-    """Makes importance maps; the contract is in the package's docstring."""
-
-    def maps(self, images: Tensor) -> Tensor: ...
 
 
 def one_by_one(make: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Networks that name the class of each pixel: our U-Net, or one of the transformers or torchvision zoo.
 
-A segmenter takes one picture float32 `[3, H, W]` in [0, 1] and answers int64 `[H, W]`. Weights of others are read as
+A labeller takes one picture float32 `[3, H, W]` in [0, 1] and answers int64 `[H, W]`. Weights of others are read as
 safetensors, or as tensors alone; nothing here runs code that came with a model.
 """
 
@@ -23,7 +23,7 @@ WANTED = ("config.json", "preprocessor_config.json", "model.safetensors")
 
 
 @dataclass(frozen=True)
-class Segmenter:
+class Labeller:
     """names: of the classes, by number, in small letters. label: picture `[3, H, W]` to classes `[H, W]`."""
 
     names: tuple[str, ...]
@@ -31,13 +31,13 @@ class Segmenter:
 
 
 @lru_cache(maxsize=2)
-def find(model: str | None, weights: str | None) -> Segmenter:
+def find(model: str | None, weights: str | None) -> Labeller:
     """None: our U-Net, with `weights` of your own or the shipped ones. A folder, or an id with a slash: transformers.
     Another name: torchvision. SemlinkError says what to install or download.
     """
     if not model:
         network = unet.load(Path(weights).resolve() if weights else unet.CAMVID)
-        return Segmenter(unet.CLASSES, lambda picture: unet.segment(network, picture[None])[0])
+        return Labeller(unet.CLASSES, lambda picture: unet.segment(network, picture[None])[0])
     if weights:
         raise SemlinkError(f"weights={weights} are for our own network; model={model} brings its own")
     folder = Path(model).expanduser()
@@ -46,7 +46,7 @@ def find(model: str | None, weights: str | None) -> Segmenter:
     return from_transformers(model) if "/" in model else from_torchvision(model)
 
 
-def from_transformers(name: str) -> Segmenter:
+def from_transformers(name: str) -> Labeller:
     """A semantic segmentation model of `transformers`: a folder saved with `save_pretrained`, or an id on the hub."""
     try:
         from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
@@ -70,10 +70,10 @@ def from_transformers(name: str) -> Segmenter:
         with torch.no_grad():
             return _decided(network(**inputs).logits, picture)
 
-    return Segmenter(names, label)
+    return Labeller(names, label)
 
 
-def from_torchvision(name: str) -> Segmenter:
+def from_torchvision(name: str) -> Labeller:
     """A segmentation model of torchvision by name, e.g. `deeplabv3_mobilenet_v3_large`, with its default weights."""
     try:
         from torchvision import models
@@ -96,7 +96,7 @@ def from_torchvision(name: str) -> Segmenter:
         with torch.no_grad():
             return _decided(network(prepare(picture)[None])["out"], picture)
 
-    return Segmenter(names, label)
+    return Labeller(names, label)
 
 
 def _fetched(name: str) -> str:

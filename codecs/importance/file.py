@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from semlink.codecs._learned.shipped import local
 from semlink.codecs.importance._maps import one_by_one
 from semlink.simulator import data
 from semlink.simulator.errors import SemlinkError
@@ -30,6 +31,11 @@ class File:
     pictures: str = ""
     size: int = 0
     hard: bool = True
+
+    def files(self) -> tuple[Path, ...]:
+        """The mask or the folder of masks, and the folder of the pictures that they belong to."""
+        named = not self.pictures or self.pictures in data.NAMES
+        return local(self.path, None if named else self.pictures)
 
     def maps(self, images: Tensor) -> Tensor:
         """The mask of each picture, `[batch, H, W]`."""

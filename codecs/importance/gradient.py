@@ -17,6 +17,7 @@ from torch import Tensor
 
 from semlink import codecs
 from semlink.codecs._learned.codec import LatentCodec, from_symbols, pad_to_cells, to_symbols
+from semlink.codecs._learned.shipped import local
 from semlink.codecs._regions.unet import CAMVID, load
 from semlink.codecs.importance._maps import blurred, check_share, check_sigma, hardened, in_unit_range, one_by_one
 from semlink.simulator.errors import SemlinkError
@@ -40,6 +41,10 @@ class Gradient:
     def __post_init__(self) -> None:
         check_share(self.share)
         check_sigma(self.sigma)
+
+    def files(self) -> tuple[Path, ...]:
+        """The weights of the network whose loss is asked."""
+        return _codec(self.codec, self.rho, self.weights).files() if self.codec else local(self.weights or CAMVID)
 
     def maps(self, images: Tensor) -> Tensor:
         """Maps `[batch, H, W]`; hard ones unless share is 0. No gradient flows back through them."""

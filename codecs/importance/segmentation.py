@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from semlink.codecs._learned.shipped import local
+from semlink.codecs._regions.unet import CAMVID
 from semlink.codecs.importance._maps import one_by_one
 from semlink.codecs.importance._segmenters import find
 from semlink.simulator.errors import SemlinkError
@@ -37,6 +40,10 @@ class Segmentation:
     def __post_init__(self) -> None:
         if self.side < 0:
             raise SemlinkError(f"side is {self.side}; give px, or 0 for pictures as they are")
+
+    def files(self) -> tuple[Path, ...]:
+        """The network's weights or folder."""
+        return local(self.model or self.weights or CAMVID)
 
     def maps(self, images: Tensor) -> Tensor:
         """Hard maps `[batch, H, W]`: 1 where the network sees one of the classes."""

@@ -1,4 +1,4 @@
-"""The default codec: a folder, because it has a hybrid mode, planes and mixing."""
+"""The default codec: its choice (`codec`), analog planes, their mixing, and the hybrid mode with a base."""
 
 from semlink.codecs.semlink.codec import Semlink
 

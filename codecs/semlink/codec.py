@@ -2,33 +2,32 @@
 
 With link statistics it shares the channel uses between a base (HEVC intra, LDPC, QAM), which gives what is worth sure
 bits, and the residual on analog symbols by importance, which degrade and improve with the channel (hybrid
-digital-analog coding: Skoglund, Phamdo and Alajaji, IEEE Trans. Inform. Theory 2002 and 2006; the learned parts are in
-`_hybrid`). Where no base is worth its risk, and without link statistics, it sends the analog planes of one
-network (`_planes`) alone: any rate, any prefix of the symbols decodes. With link statistics they travel mixed
-(`_mixing`), without them in order of importance.
+digital-analog coding: Skoglund, Phamdo and Alajaji, IEEE Trans. Inform. Theory 2002 and 2006; it is in `hybrid`).
+Where no base is worth its risk, and without link statistics, it sends the analog planes of one network (`planes`)
+alone: any rate, any prefix of the symbols decodes. With link statistics they travel mixed (`mixing`), without them in
+order of importance.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import cast
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from semlink.codecs._learned.prefix import PrefixCodec
+from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.codecs.semlink.hybrid.codec import HybridCoder
-from semlink.codecs.semlink.hybrid.layouts import Layout, choose
-from semlink.codecs.semlink.mixing import mixed_symbols, unmixed_symbols
-from semlink.codecs.semlink.planes import CELL, PLANES, SIZES, AdaptiveNetwork
+from semlink.codecs.semlink.hybrid.layouts import QUALITY, HybridLayout, choose
+from semlink.codecs.semlink.hybrid.thumbs import THUMBS
+from semlink.codecs.semlink.mixing import TOLD, mixed_planes, unmixed_planes
+from semlink.codecs.semlink.planes import CELL, PLANES, SIZES, PlaneNetwork
+from semlink.simulator.bits.success import BLER
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Transmission, TxInfo
 
 BASES = ("auto", "none")
-MIXED = "mixed symbols"  # constant of a session
-HYBRID = Path(__file__).parents[1] / "weights" / "semlink-hybrid.safetensors"
+HYBRID = WEIGHTS / "semlink-hybrid.safetensors"
 
 
 class Semlink(PrefixCodec):
@@ -56,10 +55,15 @@ class Semlink(PrefixCodec):
         for what, value, known in (("size", size, tuple(SIZES)), ("base", base, BASES)):
             if value not in known:
                 raise SemlinkError(f"semlink has no {what} {value!r}; known: {', '.join(known)}")
-        super().__init__(rho, weights, partial(AdaptiveNetwork, **SIZES[size]._asdict()))
+        super().__init__(rho, weights, partial(PlaneNetwork, **SIZES[size]._asdict()))
         self.base = base
         self._hybrid_weights = Path(hybrid or HYBRID)
         self._loaded: dict[str, HybridCoder] = {}
+
+    def files(self) -> tuple[Path, ...]:
+        """What its pictures depend on: also the hybrid coder's weights and tables where it may choose it."""
+        more = () if self.base == "none" else (self._hybrid_weights, QUALITY, THUMBS, BLER)
+        return (*super().files(), *local(*more))
 
     @property
     def hybrid(self) -> HybridCoder:
@@ -68,7 +72,7 @@ class Semlink(PrefixCodec):
             self._loaded["hybrid"] = HybridCoder(self._hybrid_weights)
         return self._loaded["hybrid"]
 
-    def layout(self, tx: TxInfo | None, height: int, width: int) -> Layout | None:
+    def layout(self, tx: TxInfo | None, height: int, width: int) -> HybridLayout | None:
         """How the uses are shared; None: analog planes alone."""
         if self.base == "none" or tx is None or tx.statistics is None:
             return None
@@ -81,26 +85,10 @@ class Semlink(PrefixCodec):
         if layout:
             return self.hybrid.encode(images, self.uses(height, width), layout)
         sent = super().encode(images, tx)
-        return sent if tx is None or tx.statistics is None else with_mixed_planes(sent)
+        return sent if tx is None or tx.statistics is None else mixed_planes(sent)
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]`; clipped to [0, 1] unless the network of planes is in training."""
         if any(stream.name == "base" for stream in reception.streams):
             return self.hybrid.decode(reception)
-        return super().decode(with_planes(reception) if MIXED in reception.session.constants else reception)
-
-
-def with_mixed_planes(sent: Transmission) -> Transmission:
-    """A transmission of planes whose symbols are mixed; both ends know how many there are."""
-    symbols = mixed_symbols(cast(Tensor, sent.streams[0].payload))
-    session = replace(sent.session, constants={MIXED: symbols.shape[1]})
-    return Transmission((replace(sent.streams[0], payload=symbols),), session)
-
-
-def with_planes(reception: Reception) -> Reception:
-    """A reception of mixed planes, all or the first of the symbols, as one of planes."""
-    stream, session = reception.stream("latent"), reception.session
-    x_hat, a = cast(Tensor, stream.x_hat), cast(Tensor, stream.a)
-    missing = int(session.constants[MIXED]) - a.shape[1]
-    x_hat, a = unmixed_symbols(F.pad(x_hat, (0, missing)), F.pad(a, (0, missing)))
-    return replace(reception, streams=(replace(stream, x_hat=x_hat, a=a),))
+        return super().decode(unmixed_planes(reception) if TOLD in reception.session.constants else reception)

@@ -14,13 +14,35 @@ p x_hat / (a p + 1 - a) for a dimension that is not mixed. What did not come has
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
+from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from semlink.simulator.values import Reception, Transmission
+
+TOLD = "mixed symbols"  # constant of a session: how many
 MIXED = 16  # dimensions of a group, a power of 2
 LARGEST = 1 - 1e-6  # reliability
+
+
+def mixed_planes(sent: Transmission) -> Transmission:
+    """A transmission of planes whose symbols are mixed; both ends know how many there are."""
+    symbols = mixed_symbols(cast(Tensor, sent.streams[0].payload))
+    session = replace(sent.session, constants={TOLD: symbols.shape[1]})
+    return Transmission((replace(sent.streams[0], payload=symbols),), session)
+
+
+def unmixed_planes(reception: Reception) -> Reception:
+    """A reception of mixed planes, all or the first of the symbols, as one of planes."""
+    stream, session = reception.stream("latent"), reception.session
+    x_hat, a = cast(Tensor, stream.x_hat), cast(Tensor, stream.a)
+    missing = int(session.constants[TOLD]) - a.shape[1]
+    x_hat, a = unmixed_symbols(F.pad(x_hat, (0, missing)), F.pad(a, (0, missing)))
+    return replace(reception, streams=(replace(stream, x_hat=x_hat, a=a),))
 
 
 def mixed_symbols(x: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ class Size(NamedTuple):
 SIZES = {"compact": Size((96, 192), (2, 5), (3, 6)), "base": Size((128, 320), (3, 8), (4, 10))}
 
 
-class AdaptiveNetwork(nn.Module):
+class PlaneNetwork(nn.Module):
     """Encoder and decoder with `planes` complex symbols per 8x8 cell; the other settings are those of `Size`."""
 
     def __init__(
@@ -68,9 +68,9 @@ class Encoder(nn.Module):
         fine, coarse = widths
         self.condition = conditioner()
         self.first = nn.Conv2d(3 * FINE**2, fine, 3, padding=1)
-        self.fine = Blocks(fine, blocks[0])
+        self.fine = BottleneckBlocks(fine, blocks[0])
         self.down = nn.Conv2d(fine, coarse, 2, stride=2)
-        self.coarse = Blocks(coarse, blocks[1])
+        self.coarse = BottleneckBlocks(coarse, blocks[1])
         self.last = nn.Conv2d(coarse, outputs, 1)
         self.linear = nn.Conv2d(3 * CELL**2, outputs, 1)
         self.gain = nn.Linear(CONDITION, outputs)
@@ -93,9 +93,9 @@ class Decoder(nn.Module):
         fine, coarse = widths
         self.condition = conditioner()
         self.first = nn.Conv2d(5 * planes, coarse, 1)
-        self.coarse = Blocks(coarse, blocks[1])
+        self.coarse = BottleneckBlocks(coarse, blocks[1])
         self.up = nn.Conv2d(coarse, fine * (CELL // FINE) ** 2, 1)
-        self.fine = Blocks(fine, blocks[0])
+        self.fine = BottleneckBlocks(fine, blocks[0])
         self.last = nn.Conv2d(fine, 3 * FINE**2, 3, padding=1)
         self.linear = nn.Conv2d(5 * planes, 3 * CELL**2, 1)
         self.gain = nn.Linear(CONDITION, 2 * planes)
@@ -111,12 +111,12 @@ class Decoder(nn.Module):
         return F.pixel_shuffle(self.last(h), FINE) + F.pixel_shuffle(self.linear(received), CELL)
 
 
-class Blocks(nn.Module):
+class BottleneckBlocks(nn.Module):
     """Residual blocks in a row, all steered by one vector."""
 
     def __init__(self, width: int, count: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(width) for _ in range(count))
+        self.blocks = nn.ModuleList(BottleneckBlock(width) for _ in range(count))
 
     def forward(self, x: Tensor, steering: Tensor) -> Tensor:
         for block in self.blocks:
@@ -124,7 +124,7 @@ class Blocks(nn.Module):
         return x
 
 
-class Block(nn.Module):
+class BottleneckBlock(nn.Module):
     """x + expand(silu(scale * conv3x3(silu(squeeze(x))) + shift)) at half the width; expand starts at zero."""
 
     def __init__(self, width: int) -> None:

@@ -1,4 +1,4 @@
-"""SGD-JSCC: latent JSCC with a diffusion denoiser, its autoencoder and its blind estimator of the noise level."""
+"""SGD-JSCC: latent JSCC with a diffusion denoiser; its autoencoder, guides and blind estimator of the noise level."""
 
 from semlink.codecs.sgd_jscc.codec import SgdJscc
 

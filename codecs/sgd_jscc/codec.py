@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -27,20 +26,18 @@ from semlink.codecs._diffusion import guides
 from semlink.codecs._diffusion.states import Denoiser, check_steps, denoise_each, received_states, shown
 from semlink.codecs._diffusion.training import Examples
 from semlink.codecs._learned.codec import LatentCodec, in_parts, pad_to_cells, planes_for, to_symbols
+from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.codecs._regions import mask_code
 from semlink.codecs.sgd_jscc.blind import alpha_of, blind_states, level_network
+from semlink.codecs.sgd_jscc.guidance import check_guidance, received_bytes, uses_of
 from semlink.codecs.sgd_jscc.latent import CELL, LatentNetwork
 from semlink.simulator.bits import framing
 from semlink.simulator.bits.mcs import get
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
 
-GUIDES = ("edges", "tag")
-NEEDED = {"edges": 5, "tag": 1}  # bytes at least; edge maps of fewer tell nothing
-BLOCK = 128  # uses: a guide is lost with any of its blocks, and shorter ones are lost more often
 PERCEPTUAL = 2.0  # weight of LPIPS beside log(MSE) in training
 DROPPED = 0.15  # share of edge maps and tags that training loses
-WEIGHTS = Path(__file__).parents[1] / "weights"
 DENOISER = WEIGHTS / "sgd_jscc-denoiser"
 ESTIMATOR = WEIGHTS / "sgd_jscc-level.safetensors"
 TAGS = WEIGHTS / "sgd_jscc-tags.safetensors"
@@ -97,14 +94,16 @@ class SgdJscc(LatentCodec):
         """One file for all picture sizes."""
         return super().shipped("natural")
 
+    def files(self) -> tuple[Path, ...]:
+        """What its pictures depend on: the weights, and of denoiser, estimator and tags what is used."""
+        denoiser = self.denoiser.folder if self.steps != 0 else None
+        estimator = self.estimator if self.level == "blind" else None
+        return (*super().files(), *local(denoiser, estimator, TAGS if "tag" in self.guidance else None))
+
     def guide_uses(self, height: int, width: int) -> dict[str, int]:
         """Channel uses of each guide that is sent with a picture of that size."""
         rows, columns = grid(height, width)
-        spare = (self.whole - self.planes) * rows * columns
-        tag = BLOCK if spare >= BLOCK else BLOCK // 2
-        edges = sum(framing.blocks_in(max(0, spare - tag) // BLOCK * BLOCK, self.mcs))
-        uses = {"edges": edges, "tag": tag if spare >= tag else 0}
-        return {name: uses[name] for name in self.guidance if framing.room(uses[name], self.mcs) >= NEEDED[name]}
+        return uses_of(self.guidance, (self.whole - self.planes) * rows * columns, self.mcs)
 
     def encode(self, images: Tensor, tx: TxInfo | None = None) -> Transmission:
         """Pictures `[batch, 3, H, W]` in [0, 1] to `latent`, mean power 1 per image, and the guides."""
@@ -192,14 +191,6 @@ class SgdJscc(LatentCodec):
         return LatentNetwork(self.planes)
 
 
-def check_guidance(guidance: str | None) -> tuple[str, ...]:
-    """The guides that a word asks for, in the order of GUIDES. SemlinkError for unknown ones."""
-    asked = () if guidance in (None, "none") else guidance.split("/")
-    if not set(asked) <= set(GUIDES):
-        raise SemlinkError(f"unknown guidance {guidance!r}; known: none, {', '.join(GUIDES)}, {'/'.join(GUIDES)}")
-    return tuple(name for name in GUIDES if name in asked)
-
-
 def check_level(level: str | float) -> str | float:
     """The level as given. SemlinkError unless it is "told", "blind" or a finite number of dB."""
     number = isinstance(level, (int, float)) and not isinstance(level, bool) and math.isfinite(level)
@@ -211,11 +202,3 @@ def check_level(level: str | float) -> str | float:
 def grid(height: int, width: int) -> tuple[int, int]:
     """Rows and columns of the latent of a picture of that size."""
     return -(-height // CELL), -(-width // CELL)
-
-
-def received_bytes(name: str, reception: Reception) -> list[bytes | None]:
-    """The payloads of a bits stream, one per image; None where it was lost or never sent."""
-    for stream in reception.streams:
-        if stream.name == name:
-            return list(cast("tuple[bytes | None, ...]", stream.payload))
-    return [None] * len(cast(Tensor, reception.stream("latent").x_hat))

@@ -1,4 +1,4 @@
-"""SwinJSCC: Swin transformers steered by SNR and rate."""
+"""SwinJSCC: the codec, its network, and the Swin transformer's stages and windows."""
 
 from semlink.codecs.swinjscc.codec import Swinjscc
 

@@ -20,6 +20,8 @@ from semlink.simulator.bits.framing import interleaver
 from semlink.simulator.bits.information import GRID_DB, mutual_information
 from semlink.simulator.bits.mcs import TABLE, Mcs
 
+BLER = Path(__file__).parent / "tables" / "bler.json"
+
 
 def success(sinr: np.ndarray, mcs: Mcs) -> float:
     """Probability that every block of a payload arrives, averaged over images; sinr linear `[images, uses]`.
@@ -69,4 +71,4 @@ def bler(snr_db: np.ndarray, mcs: Mcs, symbols: int) -> np.ndarray:
 
 @cache
 def _table() -> dict[str, dict[str, tuple[float, float]]]:
-    return json.loads((Path(__file__).parent / "tables" / "bler.json").read_text())["waterfall"]
+    return json.loads(BLER.read_text())["waterfall"]

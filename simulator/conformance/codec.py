@@ -2,44 +2,95 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from semlink.simulator.plugins import make_link, measure_metrics
 from semlink.simulator.values import ReceivedStream, Reception, Stream, Transmission, TxInfo
+from semlink.simulator.words import parse
 
-if TYPE_CHECKING:
-    pass
+SNR_DB = 20.0
 
 
 def check_codec(codec: Any, images: Tensor | None = None, floor_db: float = 12.0) -> None:
     """Check a codec on pictures `[batch >= 3, 3, H, W]` (smooth random ones of 32 px when None).
 
-    Types, shapes and unit power; same result twice and picture by picture; uses as `codec.uses` says; a noiseless round
-    trip above `floor_db` PSNR; a finite picture when everything is lost; decoding in a fresh process.
+    What it declares; types, shapes and unit power; same result twice and picture by picture; uses as `codec.uses` says;
+    a noiseless round trip above `floor_db` PSNR; a finite picture when everything is lost; decoding in a fresh process.
+    All that for an SNR of 20 dB, and where it encodes for a link also with the statistics of one, over which the
+    pictures must arrive.
     """
     images = smooth_pictures(3, 32, 32) if images is None else images
-    tx = TxInfo(snr_db=20.0)
+    check_declarations(codec)
     with torch.no_grad():
-        sent = codec.encode(images, tx)
-        check_transmission(sent, len(images))
-        _same(sent, codec.encode(images, tx), "encoding twice")
-        for i in range(len(images)):
-            _same(_image_of(sent, i), codec.encode(images[i : i + 1], tx), f"encoding picture {i} alone")
-        main = sent.streams[0]
-        uses = main.uses if main.kind == "bits" else main.payload.shape[1]
-        assert uses is None or uses == codec.uses(*images.shape[-2:]), f"{uses} uses sent, codec.uses says otherwise"
-        clean = codec.decode(noiseless(sent))
-        check_pictures(clean, images)
-        psnr = -10 * (clean - images).square().mean((1, 2, 3)).clamp_min(1e-10).log10()
-        assert psnr.min() > floor_db, f"noiseless round trip gives {psnr.tolist()} dB, below {floor_db}"
-        assert torch.allclose(codec.decode(noiseless(sent)), clean, atol=1e-5), "decoding twice differs"
-        check_pictures(codec.decode(lost(sent)), images)
-        fresh = in_fresh_process(codec, noiseless(sent))
-        assert torch.allclose(fresh, clean, atol=1e-4), "a fresh process decodes another picture"
+        sent = [check_encoding(codec, images, TxInfo(snr_db=SNR_DB))]
+        if codec.encodes_on == "link":
+            sent.append(check_over_link(codec, images, floor_db))
+        clean = [check_decoding(codec, images, one, floor_db) for one in sent]
+        fresh = in_fresh_process(codec, *map(noiseless, sent))
+        assert torch.allclose(fresh, torch.cat(clean), atol=1e-4), "a fresh process decodes another picture"
+
+
+def check_declarations(codec: Any) -> None:
+    """Capabilities are settings of the constructor with its defaults; files are paths of what is there."""
+    known = ("nothing", "snr", "link")
+    assert codec.encodes_on in known, f"encodes_on is {codec.encodes_on!r}; known: {', '.join(known)}"
+    settings = inspect.signature(type(codec)).parameters
+    for name, default in getattr(codec, "capabilities", {}).items():
+        assert name in settings, f"{name} is among the capabilities, but no setting of the constructor"
+        own = settings[name].default
+        assert own == default, f"{name} is {default!r} in the capabilities, {own!r} in the constructor"
+    assert hasattr(codec, "files"), "no method `files`: the files and folders that results depend on, perhaps ()"
+    files = codec.files()
+    assert isinstance(files, tuple) and all(isinstance(path, Path) for path in files), f"files are no paths: {files}"
+    missing = [str(path) for path in files if not path.exists()]
+    assert not missing, f"declared files that are not there: {', '.join(missing)}"
+
+
+def check_encoding(codec: Any, images: Tensor, tx: TxInfo) -> Transmission:
+    """What it sends, after all checks of that."""
+    sent = codec.encode(images, tx)
+    check_transmission(sent, len(images))
+    _same(sent, codec.encode(images, tx), "encoding twice")
+    for i in range(len(images)):
+        _same(_image_of(sent, i), codec.encode(images[i : i + 1], tx), f"encoding picture {i} alone")
+    main, whole = _uses(sent.streams[0]), sum(map(_uses, sent.streams))
+    right = (main, whole) if tx.statistics else (main,)  # with statistics, streams may share the uses
+    told = codec.uses(*images.shape[-2:])
+    assert main == 0 or told in right, f"{main} uses sent ({whole} in all), codec.uses says {told}"
+    return sent
+
+
+def check_over_link(codec: Any, images: Tensor, floor_db: float) -> Transmission:
+    """What it sends with the statistics of a good link over AWGN, after checks of that and of what arrives there."""
+    link = make_link(parse("awgn"))
+    tx = link.tx_info(SNR_DB, codec.uses(*images.shape[-2:]), statistics=True)
+    sent = check_encoding(codec, images, tx)
+    check_quality(codec.decode(link.run(sent, SNR_DB).reception), images, floor_db, f"over AWGN at {SNR_DB:g} dB")
+    return sent
+
+
+def check_decoding(codec: Any, images: Tensor, sent: Transmission, floor_db: float) -> Tensor:
+    """The pictures without noise, after checks of them and of what a loss leaves."""
+    clean = codec.decode(noiseless(sent))
+    check_quality(clean, images, floor_db, "without noise")
+    assert torch.allclose(codec.decode(noiseless(sent)), clean, atol=1e-5), "decoding twice differs"
+    check_pictures(codec.decode(lost(sent)), images)
+    return clean
+
+
+def check_quality(pictures: Tensor, images: Tensor, floor_db: float, where: str) -> None:
+    """Sound pictures of at least `floor_db` PSNR each."""
+    check_pictures(pictures, images)
+    psnr = measure_metrics(("psnr",), images, pictures)["psnr"]
+    assert psnr.min() > floor_db, f"PSNR {where} is {psnr.tolist()} dB, below {floor_db}"
 
 
 def check_transmission(sent: Transmission, batch: int) -> None:
@@ -86,15 +137,15 @@ def _received(stream: Stream, a: float) -> ReceivedStream:
     return ReceivedStream(stream.name, "bits", payload=payload, ok=ok, blocks_ok=tuple((v,) for v in ok))
 
 
-def in_fresh_process(codec: Any, reception: Reception) -> Tensor:
-    """`codec.decode(reception)` in a new interpreter that never saw the pictures."""
+def in_fresh_process(codec: Any, *receptions: Reception) -> Tensor:
+    """`codec.decode` of receptions, one behind the other, in a new interpreter that never saw the pictures."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_decode, codec, reception).result()
+        return pool.submit(_decode, codec, receptions).result()
 
 
-def _decode(codec: Any, reception: Reception) -> Tensor:
+def _decode(codec: Any, receptions: Sequence[Reception]) -> Tensor:
     with torch.no_grad():
-        return codec.decode(reception).clone()
+        return torch.cat([codec.decode(reception) for reception in receptions])
 
 
 def smooth_pictures(count: int, height: int, width: int, seed: int = 0) -> Tensor:
@@ -106,6 +157,11 @@ def smooth_pictures(count: int, height: int, width: int, seed: int = 0) -> Tenso
 def _image_of(sent: Transmission, i: int) -> Transmission:
     streams = tuple(Stream(s.name, s.kind, s.payload[i : i + 1], uses=s.uses) for s in sent.streams)
     return Transmission(streams, sent.session)
+
+
+def _uses(stream: Stream) -> int:
+    """Channel uses of a stream in each picture; 0 where each has what it needs."""
+    return stream.uses or 0 if stream.kind == "bits" else cast(Tensor, stream.payload).shape[1]
 
 
 def _same(one: Transmission, other: Transmission, what: str) -> None:

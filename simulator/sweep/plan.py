@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import file_digest
+from semlink.simulator.files import digest
+from semlink.simulator.plugins import make_codec, make_link
 from semlink.simulator.records.store import Condition, Identity, Record
 from semlink.simulator.records.sweep import Sweep
-from semlink.simulator.words import parse
+from semlink.simulator.words import Word, parse
 
 BLOCK = 32  # images of a block and of one draw of fades: another number would be another experiment
 PACKAGES = (
@@ -34,7 +36,7 @@ PACKAGES = (
 
 
 @dataclass(frozen=True)
-class Block:
+class ImageBlock:
     """Images of one size that meet the link together; `index` is part of their fades' key."""
 
     index: int
@@ -48,11 +50,11 @@ class Block:
 class Task:
     """What a worker does at a time: one codec and rate on one block under some conditions. wanted: records to fill."""
 
-    block: Block
+    block: ImageBlock
     wanted: tuple[Record, ...]
 
 
-def blocks(images: Sequence[str], sizes: Sequence[tuple[int, int]], size: int = BLOCK) -> tuple[Block, ...]:
+def blocks(images: Sequence[str], sizes: Sequence[tuple[int, int]], size: int = BLOCK) -> tuple[ImageBlock, ...]:
     """Group images by (height, width) into blocks of at most `size`, numbered in the order in which they open.
 
     More images at the end of the list fill the last blocks and add new ones, and change nothing else.
@@ -64,11 +66,13 @@ def blocks(images: Sequence[str], sizes: Sequence[tuple[int, int]], size: int = 
             open_block[pixels] = []
             found.append((pixels, open_block[pixels]))
         open_block[pixels].append(position)
-    return tuple(Block(i, tuple(at), tuple(images[p] for p in at), *pixels) for i, (pixels, at) in enumerate(found))
+    return tuple(
+        ImageBlock(i, tuple(at), tuple(images[p] for p in at), *pixels) for i, (pixels, at) in enumerate(found)
+    )
 
 
-def plan(sweep: Sweep, found: Sequence[Block], stored: Iterable[Record], identity: Identity) -> tuple[Task, ...]:
-    """Tasks for everything that `stored` does not hold yet."""
+def plan(sweep: Sweep, found: Sequence[ImageBlock], stored: Iterable[Record], identity: Identity) -> tuple[Task, ...]:
+    """Tasks for everything that `stored` does not hold yet, codec after codec, so that none is made again and again."""
     kept = {
         (r.condition, r.block, len(r.images)) for r in stored if not r.error and set(sweep.metrics) <= set(r.metrics)
     }
@@ -76,15 +80,15 @@ def plan(sweep: Sweep, found: Sequence[Block], stored: Iterable[Record], identit
     for condition, index, images in kept:
         best[condition, index] = max(images, best.get((condition, index), 0))
     tasks: dict[tuple[Any, ...], list[Record]] = {}
-    for block in found:
-        for condition in sweep.conditions():
+    for condition in sweep.conditions():
+        for block in found:
             if best.get((condition, block.index), 0) < len(block.images):
                 record = _empty(sweep, block, condition, identity)
-                tasks.setdefault((block, condition.codec, condition.rho), []).append(record)
-    return tuple(Task(block, tuple(wanted)) for (block, _, _), wanted in tasks.items())
+                tasks.setdefault((condition.codec, condition.rho, block), []).append(record)
+    return tuple(Task(block, tuple(wanted)) for (_, _, block), wanted in tasks.items())
 
 
-def check_images(found: Sequence[Block], stored: Iterable[Record], data: str) -> None:
+def check_images(found: Sequence[ImageBlock], stored: Iterable[Record], data: str) -> None:
     """SemlinkError when a stored block holds other images than the same block of the data set does now."""
     now = {block.index: block.images for block in found}
     for record in stored:
@@ -94,38 +98,47 @@ def check_images(found: Sequence[Block], stored: Iterable[Record], data: str) ->
             )
 
 
-def identity_of(sweep: Sweep) -> Identity:
-    """What all records of this sweep agree on."""
+def identity_of(
+    sweep: Sweep, codec: Callable[[Word, float], Any] = make_codec, link: Callable[[Word], Any] = make_link
+) -> Identity:
+    """What all records of this sweep agree on. codec, link: what makes them of their words."""
     data = os.path.normpath(sweep.data)
-    return Identity(
-        data, sweep.seed, BLOCK, versions().get("semlink", ""), plugin_files((*sweep.codecs, *sweep.channels))
-    )
+    return Identity(data, sweep.seed, BLOCK, versions().get("semlink", ""), plugin_files(sweep, codec, link))
 
 
-def plugin_files(words: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of the files that plug-ins read, those in settings and shipped weights and tables, by `word path`."""
-    files: dict[str, str] = {}
-    for text in words:
-        word = parse(text)
-        files |= {f"{word} {value}": file_digest(value) for _, value in word.settings if _is_file(value)}
-        files |= {f"{word} {path.name}": file_digest(path) for path in _shipped(word.name)}
-    return files
+def plugin_files(
+    sweep: Sweep, codec: Callable[[Word, float], Any] = make_codec, link: Callable[[Word], Any] = make_link
+) -> dict[str, str]:
+    """SHA-256 of the files and folders that plug-ins declare (`files`), by `word name`.
+
+    One without `files`, or that cannot be made (it fails later, alone), has the files that its word names.
+    """
+    makers = [(parse(text), partial(codec, parse(text), rho)) for text in sweep.codecs for rho in sweep.rho]
+    makers += [(parse(text), partial(link, parse(text))) for text in sweep.channels]
+    found = {f"{word} {name}": path for word, make in makers for name, path in declared(word, make).items()}
+    digests = {path: digest(path) for path in set(found.values())}
+    return {name: digests[path] for name, path in found.items()}
 
 
-def _is_file(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and Path(value).is_file()
+def declared(word: Word, make: Callable[[], Any]) -> dict[str, Path]:
+    """What a plug-in declares, by name: as its word spells it, else the file's own, in full where two have the same."""
+    spelled = {Path(os.path.expanduser(value)): value for _, value in word.settings if isinstance(value, str)}
+    try:
+        paths = tuple(dict.fromkeys(path for path in _plugin(make()).files() if path.exists()))
+    except Exception:  # noqa: BLE001 - a plug-in may raise anything; what it is will be told where it is measured
+        paths = tuple(path for path in spelled if path.is_file())
+    names = Counter(path.name for path in paths)
+    return {spelled.get(p) or (p.name if names[p.name] == 1 else str(p)): p for p in paths}
 
 
-def _shipped(name: str) -> list[Path]:
-    """Weights and tables, not cards, that come with a built-in plug-in: files named `name-...` or `name.suffix`."""
-    homes = [spec for package in ("semlink.codecs", "semlink.channels") if (spec := find_spec(package))]
-    places = [Path(place) for spec in homes for place in spec.submodule_search_locations or ()]
-    folders = [place / kind for place in places for kind in ("weights", "tables")]
-    found = (path for folder in folders for mark in "-." for path in folder.glob(f"{name}{mark}*"))
-    return sorted(path for path in found if path.parent.name == "tables" or path.suffix == ".safetensors")
+def _plugin(made: Any) -> Any:
+    """The codec itself; of a link its bare channel."""
+    while hasattr(made, "channel"):
+        made = made.channel
+    return made
 
 
-def _empty(sweep: Sweep, block: Block, condition: Condition, identity: Identity) -> Record:
+def _empty(sweep: Sweep, block: ImageBlock, condition: Condition, identity: Identity) -> Record:
     words = (f"{condition.codec} ", f"{condition.channel} ")
     own = {name: digest for name, digest in identity.files.items() if name.startswith(words)}
     return Record(replace(identity, files=own), condition, block.index, block.images, block.positions, sweep.metrics)

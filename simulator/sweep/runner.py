@@ -66,7 +66,7 @@ def run(
     started = time.monotonic()
     for name in sweep.metrics:
         parts.describe(name)  # refuses an unknown metric before anything is measured
-    store, identity = Store(out, report=_say), identity_of(sweep)
+    store, identity = Store(out, report=_say), identity_of(sweep, parts.codec, parts.link)
     held = lock(out)
     store.clean()
     stored = list(store.records())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from semlink.simulator.protocols import Variable
     from semlink.simulator.values import LinkReport, Transmission, TxInfo
 
+CODECS = 2  # that a process keeps: each may hold large networks
 PIXELS_AT_ONCE = 1 << 20  # bounds the memory of metrics
 
 
@@ -28,9 +30,17 @@ def keep_nothing(out: Path, record: Record, original: Tensor, received: Tensor) 
     """What is kept of a block's pictures `[batch, 3, H, W]` beside its record, before that is written: nothing."""
 
 
+def as_made(codec: Codec) -> Codec:
+    """The codec as it is."""
+    return codec
+
+
 @dataclass(frozen=True)
 class Parts:
-    """Where a task gets its parts; module-level functions, so that it pickles. An experiment may bring its own."""
+    """Where a task gets its parts; module-level functions, so that it pickles. An experiment may bring its own.
+
+    ready: what is done to a codec before it is used, such as loading its networks; not where only its files are asked.
+    """
 
     dataset: Callable[[str, int | None], Dataset] = make_dataset
     codec: Callable[[Word, float], Codec] = make_codec
@@ -38,29 +48,29 @@ class Parts:
     measure: Callable[[Sequence[str], Tensor, Tensor], Mapping[str, Tensor]] = measure_metrics
     describe: Callable[[str], Variable] = describe_metric
     keep: Callable[[Path, Record, Tensor, Tensor], None] = keep_nothing
+    ready: Callable[[Codec], Codec] = as_made
 
 
 class Bench:
-    """The parts of one process, made once each. A part that cannot be made raises again each time it is asked for."""
+    """The parts of one process: every link, made once, and the codecs that were asked for last.
+
+    A part that cannot be made raises again each time it is asked for.
+    """
 
     def __init__(self, sweep: Sweep, parts: Parts) -> None:
         self.sweep = sweep
         self.parts = parts
         self.data = parts.dataset(sweep.data, sweep.limit)
-        self._made: dict[tuple[Any, ...], Any] = {}
+        self._codec = lru_cache(maxsize=CODECS)(lambda word, rho: parts.ready(parts.codec(parse(word), rho)))
+        self._link = cache(lambda word: parts.link(parse(word)))
 
     def codec(self, condition: Condition) -> Codec:
         """The codec of a condition."""
-        return self._once(self.parts.codec, parse(condition.codec), condition.rho)
+        return self._codec(condition.codec, condition.rho)
 
     def link(self, condition: Condition) -> AnyLink:
         """The link of a condition."""
-        return self._once(self.parts.link, parse(condition.channel))
-
-    def _once(self, make: Callable[..., Any], *key: Any) -> Any:
-        if (make, key) not in self._made:
-            self._made[make, key] = make(*key)
-        return self._made[make, key]
+        return self._link(condition.channel)
 
 
 class Encodings:
@@ -87,7 +97,7 @@ class Encodings:
         if self._codec.encodes_on == "nothing":
             return None
         if self._codec.encodes_on == "snr":
-            return replace(link.tx_info(condition.snr_db, seed=self._seed), csi=None)
+            return link.tx_info(condition.snr_db, seed=self._seed)
         uses = self._codec.uses(*self._images.shape[-2:])
         return link.tx_info(condition.snr_db, uses, self._seed, statistics=True)
 

@@ -4,7 +4,7 @@ Both ends know the spread sigma of every coefficient. The n largest travel, each
 optimum of linear coding, p + 1 / snr proportional to sigma (Lee and Petersen, IEEE Trans. Commun. 1976): of a
 coefficient c, u = c sqrt(p) / (sigma scale), with scale from the picture's own power.
 
-They travel mixed (`codecs._mixing`), because the strongest have many times the mean power. Any prefix of the symbols
+They travel mixed (`semlink.mixing`), because the strongest have many times the mean power. Any prefix of the symbols
 decodes, the strongest dimensions best.
 """
 

@@ -19,7 +19,7 @@ from semlink.codecs.semlink.hybrid import transform
 from semlink.codecs.semlink.hybrid.allocation import Allocation
 from semlink.codecs.semlink.hybrid.base import Base, code_base, header_of, is_small, read_base, read_header
 from semlink.codecs.semlink.hybrid.coding import Expectation, allocation_of, expect, receive
-from semlink.codecs.semlink.hybrid.layouts import Layout
+from semlink.codecs.semlink.hybrid.layouts import HybridLayout
 from semlink.codecs.semlink.hybrid.networks import HybridNetwork
 from semlink.simulator.bits.framing import room
 from semlink.simulator.errors import SemlinkError
@@ -47,7 +47,7 @@ class HybridCoder:
         self.network.spread.double()
 
     @torch.no_grad()
-    def encode(self, images: Tensor, uses: int, layout: Layout) -> Transmission:
+    def encode(self, images: Tensor, uses: int, layout: HybridLayout) -> Transmission:
         """Pictures `[batch, 3, H, W]` in [0, 1] to base and residual of `uses` channel uses in all."""
         constants = {"analog": uses - layout.uses, "snr_db": layout.snr_db}
         session = Session(images.shape[-2], images.shape[-1], constants)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from semlink.codecs.semlink.hybrid import transform
 from semlink.codecs.semlink.hybrid.allocation import Allocation, allocate, levels_of
 from semlink.codecs.semlink.hybrid.networks import HybridNetwork, about_base, about_reception
+from semlink.simulator import forms
 
 
 @dataclass(frozen=True)
@@ -66,5 +66,5 @@ def receive(
 def heard(a: Tensor, places: int) -> tuple[Tensor, Tensor]:
     """SNR in dB that the mean reliability of what came amounts to, and share of the coefficients that came."""
     came = a > 0
-    mean = (a.sum(1) / came.sum(1).clamp_min(1)).clamp(1e-4, 1 - 1e-4)
-    return 10 * torch.log10(mean / (1 - mean)), 2 * came.sum(1) / places
+    mean = a.sum(1) / came.sum(1).clamp_min(1)
+    return forms.snr_db(mean, least=1e-4), 2 * came.sum(1) / places

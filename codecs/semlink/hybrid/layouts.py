@@ -11,22 +11,25 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from semlink.codecs._learned.shipped import TABLES
 from semlink.codecs._sources.separated import FLAT_BYTES
 from semlink.codecs.semlink.hybrid.base import is_small
+from semlink.simulator import forms
 from semlink.simulator.bits.framing import room
 from semlink.simulator.bits.mcs import TABLE, Mcs
 from semlink.simulator.values import LinkStatistics
 
+QUALITY = TABLES / "semlink-quality.json"
 LEAST = 1 / 16  # share of the uses that analog symbols have at least
+LEAST_RELIABLE = 1e-6  # and at most 1 less that: what a fade counts with
 
 
 @dataclass(frozen=True)
-class Layout:
+class HybridLayout:
     """uses, mcs: of the base, ahead of the analog symbols. snr_db: what their power is made for. expected: PSNR."""
 
     uses: int
@@ -61,18 +64,18 @@ class Quality:
         return _interpolate((np.log2(self.alone_rate), self.snr), self.alone, np.log2(rate), snr_db)
 
 
-def choose(statistics: LinkStatistics, height: int, width: int) -> Layout | None:
+def choose(statistics: LinkStatistics, height: int, width: int) -> HybridLayout | None:
     """The best layout for pictures of that size; None when analog planes alone are expected to be better."""
     quality, pixels = measured(is_small(height, width)), height * width
-    snr_db = _snr_db(statistics.reliability)
+    snr_db = forms.snr_db(np.asarray(statistics.reliability), LEAST_RELIABLE)
     found = list(_layouts(statistics, quality, pixels, snr_db))
     best = max(found, key=lambda layout: layout.expected, default=None)
     alone = float(quality.of_alone(statistics.uses / (3 * pixels), snr_db).mean())
     return best if best and best.expected > alone else None
 
 
-def _layouts(statistics: LinkStatistics, quality: Quality, pixels: int, snr_db: np.ndarray) -> Iterator[Layout]:
-    design = float(_snr_db(np.mean(statistics.reliability)))
+def _layouts(statistics: LinkStatistics, quality: Quality, pixels: int, snr_db: np.ndarray) -> Iterator[HybridLayout]:
+    design = float(forms.snr_db(np.asarray(np.mean(statistics.reliability)), LEAST_RELIABLE))
     for uses, chances in statistics.heads.items():
         rate = (statistics.uses - uses) / (3 * pixels)
         if rate < LEAST * statistics.uses / (3 * pixels):
@@ -82,21 +85,13 @@ def _layouts(statistics: LinkStatistics, quality: Quality, pixels: int, snr_db: 
             if size >= FLAT_BYTES and chance > 0:
                 arrived = quality.of_hybrid(np.array(8 * size / pixels), np.array(rate), snr_db).mean()
                 expected = float(chance * arrived + (1 - chance) * quality.grey)
-                yield Layout(uses, mcs, design, expected)
-
-
-def _snr_db(a: Any) -> np.ndarray:
-    """The SNR of a constant channel of that reliability."""
-    inside = np.clip(a, 1e-6, 1 - 1e-6)
-    found: np.ndarray = 10 * np.log10(inside / (1 - inside))
-    return found
+                yield HybridLayout(uses, mcs, design, expected)
 
 
 @cache
 def measured(small: bool) -> Quality:
     """The shipped table, of thumbnails or of photographs."""
-    path = Path(__file__).parents[2] / "tables" / "semlink-quality.json"
-    tables: Mapping[str, dict] = json.loads(path.read_text())["quality"]
+    tables: Mapping[str, dict] = json.loads(QUALITY.read_text())["quality"]
     return Quality(**tables["small" if small else "natural"])
 
 

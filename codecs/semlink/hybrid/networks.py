@@ -68,7 +68,7 @@ class Spread(nn.Module):
         super().__init__()
         self.steer = conditioner(2)
         self.first = nn.Conv2d(transform.COEFFICIENTS, width, 1)
-        self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
+        self.blocks = nn.ModuleList(SteeredBlock(width) for _ in range(blocks))
         self.last = nn.Conv2d(width, transform.COEFFICIENTS, 1)
         nn.init.zeros_(self.last.weight)
         self.last.bias.data.fill_(-4.0)
@@ -127,11 +127,11 @@ class Trunk(nn.Module):
     def __init__(self, inputs: int, fine: int, coarse: int, before: int, between: int, after: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(inputs, fine, 3, padding=1)
-        self.before = nn.ModuleList(Block(fine) for _ in range(before))
+        self.before = nn.ModuleList(SteeredBlock(fine) for _ in range(before))
         self.down = nn.Conv2d(fine, coarse, 2, stride=2)
-        self.between = nn.ModuleList(Block(coarse) for _ in range(between))
+        self.between = nn.ModuleList(SteeredBlock(coarse) for _ in range(between))
         self.up = nn.Conv2d(coarse, 4 * fine, 1)
-        self.after = nn.ModuleList(Block(fine) for _ in range(after))
+        self.after = nn.ModuleList(SteeredBlock(fine) for _ in range(after))
         self.last = nn.Conv2d(fine, 3 * FINE**2, 3, padding=1)
         for zero in self.last.parameters():
             nn.init.zeros_(zero)
@@ -149,7 +149,7 @@ class Trunk(nn.Module):
         return self.last(h)
 
 
-class Block(nn.Module):
+class SteeredBlock(nn.Module):
     """x + expand(silu(scale * conv3x3(x) + shift)); expand starts at zero."""
 
     def __init__(self, width: int) -> None:

@@ -11,12 +11,14 @@ import heapq
 import json
 from collections.abc import Mapping
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.fft import dctn, idctn
 
+from semlink.codecs._learned.shipped import TABLES
+
+THUMBS = TABLES / "semlink-thumbs.json"
 AXES = np.array([[1.0, 1, 1], [-1, 2, -1], [1, 0, -1]])
 COLOURS = AXES / np.linalg.norm(AXES, axis=1, keepdims=True)
 MOST = 96  # bytes; above, an image coder is better
@@ -110,5 +112,5 @@ def _means(height: int, width: int) -> np.ndarray:
 @cache
 def _table() -> Mapping[str, Any]:
     """experiments/measure_thumbs.py makes it."""
-    table: Mapping[str, Any] = json.loads((Path(__file__).parents[2] / "tables" / "semlink-thumbs.json").read_text())
+    table: Mapping[str, Any] = json.loads(THUMBS.read_text())
     return table

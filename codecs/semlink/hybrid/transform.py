@@ -1,6 +1,6 @@
 """The transform of residuals: an orthonormal DCT of 8x8 cells along three orthogonal colour axes.
 
-Axes: R + G + B, 2 G - R - B, R - B, those of the image coder (`_hevc`), so that its blocks and ours are aligned.
+Axes: R + G + B, 2 G - R - B, R - B, those of the image coder (`hevc`), so that its blocks and ours are aligned.
 """
 
 from __future__ import annotations

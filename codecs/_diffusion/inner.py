@@ -1,0 +1,144 @@
+"""A codec within a codec: its pictures as they arrive, and how far off they are.
+
+The table of errors holds, by codec, rate, pool and picture size, RMS errors over AWGN (experiments/measure_sigma.py).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from semlink.codecs._diffusion.levels import sound
+from semlink.codecs._learned.shipped import TABLES, local
+from semlink.simulator import forms
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.values import ReceivedStream, Reception
+from semlink.simulator.words import parse
+
+log = logging.getLogger(__name__)
+
+TABLE = TABLES / "ddnm_sigma.json"
+REFUSED = "ddnm"
+LEAST_RELIABLE = 1e-6
+
+
+@dataclass(frozen=True)
+class Inner:
+    """The codec of a word at a rate, behind the block means of pool x pool pixels.
+
+    word: its settings are separated by semicolons. sigma_y: RMS error of its pictures (peak 1), None: the table's.
+    """
+
+    word: str
+    rho: float
+    pool: int = 1
+    sigma_y: float | None = None
+    codec: Any = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.sigma_y is not None and self.sigma_y < 0:
+            raise SemlinkError(f"sigma_y {self.sigma_y:g}: need sigma >= 0")
+        object.__setattr__(self, "codec", inner_codec(self.word, self.rho))
+
+    def files(self) -> tuple[Path, ...]:
+        """What its pictures and their errors depend on."""
+        return (*files_of(self.codec), *(() if self.sigma_y is not None else (TABLE,)))
+
+    def received(self, reception: Reception) -> tuple[Tensor, Tensor | None]:
+        """Its pictures within [0, 1] and the mean `a` of each one's main stream, None when that has none."""
+        streams, lost = zip(*(_sound(stream) for stream in reception.streams), strict=True)
+        if any(lost):
+            log.warning("%s: %d symbols were not finite; taken for lost", self.word, sum(lost))
+        with torch.no_grad():
+            pictures = self.codec.decode(replace(reception, streams=streams))
+        a = streams[0].a
+        return pictures.float().nan_to_num(0.5).clamp(0, 1), None if a is None else a.mean(1)
+
+    def uncertainty(self, quality: Tensor | None, batch: int, side: int) -> Tensor:
+        """RMS error of each picture, float32 `[batch]`, from the mean `a` of each; side: of the pictures, in px.
+
+        SemlinkError when nothing tells it.
+        """
+        if self.sigma_y is not None:
+            return torch.full((batch,), float(self.sigma_y))
+        levels, errors = measured_errors(self.word, self.rho, self.pool, side)
+        if quality is None:
+            raise SemlinkError(f"{self.word} has no analog stream that tells its quality; give sigma_y=")
+        snr_db = forms.snr_db(quality.double().cpu().numpy(), LEAST_RELIABLE)
+        told_beyond(self.word, snr_db, levels)
+        return torch.from_numpy(np.interp(snr_db, levels, errors)).float()
+
+
+def inner_codec(word: str, rho: float) -> Any:
+    """The codec of a word such as "roi_jscc:importance=none;share=0.5" at that rate."""
+    from semlink import codecs
+
+    parsed = parse(word.replace(";", ","))
+    if parsed.name == REFUSED:
+        raise SemlinkError(f"{REFUSED} cannot carry itself; choose another inner codec, e.g. inner=adjscc")
+    return codecs.create(parsed.name, rho=rho, **dict(parsed.settings))
+
+
+def files_of(part: Any) -> tuple[Path, ...]:
+    """What a codec or a captioner declares; those of others may declare nothing."""
+    return local(*getattr(part, "files", tuple)())
+
+
+def measured_errors(inner: str, rho: float, pool: int, side: int) -> tuple[list[float], list[float]]:
+    """SNRs in dB, rising, and RMS errors of the coarse picture there, measured at the nearest size.
+
+    SemlinkError when the table lacks that codec, rate or pool.
+    """
+    fits = [e for e in _table() if e["inner"] == inner and e["pool"] == pool and abs(e["rho"] / rho - 1) < 0.02]
+    if not fits:
+        raise SemlinkError(
+            f"no measured error of {inner} at rho {rho:.4f} behind pool {pool}; run python experiments/measure_sigma.py"
+            f' --inner "{inner}" --rho {rho:.4f} --pools {pool}, or give sigma_y=, or ddnm mode=paper'
+        )
+    entry = min(fits, key=lambda e: abs(np.log(e["side"] / side)))
+    return entry["snr_db"], entry["sigma"]
+
+
+def nearest_errors(inner: str, rho: float, side: int) -> tuple[list[float], list[float]]:
+    """The same of whole pictures at the nearest rate and size measured, and with own weights those of the codec itself.
+
+    A start of a chain needs no more than that. SemlinkError when the table lacks the codec.
+    """
+    known = [e for e in _table() if e["pool"] == 1]
+    own = [e for e in known if e["inner"] == inner] or [e for e in known if e["inner"] == inner.partition(":")[0]]
+    if not own:
+        raise SemlinkError(
+            f'no measured error of {inner}; run python experiments/measure_sigma.py --inner "{inner}" --rho {rho:.4f} '
+            f"--pools 1, or give start= its RMS error"
+        )
+    entry = min(own, key=lambda e: (round(abs(np.log(e["rho"] / rho)), 2), abs(np.log(e["side"] / side))))
+    return entry["snr_db"], entry["sigma"]
+
+
+def told_beyond(word: str, snr_db: np.ndarray, levels: list[float]) -> None:
+    """Log how many SNRs lie beyond those that were measured."""
+    beyond = (snr_db < levels[0]) | (snr_db > levels[-1])
+    if beyond.any():
+        ends = f"{levels[0]:g} to {levels[-1]:g} dB"
+        log.warning("%s: SNR of %d pictures beyond %s; the ends hold", word, beyond.sum(), ends)
+
+
+@lru_cache(maxsize=1)
+def _table() -> list[dict[str, Any]]:
+    return json.loads(TABLE.read_text(encoding="utf-8"))["entries"]
+
+
+def _sound(stream: ReceivedStream) -> tuple[ReceivedStream, int]:
+    """An analog stream without symbols that are not finite, and their number; others as they are."""
+    if stream.kind != "analog":
+        return stream, 0
+    x_hat, a, lost = sound(stream)
+    return replace(stream, x_hat=x_hat, a=a), lost
