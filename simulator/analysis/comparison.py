@@ -53,6 +53,11 @@ class Result:
         """Mean and interval of the entry itself."""
         return Interval(self.line.mean, self.line.ci95_low, self.line.ci95_high, self.line.n)
 
+    @property
+    def more(self) -> Interval:
+        """The difference to the only baseline there is; nothing for that itself."""
+        return next(iter(self.minus.values()), NOTHING)
+
 
 def compare(
     rows: Rows,
@@ -81,6 +86,14 @@ def by_entry(results: Iterable[Result]) -> list[Result]:
     found = list(results)
     places = {label: i for i, label in enumerate(dict.fromkeys(r.label for r in found))}
     return sorted(found, key=lambda r: (places[r.label], r.line.snr_db))
+
+
+def by_snr(results: Iterable[Result], cell: Callable[[Result], str]) -> dict[str, dict[float, str]]:
+    """What is written of each result, by label and SNR."""
+    found: dict[str, dict[float, str]] = {}
+    for result in results:
+        found.setdefault(result.label, {})[result.line.snr_db] = cell(result)
+    return found
 
 
 def value(m: Measurement | None, metric: str) -> Interval:

@@ -8,7 +8,7 @@ t 10 / ln 10 * s / (m sqrt(n)) with mean m and standard deviation s of the per-i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -30,6 +30,10 @@ class Interval:
     low: float
     high: float
     n: int
+
+    def each(self, change: Callable[[float], float]) -> Interval:
+        """Mean and ends, each changed: an interval of something that grows with the values."""
+        return Interval(change(self.mean), change(self.low), change(self.high), self.n)
 
 
 @dataclass(frozen=True)

@@ -51,12 +51,16 @@ def cell(interval: Interval, digits: int, sign: str = "") -> str:
     return f"{interval.mean:{sign}.{digits}f}" + (f" +-{half:.{digits}f}" if math.isfinite(half) else "")
 
 
-def against_snr(title: str, cells: Mapping[str, Mapping[float, str]], widths: tuple[int, int]) -> list[str]:
-    """A title, SNRs as heads of columns, and a line for each label. widths: of labels and of columns."""
+def against_snr(head: str, blocks: Mapping[str, Mapping[str, Mapping[float, str]]], widths: tuple[int, int]) -> str:
+    """Under a head a block for each title: SNRs as heads of columns, and for each label a line of cells by SNR.
+
+    widths: of labels and of columns.
+    """
+    return "\n".join([head, *(line for title, cells in blocks.items() for line in _block(title, cells, *widths))])
+
+
+def _block(title: str, cells: Mapping[str, Mapping[float, str]], wide: int, column: int) -> list[str]:
     snrs = sorted({snr for line in cells.values() for snr in line})
-    wide, column = widths
     head = f"{'':{wide + 2}}" + "".join(f"{f'{snr:g} dB':>{column}}" for snr in snrs)
-    body = (
-        f"  {name:{wide}}" + "".join(f"{line.get(snr, ''):>{column}}" for snr in snrs) for name, line in cells.items()
-    )
-    return [title, head, *body]
+    lines = {name: "".join(f"{line.get(snr, ''):>{column}}" for snr in snrs) for name, line in cells.items()}
+    return ["", title, head, *(f"  {name:{wide}}{line}" for name, line in lines.items())]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from semlink.simulator.analysis.comparison import Result
 from semlink.simulator.analysis.statistics import Interval, Line
 from semlink.simulator.analysis.tables import rate
 from semlink.simulator.figures.style import DASHES, SNR, colour, dress, figure_of, legend_below, marker, y_label
@@ -32,6 +33,14 @@ class Panel:
     title: str
     curves: Mapping[str, Sequence[tuple[float, Interval]]]
     y: str = ""
+
+
+def panel_of(
+    title: str, results: Sequence[Result], y: str = "", of: Callable[[Result], Interval] = lambda result: result.value
+) -> Panel:
+    """Results against SNR, a curve for each label. of: what is drawn of them."""
+    labels = dict.fromkeys(r.label for r in results)
+    return Panel(title, {label: [(r.line.snr_db, of(r)) for r in results if r.label == label] for label in labels}, y)
 
 
 def curves(
