@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from semlink.simulator.analysis import comparison, tables
+from semlink.simulator.analysis.comparison import Result
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.protocols import Variable
+from semlink.simulator.records.rows import Rows
 from semlink.simulator.records.sweep import Sweep
-from semlink.simulator.study import cli
-from semlink.simulator.study.antennas import EFFICIENCY, Arrangement, arrangement, efficiencies
+from semlink.simulator.study import antennas, cli
+from semlink.simulator.study.antennas import Arrangement, arrangement
+from semlink.simulator.study.study import Answer, Study, run
 from semlink.simulator.words import parse, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from semlink.simulator.analysis.comparison import Result
-    from semlink.simulator.analysis.tables import Columns
-    from semlink.simulator.protocols import Variable
-    from semlink.simulator.records.rows import Rows
-    from semlink.simulator.study.answer import Answer
 
 ANTENNAS = ("rx_antennas", "tx_antennas", "layers", "precoding")
 
@@ -62,11 +62,11 @@ class Case(NamedTuple):
     rho: float = 0.0
 
     def __str__(self) -> str:
-        at = f"rho_total 1/{1 / self.rho:.3g}" if self.rho else ""
+        at = f"rho_total {tables.rate(self.rho)}" if self.rho else ""
         return ", ".join(filter(None, (short(self.channel), short(self.codec), at)))
 
 
-Compared = Mapping[Case, Sequence["Result"]]
+Compared = Mapping[Case, Sequence[Result]]
 
 
 def arrangements(flags: MimoFlags) -> tuple[Arrangement, ...]:
@@ -89,62 +89,36 @@ def questions(flags: MimoFlags) -> tuple[Sweep, ...]:
 
 def compare(flags: MimoFlags, rows: Rows) -> dict[Case, list[Result]]:
     """Quality under everything that was asked for, with the differences to the first arrangement."""
-    from semlink.simulator.analysis import comparison
-
     found = {}
-    for channel in dict.fromkeys(flags.channels):
-        for codec in dict.fromkeys(str(parse(codec)) for codec in flags.codecs):
-            for rho in dict.fromkeys(flags.rho):
-                own = [comparison.Entry(str(a), codec, a.link(channel), a.layers) for a in arrangements(flags)]
-                results = comparison.compare(rows, own, (own[0].label,), rows.asked_metrics(), (rho,), flags.snr)
-                found[Case(channel, codec, rho)] = comparison.by_entry(results)
+    for channel, codec, rho in product(flags.channels, (str(parse(codec)) for codec in flags.codecs), flags.rho):
+        entries = [comparison.Entry(str(a), codec, a.link(channel), a.layers) for a in arrangements(flags)]
+        results = comparison.compare(rows, entries, (entries[0].label,), rows.asked_metrics(), (rho,), flags.snr)
+        found[Case(channel, codec, rho)] = comparison.by_entry(results)
     return found
 
 
 def link_efficiencies(flags: MimoFlags, rows: Rows) -> dict[Case, list[Result]]:
-    """Spectral efficiency of every link at every SNR, on as many images and of as many uses as the pictures have."""
-    images = max((len(m.images) for m in rows.measurements), default=0)
-    uses = max((int(m.values["uses_main"].max()) for m in rows.measurements if "uses_main" in m.values), default=0)
-    return {
-        Case(c): efficiencies({str(a): a.link(c) for a in arrangements(flags)}, c, flags.snr, images, uses, flags.seed)
-        for c in (dict.fromkeys(flags.channels) if uses else ())
-    }
+    """Spectral efficiency of every link at every SNR."""
+    links = {c: {str(a): a.link(c) for a in arrangements(flags)} for c in flags.channels}
+    return {Case(c): antennas.efficiencies(own, c, rows, flags.snr, flags.seed) for c, own in links.items()}
 
 
-def describe(metric: str, rows: Rows) -> Variable:
-    """Unit, label and direction of a metric or the spectral efficiency."""
-    from semlink.simulator.protocols import Variable
-
-    own = Variable("bit/use", "spectral efficiency", "higher")
-    return own if metric == EFFICIENCY else rows.variable(metric)
-
-
-def columns(found: Compared) -> Columns:
+def columns(found: Compared) -> tables.Columns:
     """mimo.csv: every result with the ends of its intervals; no codec and rho 0 for the link's spectral efficiency."""
-    from semlink.simulator.analysis.tables import Columns, ends, named_ends
-
-    place = ("channel", "codec", "rho", "arrangement", "snr_db", "metric", "mean", "ci95_low", "ci95_high")
-    lines = [
-        (*case, r.label, str(r.line.snr_db), r.line.metric, *ends(r.value), *ends(r.more), r.value.n)
-        for case, results in found.items()
-        for r in results
-    ]
-    return Columns((*place, *named_ends("more_than_first", "more"), "n"), lines)
+    head = ("channel", "codec", "rho", "arrangement", "snr_db", "metric", "mean")
+    return comparison.columns_of_cases(head, found, "first")
 
 
 def table(found: Compared, metric: str, variable: Variable) -> str:
     """One metric: an arrangement a line, an SNR a column, the mean and the paired difference to the first line."""
-    from semlink.simulator.analysis.comparison import by_snr
-    from semlink.simulator.analysis.tables import against_snr, in_units
-
     own = {case: [r for r in results if r.line.metric == metric] for case, results in found.items()}
     blocks = {
-        f"{case} over {max(r.value.n for r in results)} images": by_snr(results, cell)
+        f"{case} over {max(r.value.n for r in results)} images": comparison.by_snr(results, cell)
         for case, results in own.items()
         if results
     }
-    head = f"{variable.label}{in_units(variable)}: mean (and difference to the first line +- 95 %, paired)"
-    return against_snr(head, blocks, (32, 23))
+    head = f"{variable.label}{tables.in_units(variable)}: mean (and difference to the first line +- 95 %, paired)"
+    return tables.against_snr(head, blocks, (32, 23))
 
 
 def cell(result: Result) -> str:
@@ -159,8 +133,8 @@ def figure(found: Compared, variables: Mapping[str, Variable]) -> Figure:
     from semlink.simulator.figures import curves, style
 
     def panel(case: Case, metric: str) -> curves.Panel:
-        own = Case(case.channel) if metric == EFFICIENCY else case
-        results = [r for r in found.get(own, ()) if r.line.metric == metric]
+        own = Case(case.channel) if metric == antennas.EFFICIENCY else case
+        results = [r for r in found[own] if r.line.metric == metric]
         return curves.panel_of(str(own), results, style.y_label(metric, variables[metric], "\n"))
 
     return curves.panels([[panel(case, metric) for metric in variables] for case in found if case.codec], (3.7, 3.1))
@@ -168,11 +142,9 @@ def figure(found: Compared, variables: Mapping[str, Variable]) -> Figure:
 
 def answer(flags: MimoFlags, rows: Rows) -> Answer:
     """mimo.csv, a table for each metric, and the figure."""
-    from semlink.simulator.study.answer import Answer
-
-    found = compare(flags, rows) | link_efficiencies(flags, rows)
+    found = {**compare(flags, rows), **link_efficiencies(flags, rows)}
     names = dict.fromkeys(r.line.metric for results in found.values() for r in results)
-    variables = {metric: describe(metric, rows) for metric in names}
+    variables = {metric: antennas.describe(metric) or rows.variable(metric) for metric in names}
     texts = [table(found, metric, variable) for metric, variable in variables.items()]
     return Answer(texts, {"mimo.csv": columns(found)}, [("mimo", figure(found, variables))])
 
@@ -201,8 +173,6 @@ def links_of(flags: MimoFlags) -> dict[str, Any]:
 
 def main(flags: MimoFlags) -> int:
     """Measure, compare, draw and say where everything is."""
-    from semlink.simulator.study.study import Study, run
-
     check(flags)
     study = Study(questions(flags), partial(answer, flags), flags=flags, more={"links": links_of(flags)})
     return run(study, flags.out, flags.workers)

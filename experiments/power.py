@@ -12,27 +12,26 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from semlink.simulator.analysis import comparison, tables
+from semlink.simulator.analysis.comparison import Result
+from semlink.simulator.analysis.statistics import Interval
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.records.rows import Rows
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import cli
-from semlink.simulator.study.links import link_word
-from semlink.simulator.study.symbols import METRIC, PROFILES, parts, read_settings
-from semlink.simulator.words import Setting, parse, short
+from semlink.simulator.study.links import KNOWLEDGE, link_word, power_settings, read_settings
+from semlink.simulator.study.study import Answer, Study, run
+from semlink.simulator.study.symbols import METRIC, PROFILES, parts
+from semlink.simulator.words import parse, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from semlink.simulator.analysis.comparison import Result
-    from semlink.simulator.analysis.statistics import Interval
-    from semlink.simulator.analysis.tables import Columns
-    from semlink.simulator.records.rows import Rows
-    from semlink.simulator.study.answer import Answer
-
 BEST = "semantic_waterfilling"  # the rule that the others are compared with
-KNOWLEDGE = {"perfect": {}, "delayed": {"slots": "csit_delay"}, "quantised": {"bits": "csit_bits"}}
 
 
 @dataclass(frozen=True)
@@ -71,19 +70,12 @@ class PowerFlags:
     """Processes that share the work; the rows do not depend on it."""
 
 
-Compared = Mapping[tuple[str, str], Sequence["Result"]]  # by channel and CSIT
+Compared = Mapping[tuple[str, str], Sequence[Result]]  # by channel and CSIT
 
 
 def link_of(channel: str, csit: str, rule: str) -> str:
     """The channel word that makes the link: a rule that needs no channel has the same link whatever `csit`."""
-    from semlink.simulator import power
-
-    settings: dict[str, Setting] = {"power": rule}
-    if power.create(rule).needs_channel:
-        known = parse(csit)
-        settings |= {"csit": known.name}
-        settings |= {KNOWLEDGE[known.name][name]: value for name, value in known.settings}
-    return link_word(channel, "perfect", settings)
+    return link_word(channel, "perfect", power_settings(rule, csit))
 
 
 def question(flags: PowerFlags) -> Sweep:
@@ -101,41 +93,27 @@ def rules(flags: PowerFlags) -> tuple[str, ...]:
 
 def compare(flags: PowerFlags, rows: Rows) -> dict[tuple[str, str], list[Result]]:
     """The weighted error of each rule, and its difference to that of `BEST`; those that failed are empty intervals."""
-    from semlink.simulator.analysis import comparison
-
     found = {}
-    for channel in flags.channels:
-        for csit in flags.csit:
-            entries = [comparison.Entry(rule, "uncoded", link_of(channel, csit, rule)) for rule in rules(flags)]
-            results = comparison.compare(rows, entries, (BEST,), (METRIC,), (0.5,), flags.snr)
-            found[channel, csit] = comparison.by_entry(results)
+    for channel, csit in product(flags.channels, flags.csit):
+        entries = [comparison.Entry(rule, "uncoded", link_of(channel, csit, rule)) for rule in rules(flags)]
+        results = comparison.compare(rows, entries, (BEST,), (METRIC,), (0.5,), flags.snr)
+        found[channel, csit] = comparison.by_entry(results)
     return found
 
 
-def columns(found: Compared) -> Columns:
+def columns(found: Compared) -> tables.Columns:
     """power.csv: linear weighted errors and differences with the ends of their intervals."""
-    from semlink.simulator.analysis.tables import Columns, ends, named_ends
-
-    head = ("channel", "csit", "rule", "snr_db", METRIC, "ci95_low", "ci95_high")
-    lines = [
-        (*case, r.label, str(r.line.snr_db), *ends(r.value), *ends(r.more), r.value.n)
-        for case, results in found.items()
-        for r in results
-    ]
-    return Columns((*head, *named_ends("more_than_best", "more"), "n"), lines)
+    return comparison.columns_of_cases(("channel", "csit", "rule", "snr_db", METRIC), found, "best")
 
 
 def table(found: Compared) -> str:
     """Weighted error in dB, and by how many percent it is above the best rule's, +- half of the 95 % interval."""
-    from semlink.simulator.analysis.comparison import by_snr
-    from semlink.simulator.analysis.tables import against_snr
-
     head = "weighted error in dB (and percent above semantic_waterfilling, +- 95 %, paired)"
     blocks = {
-        f"{short(channel)}, CSIT {csit}": by_snr(results, partial(cell, results))
+        f"{short(channel)}, CSIT {csit}": comparison.by_snr(results, partial(cell, results))
         for (channel, csit), results in found.items()
     }
-    return against_snr(head, blocks, (22, 25))
+    return tables.against_snr(head, blocks, (22, 25))
 
 
 def cell(results: Sequence[Result], result: Result) -> str:
@@ -165,26 +143,16 @@ def figure(found: Compared, above: bool) -> Figure:
     """
     from semlink.simulator.figures import curves
 
-    channels, knowledge = (list(dict.fromkeys(names)) for names in zip(*found, strict=True))
-    grid = [
-        [
-            curves.panel_of(
-                f"{short(channel).replace(',', ', ')}\nCSIT {csit}",
-                found[channel, csit],
-                of=partial(excess, found[channel, csit]) if above else in_decibels,
-            )
-            for csit in knowledge
-        ]
-        for channel in channels
-    ]
+    grid: dict[str, list[curves.Panel]] = {}
+    for (channel, csit), results in found.items():
+        title, of = f"{short(channel).replace(',', ', ')}\nCSIT {csit}", partial(excess, results)
+        grid.setdefault(channel, []).append(curves.panel_of(title, results, of=of if above else in_decibels))
     what = f"error above {BEST}'s (%)" if above else "error (dB)"
-    return curves.panels(grid, (2.7, 2.4), f"importance-weighted {what}, lower is better")
+    return curves.panels(list(grid.values()), (2.7, 2.4), f"importance-weighted {what}, lower is better")
 
 
 def answer(flags: PowerFlags, rows: Rows) -> Answer:
     """power.csv, a table, and figures of errors and excesses."""
-    from semlink.simulator.study.answer import Answer
-
     shutil.rmtree(flags.out / "pictures", ignore_errors=True)  # the sweep keeps noise as if it were photographs
     found = compare(flags, rows)
     drawn = {"weighted_error_vs_snr": figure(found, False), "above_best_vs_snr": figure(found, True)}
@@ -208,8 +176,6 @@ def check(flags: PowerFlags) -> None:
 
 def main(flags: PowerFlags) -> int:
     """Measure, compare, draw and say where everything is."""
-    from semlink.simulator.study.study import Study, run
-
     check(flags)
     symbols = parts(flags.profile, flags.slots, flags.seed)
     return run(Study((question(flags),), partial(answer, flags), symbols), flags.out, flags.workers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from semlink.simulator.records.store import Condition
 from semlink.simulator.words import short
 
 RATES = ("main", "total")
+Case = TypeVar("Case", bound=tuple[object, ...])
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,20 @@ def columns(results: Iterable[Result], roles: Mapping[str, str]) -> Columns:
     heads = dict.fromkeys(roles.values())
     names = (name for head in heads for name in named_ends(f"minus_{head}"))
     return Columns(("label", *COLUMNS, *names), [_columns(r, roles, heads) for r in results])
+
+
+def columns_of_cases(head: Sequence[str], cases: Mapping[Case, Sequence[Result]], baseline: str) -> Columns:
+    """A line for each result with the ends of its intervals and those of its difference to the only baseline.
+
+    head: names of what tells a case, of a label, of the SNR, of the metric unless there is only one, and of the mean.
+    """
+    metric = (lambda r: (r.line.metric,)) if "metric" in head else (lambda r: ())
+    lines = [
+        (*case, r.label, str(r.line.snr_db), *metric(r), *ends(r.value), *ends(r.more), r.value.n)
+        for case, results in cases.items()
+        for r in results
+    ]
+    return Columns((*head, "ci95_low", "ci95_high", *named_ends(f"more_than_{baseline}", "more"), "n"), lines)
 
 
 def _columns(result: Result, roles: Mapping[str, str], heads: Iterable[str]) -> tuple[object, ...]:

@@ -74,6 +74,12 @@ def curves(
     return figure
 
 
+def against_rate(lines: Sequence[Line], metric: str, variable: Variable) -> Figure:
+    """One metric against rate, at the lowest, middle and highest SNR of the lines."""
+    some = low_mid_high([line.snr_db for line in lines])
+    return curves([line for line in lines if line.snr_db in some], metric, variable, "rho_total")
+
+
 def low_mid_high(values: Sequence[float]) -> list[float]:
     """Lowest, middle and highest of them."""
     found = sorted(set(values))

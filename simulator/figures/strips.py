@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 OUTLINE = "#FFD400"
+TILES_A_ROW = 5
 
 
 @dataclass(frozen=True)
@@ -32,26 +33,41 @@ class Tile:
     below: str = ""
 
 
-def sent(out: Path, above: str) -> Tile | None:
-    """The first picture of the set as it was sent; None if `out` does not hold it."""
-    path = picture_path(out, None)
-    return Tile(pictures.read(path), above) if path.exists() else None
+def delivered(
+    out: Path,
+    rows: Rows,
+    lines: Mapping[str, Sequence[Condition]],
+    said: Mapping[str, str],
+    spelt: str,
+    region: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Figure | None:
+    """The first picture of the set as sent, and as received under each line's conditions; None if it was not kept.
 
-
-def received(
-    out: Path, rows: Rows, conditions: Iterable[Condition], say: Callable[[Mapping[str, float]], str]
-) -> list[Tile]:
-    """The first picture as it was received under each condition that did not fail, if `out` holds it.
-
-    say: what is written below it, of the picture's measured values.
+    lines: conditions by title, in rows of `TILES_A_ROW`. said: what is written below a picture: by label, the metric
+    whose value is `spelt`, such as "{:.1f} dB". region: where a picture `[3, H, W]` is of interest, bool `[H, W]`, to
+    be outlined in the sent one.
     """
+    if not picture_path(out, None).exists():
+        return None
+    original = pictures.read(picture_path(out, None))
+    sent = Tile(original, "original, region outlined" if region else "original")
+    found = []
+    for title, conditions in lines.items():
+        tiles = [sent, *received(out, rows, conditions, said, spelt)]
+        found += [(title, tiles[i : i + TILES_A_ROW]) for i in range(0, len(tiles), TILES_A_ROW)]
+    return strip(found, region(original) if region else None)
+
+
+def received(out: Path, rows: Rows, conditions: Iterable[Condition], said: Mapping[str, str], spelt: str) -> list[Tile]:
+    """The first picture as it was received under each condition that did not fail, if `out` holds it."""
     found = {m.condition: m for m in rows.measurements if not m.error}
     kept = [c for c in conditions if c in found and picture_path(out, c).exists()]
-    return [_received(out, found[c], say) for c in kept]
+    return [_received(out, found[c], said, spelt) for c in kept]
 
 
 def strip(rows: Sequence[tuple[str, Sequence[Tile]]], region: np.ndarray | None = None) -> Figure:
-    """Pictures side by side, each row with a title; the first of a row has the region `[H, W]` outlined, if given."""
+    """Pictures side by side, each row with a title. region `[H, W]`: outlined in the very first, wherever that is shown
+    again at the beginning of a row."""
     columns = max(len(tiles) for _, tiles in rows)
     shapes = [tile.pixels.shape[1:] for _, tiles in rows for tile in tiles if tile.pixels is not None]
     height = 2.7 * max((high / wide for high, wide in shapes), default=1.0)
@@ -60,7 +76,7 @@ def strip(rows: Sequence[tuple[str, Sequence[Tile]]], region: np.ndarray | None 
     for line, (title, tiles) in zip(grid, rows, strict=True):
         for place, axes in enumerate(line):
             _tile(axes, tiles[place] if place < len(tiles) else Tile(None, ""))
-        if region is not None:
+        if region is not None and tiles[0] is rows[0][1][0]:
             line[0].contour(region.astype(float), levels=[0.5], colors=OUTLINE, linewidths=1.2)
         line[0].set_ylabel(title, fontsize=8)
     return figure
@@ -92,10 +108,10 @@ def against_snr(
     return figure
 
 
-def _received(out: Path, m: Measurement, say: Callable[[Mapping[str, float]], str]) -> Tile:
-    first = {name: float(values[0]) for name, values in m.values.items()}
+def _received(out: Path, m: Measurement, said: Mapping[str, str], spelt: str) -> Tile:
+    numbers = [f"{label} {spelt.format(m.values[name][0])}" for label, name in said.items() if name in m.values]
     name = short(m.condition.codec).replace(":", ":\n", 1)
-    return Tile(pictures.read(picture_path(out, m.condition)), name, say(first))
+    return Tile(pictures.read(picture_path(out, m.condition)), name, ", ".join(numbers))
 
 
 def _at_snr(m: Measurement | None, picture: Callable[[Condition | None], Path], above: str) -> Tile:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from semlink.simulator.analysis.statistics import Line, write_csv
+from semlink.simulator.analysis.tables import Columns
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from semlink.simulator.analysis.tables import Columns
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,16 @@ class Answer:
     texts: Sequence[str]
     csv: Mapping[str, Columns] = field(default_factory=dict)
     figures: Iterable[tuple[str, Figure]] = ()
-    summary: Columns | None = None
+    summary: Sequence[Line] = ()
 
 
 def publish(answer: Answer, out: Path) -> list[Path]:
     """Write the CSV files and figures, print the tables and where everything is; returns the figures' paths."""
     from semlink.simulator.figures import style
 
-    csv = answer.csv if answer.summary is None else {"summary.csv": answer.summary, **answer.csv}
-    for name, columns in csv.items():
+    if answer.summary:
+        write_csv(answer.summary, out / "summary.csv")
+    for name, columns in answer.csv.items():
         columns.write(out / name)
     drawn = [path for stem, figure in answer.figures for path in style.save(figure, out / stem)]
     for text in answer.texts:

@@ -8,14 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from semlink.simulator.analysis.comparison import Result
+from semlink.simulator.analysis.statistics import Line, mean_interval
+from semlink.simulator.analysis.tables import ends
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.protocols import Variable
+from semlink.simulator.records.rows import Rows
 from semlink.simulator.study.links import link_word
 from semlink.simulator.words import Setting, parse
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from semlink.simulator.analysis.comparison import Result
 
 EFFICIENCY = "bits_per_use"
 PROBE_SLOTS = 4  # at most, that an image's spectral efficiency is measured on
@@ -82,21 +85,28 @@ def efficiency(word: str, snrs: Sequence[float], images: int, uses: int, seed: i
     return {snr: -link.layers * (1 - a.double()).log2().mean(1).numpy() for snr, a in found.items() if a is not None}
 
 
-def efficiencies(
-    links: Mapping[str, str], channel: str, snrs: Sequence[float], images: int, uses: int, seed: int
-) -> list[Result]:
-    """Spectral efficiency of links by label, SNR by SNR, with the paired differences to the first of them."""
-    from semlink.simulator.analysis.comparison import Result
-    from semlink.simulator.analysis.statistics import Line, mean_interval
-    from semlink.simulator.analysis.tables import ends
+def efficiencies(links: Mapping[str, str], channel: str, rows: Rows, snrs: Sequence[float], seed: int) -> list[Result]:
+    """Spectral efficiency of links by label, SNR by SNR, with the paired differences to the first of them.
 
-    measured = {label: efficiency(word, sorted(set(snrs)), images, uses, seed) for label, word in links.items()}
-    first, *_ = measured
-    results = []
-    for label, found in measured.items():
-        for snr, own in found.items():
-            value = mean_interval(own)
-            minus = {} if label == first else {first: mean_interval(own - measured[first][snr])}
-            line = Line("", channel, "", snr, math.nan, math.nan, EFFICIENCY, *ends(value), value.n, 0.0)
-            results.append(Result(label, line, minus))
-    return results
+    On as many images and of as many uses as the pictures in rows have; nothing when none was received.
+    """
+    images = max((len(m.images) for m in rows.measurements), default=0)
+    uses = max((int(m.values["uses_main"].max()) for m in rows.measurements if "uses_main" in m.values), default=0)
+    measured = {label: efficiency(word, sorted(set(snrs)), images, uses, seed) for label, word in links.items() if uses}
+    first = next(iter(measured), "")
+    return [
+        _efficiency(label, channel, snr, own, {first: measured[first][snr]} if label != first else {})
+        for label, found in measured.items()
+        for snr, own in found.items()
+    ]
+
+
+def describe(metric: str) -> Variable | None:
+    """What the spectral efficiency is; None for other names."""
+    return Variable("bit/use", "spectral efficiency", "higher") if metric == EFFICIENCY else None
+
+
+def _efficiency(label: str, channel: str, snr_db: float, own: np.ndarray, others: Mapping[str, np.ndarray]) -> Result:
+    value, nan = mean_interval(own), math.nan
+    line = Line("", channel, "", snr_db, nan, nan, EFFICIENCY, *ends(value), value.n, 0.0)
+    return Result(label, line, {name: mean_interval(own - other) for name, other in others.items()})

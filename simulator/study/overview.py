@@ -47,13 +47,11 @@ def _figures(
 ) -> Iterator[tuple[str, Figure]]:
     from semlink.simulator.figures import curves, strips
 
-    some = curves.low_mid_high([line.snr_db for line in lines]) if lines else []
-    at_some = [line for line in lines if line.snr_db in some]
     for metric in metrics:
         variable = rows.variable(metric)
         yield f"{slug(metric)}_vs_snr", curves.curves(lines, metric, variable)
         if len({line.rho for line in lines}) > 1:
-            yield f"{slug(metric)}_vs_rho", curves.curves(at_some, metric, variable, "rho_total")
+            yield f"{slug(metric)}_vs_rho", curves.against_rate(lines, metric, variable)
         if minus:
             name, own = difference_name(metric, reference), difference_of(variable, reference)
             stem = f"{slug(metric)}_minus_{slug(reference)}_vs_snr"

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from semlink.channels.base.grid import Grid
-from semlink.simulator.errors import SemlinkError
+from semlink.simulator.study.links import read_settings
 from semlink.simulator.words import Word, parse
 
 if TYPE_CHECKING:
@@ -117,17 +117,6 @@ def describe(name: str) -> Variable:
     from semlink.simulator.protocols import Variable
 
     return Variable("1", "importance-weighted error of a symbol of unit power", "lower")
-
-
-def read_settings(kind: str, word: Word, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """A word's settings over the defaults of its name; SemlinkError for an unknown name or setting."""
-    if word.name not in known:
-        raise SemlinkError(f"unknown {kind} {word.name!r}; known: {', '.join(known)}")
-    given = dict(word.settings)
-    for name, value in given.items():
-        if name not in known[word.name] or isinstance(value, str) or not value or value < 0:
-            raise SemlinkError(f"--{kind} {word}: give {word.name} positive numbers for {', '.join(known[word.name])}")
-    return {**known[word.name], **given}
 
 
 def parts(profile: str, slots: int, seed: int) -> Parts:
