@@ -27,6 +27,7 @@ from semlink.simulator.words import parse, short
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+HEAD = ("channel", "codec", "rho", "arrangement", "snr_db", "metric", "mean")  # of mimo.csv
 ANTENNAS = ("rx_antennas", "tx_antennas", "layers", "precoding")
 
 
@@ -103,12 +104,6 @@ def link_efficiencies(flags: MimoFlags, rows: Rows) -> dict[Case, list[Result]]:
     return {Case(c): antennas.efficiencies(own, c, rows, flags.snr, flags.seed) for c, own in links.items()}
 
 
-def columns(found: Compared) -> tables.Columns:
-    """mimo.csv: every result with the ends of its intervals; no codec and rho 0 for the link's spectral efficiency."""
-    head = ("channel", "codec", "rho", "arrangement", "snr_db", "metric", "mean")
-    return comparison.columns_of_cases(head, found, "first")
-
-
 def table(found: Compared, metric: str, variable: Variable) -> str:
     """One metric: an arrangement a line, an SNR a column, the mean and the paired difference to the first line."""
     own = {case: [r for r in results if r.line.metric == metric] for case, results in found.items()}
@@ -146,7 +141,9 @@ def answer(flags: MimoFlags, rows: Rows) -> Answer:
     names = dict.fromkeys(r.line.metric for results in found.values() for r in results)
     variables = {metric: antennas.describe(metric) or rows.variable(metric) for metric in names}
     texts = [table(found, metric, variable) for metric, variable in variables.items()]
-    return Answer(texts, {"mimo.csv": columns(found)}, [("mimo", figure(found, variables))])
+    return Answer(
+        texts, {"mimo.csv": comparison.columns_of_cases(HEAD, found, "first")}, [("mimo", figure(found, variables))]
+    )
 
 
 def check(flags: MimoFlags) -> None:

@@ -31,6 +31,7 @@ from semlink.simulator.words import parse, short
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+HEAD = ("channel", "csit", "rule", "snr_db", METRIC)  # of power.csv
 BEST = "semantic_waterfilling"  # the rule that the others are compared with
 
 
@@ -101,11 +102,6 @@ def compare(flags: PowerFlags, rows: Rows) -> dict[tuple[str, str], list[Result]
     return found
 
 
-def columns(found: Compared) -> tables.Columns:
-    """power.csv: linear weighted errors and differences with the ends of their intervals."""
-    return comparison.columns_of_cases(("channel", "csit", "rule", "snr_db", METRIC), found, "best")
-
-
 def table(found: Compared) -> str:
     """Weighted error in dB, and by how many percent it is above the best rule's, +- half of the 95 % interval."""
     head = "weighted error in dB (and percent above semantic_waterfilling, +- 95 %, paired)"
@@ -156,7 +152,7 @@ def answer(flags: PowerFlags, rows: Rows) -> Answer:
     shutil.rmtree(flags.out / "pictures", ignore_errors=True)  # the sweep keeps noise as if it were photographs
     found = compare(flags, rows)
     drawn = {"weighted_error_vs_snr": figure(found, False), "above_best_vs_snr": figure(found, True)}
-    return Answer([table(found)], {"power.csv": columns(found)}, drawn.items())
+    return Answer([table(found)], {"power.csv": comparison.columns_of_cases(HEAD, found, "best")}, drawn.items())
 
 
 def check(flags: PowerFlags) -> None:

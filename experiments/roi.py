@@ -26,6 +26,7 @@ from semlink.simulator.records.rows import Rows
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import cli, regions
 from semlink.simulator.study.links import link_word
+from semlink.simulator.study.regions import is_uniform, with_roi
 from semlink.simulator.study.study import Answer, Study, run
 from semlink.simulator.words import Setting, parse, short, with_settings
 
@@ -59,22 +60,9 @@ class RoiFlags(cli.Flags):
     lmmse unless given, and the transmitter knows it where power or placement need it."""
 
 
-def with_roi(codec: str, roi: str) -> str:
-    """The codec's word, with the region's importance where it takes one and names none."""
-    word = parse(codec)
-    if "importance" not in capabilities(codec) or "importance" in dict(word.settings):
-        return str(word)
-    return with_settings(codec, importance=str(parse(roi)).replace(",", ";"))
-
-
 def words(flags: RoiFlags) -> tuple[str, ...]:
     """The codecs, each once."""
     return tuple(dict.fromkeys(with_roi(codec, flags.roi) for codec in flags.codecs))
-
-
-def is_uniform(codec: str) -> bool:
-    """Whether it is a codec for regions that is told to treat all alike."""
-    return dict(parse(codec).settings).get("importance", "") is None
 
 
 def roles(flags: RoiFlags) -> dict[str, str]:
@@ -113,8 +101,7 @@ def questions(flags: RoiFlags) -> tuple[Sweep, ...]:
 
 def codec_panels(flags: RoiFlags) -> dict[str, list[Entry]]:
     """The codecs over each channel, by title."""
-    channels = dict.fromkeys(str(parse(channel)) for channel in flags.channels)
-    return {short(c): [Entry(word, word, c) for word in words(flags)] for c in channels}
+    return comparison.side_by_side(words(flags), flags.channels)
 
 
 def arm_panels(flags: RoiFlags) -> dict[str, list[Entry]]:
@@ -127,10 +114,9 @@ def compare(flags: RoiFlags, rows: Rows) -> dict[str, list[Result]]:
     """Results by title of what is compared."""
     asked = regions.metrics(flags.roi, flags.data)
     names = (*asked, *(f"{name}{of_set.SUFFIX}" for name in asked if name in of_set.AGAINST))
-    rhos, others = tuple(dict.fromkeys(flags.rho)), tuple(roles(flags))
-    panels = {title: (own, others) for title, own in codec_panels(flags).items()}
+    panels = {title: (own, tuple(roles(flags))) for title, own in codec_panels(flags).items()}
     panels |= {title: (own, (UNIFORM,)) for title, own in arm_panels(flags).items()}
-    return {t: comparison.compare(rows, own, minus, names, rhos, flags.snr) for t, (own, minus) in panels.items()}
+    return {t: comparison.compare(rows, own, minus, names, flags.rho, flags.snr) for t, (own, minus) in panels.items()}
 
 
 def answer(flags: RoiFlags, rows: Rows) -> Answer:
@@ -162,11 +148,9 @@ def figures(
             yield f"{metric}_vs_rho", curves.against_rate(lines, metric, variable)
     for title, own in arm_panels(flags).items():
         yield f"arms_{slug(own[0].channel)}", bars.gains(results[title], variables, UNIFORM, title)
-    rho, snr = flags.rho[0], min(flags.snr)
-    at = {f"{title}, {snr:g} dB": [e.at(rho, snr) for e in own] for title, own in codec_panels(flags).items()}
-    said = {"PSNR": "psnr", "region": "psnr_roi"}
-    strip = strips.delivered(flags.out, rows, at, said, "{:.1f} dB", partial(regions.region, flags.roi))
-    yield from [("pictures", strip)] if strip else []
+    said, at = {"PSNR": "psnr", "region": "psnr_roi"}, (flags.rho[0], min(flags.snr))
+    region = partial(regions.region, flags.roi)
+    yield from strips.delivered(flags.out, rows, codec_panels(flags), at, (said, "{:.1f} dB"), region)
 
 
 def check(flags: RoiFlags) -> None:

@@ -16,7 +16,7 @@ from semlink.simulator.metrics import of_set
 from semlink.simulator.protocols import Variable
 from semlink.simulator.records.rows import Measurement, Rows
 from semlink.simulator.records.store import Condition
-from semlink.simulator.words import short
+from semlink.simulator.words import parse, short
 
 RATES = ("main", "total")
 Case = TypeVar("Case", bound=tuple[object, ...])
@@ -61,24 +61,33 @@ class Result:
         return next(iter(self.minus.values()), NOTHING)
 
 
+def side_by_side(codecs: Sequence[str], channels: Sequence[str]) -> dict[str, list[Entry]]:
+    """The codecs (canonical words), each under its word as label, over every channel, by the channels' short words."""
+    return {short(c): [Entry(word, word, c) for word in codecs] for c in (str(parse(channel)) for channel in channels)}
+
+
 def compare(
     rows: Rows,
     entries: Sequence[Entry],
-    baselines: Sequence[str],
+    baselines: Sequence[str] | Mapping[str, Sequence[str]],
     metrics: Sequence[str],
     rhos: Sequence[float],
     snrs: Sequence[float],
 ) -> list[Result]:
-    """Every entry at every rate and SNR. baselines: labels of entries. metrics: also those of `set_miou`."""
+    """Every entry at every rate and SNR, each once. baselines: labels of entries, of all or by an entry's label.
+
+    metrics: also those of `set_miou`.
+    """
+    others = baselines if isinstance(baselines, Mapping) else {entry.label: baselines for entry in entries}
     found = {m.condition: m for m in rows.measurements if not m.error}
     results = []
     for metric in metrics:
-        for rho in rhos:
+        for rho in dict.fromkeys(rhos):
             for snr in sorted(set(snrs)):
                 at = {e.label: found.get(e.at(rho, snr)) for e in entries}
                 for entry in entries:
                     own = at[entry.label]
-                    minus = {b: difference(own, at.get(b), metric) for b in baselines if b != entry.label}
+                    minus = {b: difference(own, at.get(b), metric) for b in others[entry.label] if b != entry.label}
                     results.append(Result(entry.label, _line(entry.at(rho, snr), own, metric), minus))
     return results
 
@@ -150,16 +159,20 @@ def paired_table(results: Sequence[Result], variable: Variable, title: str) -> s
 
 
 def paired_tables(
-    panels: Mapping[str, Sequence[Result]], metrics: Sequence[str], describe: Callable[[str], Variable]
+    panels: Mapping[str, Sequence[Result]],
+    metrics: Sequence[str],
+    describe: Callable[[str], Variable],
+    rates: bool = True,
 ) -> list[str]:
-    """A table for every title of panels, metric and rate."""
+    """A table for every title of panels, metric and rate. rates: titles say the rate."""
     found = []
     for title, panel in panels.items():
         for metric in metrics:
             own = [r for r in panel if r.line.metric == metric]
             for rho in dict.fromkeys(r.line.rho for r in own):
                 at_rate = [r for r in own if r.line.rho == rho]
-                found.append(paired_table(at_rate, describe(metric), f"{title}, rho {rate(rho)}"))
+                said = f"{title}, rho {rate(rho)}" if rates else title
+                found.append(paired_table(at_rate, describe(metric), said))
     return found
 
 

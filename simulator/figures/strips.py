@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from semlink.simulator.analysis.comparison import Entry
+from semlink.simulator.analysis.tables import rate
 from semlink.simulator.data import pictures
 from semlink.simulator.figures.curves import low_mid_high
 from semlink.simulator.figures.style import bare, figure_of
@@ -36,26 +38,27 @@ class Tile:
 def delivered(
     out: Path,
     rows: Rows,
-    lines: Mapping[str, Sequence[Condition]],
-    said: Mapping[str, str],
-    spelt: str,
+    panels: Mapping[str, Sequence[Entry]],
+    at: tuple[float, float],
+    said: tuple[Mapping[str, str], str],
     region: Callable[[np.ndarray], np.ndarray] | None = None,
-) -> Figure | None:
-    """The first picture of the set as sent, and as received under each line's conditions; None if it was not kept.
+) -> Iterator[tuple[str, Figure]]:
+    """The first picture of the set as sent, and as each panel's entries delivered it; nothing if it was not kept.
 
-    lines: conditions by title, in rows of `TILES_A_ROW`. said: what is written below a picture: by label, the metric
-    whose value is `spelt`, such as "{:.1f} dB". region: where a picture `[3, H, W]` is of interest, bool `[H, W]`, to
-    be outlined in the sent one.
+    Each panel begins a row, and has another behind `TILES_A_ROW` pictures. at: rate and SNR. said: what is written
+    below a picture: metrics by label, and how values are spelt, as in "{:.1f} dB". region: where a picture
+    `[3, H, W]` is of interest, bool `[H, W]`, to be outlined in the sent one.
     """
     if not picture_path(out, None).exists():
-        return None
+        return
     original = pictures.read(picture_path(out, None))
     sent = Tile(original, "original, region outlined" if region else "original")
-    found = []
-    for title, conditions in lines.items():
-        tiles = [sent, *received(out, rows, conditions, said, spelt)]
-        found += [(title, tiles[i : i + TILES_A_ROW]) for i in range(0, len(tiles), TILES_A_ROW)]
-    return strip(found, region(original) if region else None)
+    lines = []
+    for title, entries in panels.items():
+        tiles = [sent, *received(out, rows, [entry.at(*at) for entry in entries], *said)]
+        name = f"{title}, {at[1]:g} dB, rho {rate(at[0])}"
+        lines += [(name, tiles[i : i + TILES_A_ROW]) for i in range(0, len(tiles), TILES_A_ROW)]
+    yield "pictures", strip(lines, region(original) if region else None)
 
 
 def received(out: Path, rows: Rows, conditions: Iterable[Condition], said: Mapping[str, str], spelt: str) -> list[Tile]:

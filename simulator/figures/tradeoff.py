@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from semlink.simulator.analysis.comparison import Entry, compare
 from semlink.simulator.analysis.statistics import Interval
 from semlink.simulator.figures.style import MARKERS, colour, dress, figure_of, y_label
 from semlink.simulator.protocols import Variable
+from semlink.simulator.records.rows import Rows
 from semlink.simulator.words import short
 
 if TYPE_CHECKING:
@@ -66,6 +68,18 @@ def tradeoff(decoders: Mapping[str, Sequence[Point]], variable: Variable, title:
     figure.suptitle(title, fontsize=9)
     _legend(figure, curves, markers)
     return figure
+
+
+def points(
+    rows: Rows, decoders: Mapping[str, Mapping[Steps, Entry]], metrics: tuple[str, str], rho: float, snr_db: float
+) -> dict[str, list[Point]]:
+    """Quality and decoding time of each decoder's numbers of steps. metrics: names of both in rows."""
+    found: dict[str, list[Point]] = {}
+    for label, entries in decoders.items():
+        for steps, entry in entries.items():
+            quality, time = compare(rows, [entry], (), metrics, (rho,), (snr_db,))
+            found.setdefault(label, []).append(Point(steps, time.value.mean, quality.value))
+    return found
 
 
 def frontier(points: Iterable[Point], better: str) -> list[Point]:

@@ -1,4 +1,4 @@
-"""Metrics that know the region of interest: which importance map means it, and what a segmenter still sees.
+"""Regions of interest: words of codecs that know them, and metrics of them and of what a segmenter still sees.
 
 Made from words, so that worker processes can make them, too.
 """
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.metrics import of_set
-from semlink.simulator.plugins import describe_metric, package
-from semlink.simulator.words import Word, parse
+from semlink.simulator.plugins import capabilities, describe_metric, package
+from semlink.simulator.words import Word, parse, with_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,19 @@ PSNRS = ("psnr_roi", "psnr", "psnr_roni", "theta_psnr")
 def importance(word: Word) -> Any:
     """The importance map of a word. SemlinkError for settings that it refuses."""
     return package("codecs.importance").create(word.name, **dict(word.settings))
+
+
+def with_roi(codec: str, roi: str) -> str:
+    """The codec's word, with the region's importance where it takes one and names none."""
+    word = parse(codec)
+    if "importance" not in capabilities(codec) or "importance" in dict(word.settings):
+        return str(word)
+    return with_settings(codec, importance=str(parse(roi)).replace(",", ";"))
+
+
+def is_uniform(codec: str) -> bool:
+    """Whether it is a codec for regions that is told to treat all alike."""
+    return dict(parse(codec).settings).get("importance", "") is None
 
 
 def metrics(roi: str, data: str) -> tuple[str, ...]:
