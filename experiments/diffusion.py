@@ -10,31 +10,29 @@ All meet the same pictures, fades and noise, so all differences are paired.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from semlink.simulator.analysis import comparison, set_fid, statistics
+from semlink.simulator.analysis.comparison import Entry, Result
+from semlink.simulator.analysis.tables import rate
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.records.rows import Rows
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import cli
-from semlink.simulator.words import Word, parse, short, with_settings
+from semlink.simulator.study.parts import describe, timed_parts
+from semlink.simulator.study.steps import is_plain, with_steps
+from semlink.simulator.study.study import Answer, Study, run
+from semlink.simulator.values import SNR_LIMITS_DB
+from semlink.simulator.words import parse, short, with_settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from torch import Tensor
-
-    from semlink.simulator.analysis.comparison import Entry, Result
-    from semlink.simulator.figures.bars import Tile
-    from semlink.simulator.figures.tradeoff import Point
-    from semlink.simulator.protocols import Codec, Variable
-    from semlink.simulator.records.rows import Rows
-    from semlink.simulator.sweep.trial import Parts
 
 FID = "fid"
-TILES_A_ROW = 5
 TIME = "decode_s"
 
 
@@ -64,30 +62,7 @@ def words(flags: DiffusionFlags) -> tuple[str, ...]:
 
 def metrics(flags: DiffusionFlags) -> tuple[str, ...]:
     """The metrics by their names in rows, but for what the size of pictures adds."""
-    from semlink.simulator.analysis.set_fid import NAME
-
-    return tuple(dict.fromkeys(NAME if name == FID else name for name in flags.metrics))
-
-
-def per_picture(flags: DiffusionFlags) -> tuple[str, ...]:
-    """Metrics that a picture has for itself."""
-    from semlink.simulator.analysis.set_fid import NAME
-
-    return tuple(name for name in metrics(flags) if name != NAME)
-
-
-def default_steps(word: Word) -> int | str | None:
-    """What the codec takes for `steps` when nothing is said; None for codecs without steps."""
-    from semlink import codecs
-
-    found = inspect.signature(codecs.registry.get(word.name)).parameters.get("steps")
-    return None if found is None else found.default
-
-
-def is_plain(codec: str) -> bool:
-    """Whether the codec has no diffusion, or is told to leave it."""
-    word = parse(codec)
-    return default_steps(word) is None or dict(word.settings).get("steps") == 0
+    return tuple(dict.fromkeys(set_fid.NAME if name == FID else name for name in flags.metrics))
 
 
 def counterparts(flags: DiffusionFlags, codec: str) -> tuple[str, ...]:
@@ -100,75 +75,31 @@ def counterparts(flags: DiffusionFlags, codec: str) -> tuple[str, ...]:
     return (*plain, unguided) if unguided in known and unguided != codec else plain
 
 
-def stepped(flags: DiffusionFlags) -> dict[str, dict[int | None, str]]:
-    """Of each codec with diffusion, its word without `steps`: the words for each number of steps, None: by default."""
-    found: dict[str, dict[int | None, str]] = {}
-    for codec in words(flags) if flags.steps else ():
-        if not is_plain(codec):
-            base = parse(codec).split(("steps",))[0]
-            variants: dict[int | None, str] = {n: with_settings(str(base), steps=n) for n in sorted(set(flags.steps))}
-            found[str(base)] = variants | ({None: str(base)} if default_steps(base) == "budget" else {})
-    return found
+def stepped(flags: DiffusionFlags) -> dict[str, dict[int | None, Entry]]:
+    """Of each codec with diffusion, its word without `steps`: what is compared by number of steps, None: by default."""
+    from semlink.simulator.figures.tradeoff import name_steps
+
+    channel = str(parse(flags.channels[0]))
+    with_diffusion = [word for word in words(flags) if flags.steps and not is_plain(word)]
+    return {
+        base: {n: Entry(f"{base}, {name_steps(n)}", word, channel) for n, word in variants.items()}
+        for base, variants in (with_steps(word, flags.steps) for word in with_diffusion)
+    }
 
 
 def questions(flags: DiffusionFlags) -> tuple[Sweep, ...]:
     """The codecs side by side, and then the numbers of steps."""
     asked = replace(cli.sweep_of(flags, metrics(flags)), codecs=words(flags))
-    variants = tuple(word for of_codec in stepped(flags).values() for word in of_codec.values())
+    variants = tuple(entry.codec for of_codec in stepped(flags).values() for entry in of_codec.values())
     plain = tuple(word for word in words(flags) if is_plain(word))
-    if not variants:
-        return (asked,)
     where = replace(asked, channels=flags.channels[:1], rho=flags.rho[:1], snr_db=(flags.steps_snr,))
-    return (asked, replace(where, codecs=(*plain, *variants), metrics=per_picture(flags)))
-
-
-def parts(flags: DiffusionFlags) -> Parts:
-    """Pictures and links as ever, codecs that are warm before they are timed, and what FID needs."""
-    from semlink.simulator.analysis.set_fid import keep
-    from semlink.simulator.sweep.trial import Parts
-
-    return Parts(codec=partial(make_warm, flags.data), measure=measure, describe=describe, keep=keep)
-
-
-def make_warm(data: str, word: Word, rho: float) -> Codec:
-    """The codec after a first picture, so that loading its networks is not counted as decoding."""
-    import torch
-
-    from semlink.simulator import data as sources
-    from semlink.simulator.conformance.codec import noiseless
-    from semlink.simulator.plugins import make_codec
-    from semlink.simulator.values import TxInfo
-
-    codec = make_codec(word, rho)
-    if codec.encodes_on != "link":
-        picture = sources.load(data, 1).batch([0])
-        with torch.no_grad():
-            codec.decode(noiseless(codec.encode(picture, TxInfo(snr_db=10.0)), a=10 / 11))
-    return codec
-
-
-def measure(names: Sequence[str], original: Tensor, received: Tensor) -> Mapping[str, Tensor]:
-    """Metrics of received pictures, float64 `[batch]` each; FID is computed at the end."""
-    from semlink.simulator.analysis.set_fid import NAME
-    from semlink.simulator.plugins import measure_metrics
-
-    return measure_metrics([name for name in names if name != NAME], original, received)
-
-
-def describe(name: str) -> Variable:
-    """Unit, label and direction of a metric or time."""
-    from semlink.simulator.analysis import set_fid
-    from semlink.simulator.plugins import describe_metric
-    from semlink.simulator.records.rows import VARIABLES
-
-    return set_fid.describe(name) or VARIABLES.get(name) or describe_metric(name)
+    per_picture = tuple(name for name in asked.metrics if name != set_fid.NAME)
+    return (asked, replace(where, codecs=(*plain, *variants), metrics=per_picture)) if variants else (asked,)
 
 
 def check(flags: DiffusionFlags) -> None:
     """SemlinkError for what can be seen to be wrong before anything is measured."""
-    from semlink.simulator.analysis import set_fid
     from semlink.simulator.data import load
-    from semlink.simulator.values import SNR_LIMITS_DB
 
     if not flags.metrics:
         raise SemlinkError("--metrics needs at least one value")
@@ -183,40 +114,27 @@ def check(flags: DiffusionFlags) -> None:
         set_fid.check(len(load(flags.data, flags.limit)), flags.data)
 
 
-def shown(flags: DiffusionFlags, rows: Rows) -> tuple[str, ...]:
+def shown(rows: Rows) -> list[str]:
     """The per-picture metrics by their names in rows."""
-    found = {name for m in rows.measurements for name in m.values}
-    return tuple(
-        next((name for name in sorted(found) if name == want or name.startswith(f"{want}_up")), want)
-        for want in per_picture(flags)
-    )
+    return [name for name in rows.asked_metrics() if name != set_fid.NAME]
 
 
 def compare(flags: DiffusionFlags, rows: Rows) -> dict[str, list[Result]]:
     """Results by channel, each with its differences to its own counterparts."""
-    from semlink.simulator.analysis import comparison, set_fid
-
-    names = (*shown(flags, rows), TIME, *(name for name in metrics(flags) if name == set_fid.NAME))
-    others = tuple(dict.fromkeys(other for codec in words(flags) for other in counterparts(flags, codec)))
+    names = (*shown(rows), TIME, *(name for name in metrics(flags) if name == set_fid.NAME))
     own = {codec: counterparts(flags, codec) for codec in words(flags)}
-    found = {}
-    for channel in dict.fromkeys(str(parse(channel)) for channel in flags.channels):
-        entries = [comparison.Entry(codec, codec, channel) for codec in words(flags)]
-        results = comparison.compare(rows, entries, others, names, tuple(dict.fromkeys(flags.rho)), flags.snr)
-        kept = [replace(r, minus={b: i for b, i in r.minus.items() if b in own[r.label]}) for r in results]
-        found[short(channel)] = set_fid.filled(untimed(kept), flags.out)
-    return found
+    panels = comparison.side_by_side(words(flags), flags.channels)
+    found = {title: comparison.compare(rows, of, own, names, flags.rho, flags.snr) for title, of in panels.items()}
+    return {title: set_fid.filled(untimed(results), flags.out) for title, results in found.items()}
 
 
 def compare_steps(flags: DiffusionFlags, rows: Rows) -> list[Result]:
     """Results of each codec's numbers of steps, with their differences to the most steps, labelled so."""
-    from semlink.simulator.analysis import comparison
-
     found = []
-    for entries in steps_entries(flags).values():
+    for entries in stepped(flags).values():
         most = entries[max(n for n in entries if n is not None)].label
-        where = (flags.rho[0],), (flags.steps_snr,)
-        found += comparison.compare(rows, list(entries.values()), (most,), (*shown(flags, rows), TIME), *where)
+        own, names = list(entries.values()), (*shown(rows), TIME)
+        found += comparison.compare(rows, own, (most,), names, flags.rho[:1], (flags.steps_snr,))
     return untimed(found)
 
 
@@ -225,144 +143,45 @@ def untimed(results: Sequence[Result]) -> list[Result]:
     return [replace(r, minus={}) if r.line.metric == TIME else r for r in results]
 
 
-def steps_entries(flags: DiffusionFlags) -> dict[str, dict[int | None, Entry]]:
-    """What is compared of each codec, by number of steps."""
-    from semlink.simulator.analysis.comparison import Entry
-    from semlink.simulator.figures.tradeoff import name_steps
-
-    channel = str(parse(flags.channels[0]))
-    return {
-        base: {n: Entry(f"{base}, {name_steps(n)}", word, channel) for n, word in variants.items()}
-        for base, variants in stepped(flags).items()
-    }
-
-
-def points(flags: DiffusionFlags, rows: Rows, metric: str) -> dict[str, list[Point]]:
-    """Quality and decoding time of each codec's numbers of steps, and of the plain codecs."""
-    from semlink.simulator.analysis.comparison import Entry, compare
-    from semlink.simulator.analysis.statistics import Interval
-    from semlink.simulator.figures.tradeoff import Point
-
-    channel = str(parse(flags.channels[0]))
-    chosen = {word: {0: Entry(word, word, channel)} for word in words(flags) if is_plain(word)} | steps_entries(flags)
-    found: dict[str, list[Point]] = {}
-    for base, entries in chosen.items():
-        for steps, entry in entries.items():
-            quality, time = compare(rows, [entry], (), (metric, TIME), (flags.rho[0],), (flags.steps_snr,))
-            at = quality.line
-            point = Point(steps, time.line.mean, Interval(at.mean, at.ci95_low, at.ci95_high, at.n))
-            found.setdefault(base, []).append(point)
-    return found
-
-
-def figures(flags: DiffusionFlags, rows: Rows, results: Mapping[str, Sequence[Result]]) -> dict[str, Figure]:
-    """All figures by the names of their files."""
-    from semlink.simulator.figures import curves, tradeoff
-
-    lines = [r.line for panel in results.values() for r in panel]
-    names = [name for name in dict.fromkeys(line.metric for line in lines) if name != TIME]
-    found = {f"{name}_vs_snr": curves.curves(lines, name, describe(name)) for name in names}
-    perceptual = [name for name in shown(flags, rows) if name.startswith("lpips")]
-    if stepped(flags) and shown(flags, rows):
-        metric = (*perceptual, *shown(flags, rows))[0]
-        title = f"{short(flags.channels[0])}, {flags.steps_snr:g} dB, rho 1/{1 / flags.rho[0]:.3g}"
-        found["steps"] = tradeoff.tradeoff(points(flags, rows, metric), describe(metric), title)
-    pictures = strip(flags, rows)
-    return found | ({"pictures": pictures} if pictures else {})
-
-
-def strip(flags: DiffusionFlags, rows: Rows) -> Figure | None:
-    """The first picture as sent and as each codec delivers it at the lowest SNR and first rate, over each channel."""
-    from semlink.simulator.data import pictures
-    from semlink.simulator.figures import bars
-    from semlink.simulator.records.store import picture_path
-
-    if not picture_path(flags.out, None).exists():
-        return None
-    sent = bars.Tile(pictures.read(picture_path(flags.out, None)), "original")
-    lines = []
-    for channel in dict.fromkeys(str(parse(channel)) for channel in flags.channels):
-        tiles = [sent, *received(flags, rows, channel)]
-        title = f"{short(channel)}, {min(flags.snr):g} dB, rho 1/{1 / flags.rho[0]:.3g}"
-        lines += [(title, tiles[i : i + TILES_A_ROW]) for i in range(0, len(tiles), TILES_A_ROW)]
-    return bars.strip(lines)
-
-
-def received(flags: DiffusionFlags, rows: Rows, channel: str) -> list[Tile]:
-    """The first picture as each codec delivered it, with its quality below."""
-    from semlink.simulator.data import pictures
-    from semlink.simulator.figures import bars
-    from semlink.simulator.records.store import Condition, picture_path
-
-    found = {m.condition: m for m in rows.measurements if not m.error}
-    tiles = []
-    for codec in words(flags):
-        condition = Condition(codec, flags.rho[0], channel, min(flags.snr))
-        path = picture_path(flags.out, condition)
-        if condition in found and path.exists():
-            values = found[condition].values
-            said = [f"{describe(n).label} {values[n][0]:.3g}" for n in shown(flags, rows)[:2] if n in values]
-            name = short(codec).replace(":", ":\n", 1)
-            tiles.append(bars.Tile(pictures.read(path), name, ", ".join(said)))
-    return tiles
-
-
-def tables(flags: DiffusionFlags, results: Mapping[str, Sequence[Result]], steps: Sequence[Result]) -> str:
-    """All that is worth reading on a screen."""
-    from semlink.simulator.analysis import comparison
-
-    found = []
-    for channel, panel in results.items():
-        for metric in dict.fromkeys(r.line.metric for r in panel):
-            for rho in dict.fromkeys(flags.rho):
-                own = [r for r in panel if (r.line.metric, r.line.rho) == (metric, rho)]
-                found.append(comparison.table(own, describe(metric), f"{channel}, rho 1/{1 / rho:.3g}"))
-    for metric in dict.fromkeys(r.line.metric for r in steps):
-        own = [r for r in steps if r.line.metric == metric]
-        found.append(comparison.table(own, describe(metric), f"steps over {short(flags.channels[0])}"))
-    return "\n\n".join(found)
-
-
-def publish(
-    flags: DiffusionFlags, rows: Rows, results: Mapping[str, Sequence[Result]], steps: Sequence[Result]
-) -> list[Path]:
-    """summary.csv with FID, diffusion.csv, steps.csv, and all figures."""
-    from semlink.simulator.analysis import comparison, set_fid, statistics
-    from semlink.simulator.figures import curves
-
+def answer(flags: DiffusionFlags, rows: Rows) -> Answer:
+    """summary.csv with FID, diffusion.csv, steps.csv, tables and figures."""
+    results, steps = compare(flags, rows), compare_steps(flags, rows)
     every = [result for panel in results.values() for result in panel]
-    of_set = [r.line for r in every if r.line.metric == set_fid.NAME]
     summary = [line for line in statistics.summarise(rows) if line.metric != set_fid.NAME]
-    statistics.write_csv([*summary, *of_set], flags.out / "summary.csv")
-    others = dict.fromkeys(label for r in every for label in r.minus)
-    comparison.write_csv(every, {label: label for label in others}, flags.out / "diffusion.csv")
-    files = [flags.out / name for name in ("rows.h5", "summary.csv", "diffusion.csv", "run.json")]
+    of_set = [r.line for r in every if r.line.metric == set_fid.NAME]
+    csv = {"diffusion.csv": comparison.columns(every, {label: label for r in every for label in r.minus})}
     if steps:
-        most = dict.fromkeys((label for r in steps for label in r.minus), "most_steps")
-        comparison.write_csv(steps, most, flags.out / "steps.csv")
-        files.append(flags.out / "steps.csv")
-    return files + [p for name, f in figures(flags, rows, results).items() for p in curves.save(f, flags.out / name)]
+        csv["steps.csv"] = comparison.columns(steps, {label: "most_steps" for r in steps for label in r.minus})
+    names = list(dict.fromkeys(r.line.metric for r in every))
+    texts = comparison.paired_tables(results, names, describe)
+    texts += comparison.paired_tables({f"steps over {short(flags.channels[0])}": steps}, names, describe, rates=False)
+    return Answer(texts, csv, figures(flags, rows, results), [*summary, *of_set])
+
+
+def figures(flags: DiffusionFlags, rows: Rows, results: Mapping[str, Sequence[Result]]) -> Iterator[tuple[str, Figure]]:
+    """All figures with the names of their files."""
+    from semlink.simulator.figures import curves, strips, tradeoff
+
+    lines, own = [r.line for panel in results.values() for r in panel], shown(rows)
+    for name in (name for name in dict.fromkeys(line.metric for line in lines) if name != TIME):
+        yield f"{name}_vs_snr", curves.curves(lines, name, describe(name))
+    if stepped(flags) and own:
+        metric = next((name for name in own if name.startswith("lpips")), own[0])
+        channel, rho, snr = str(parse(flags.channels[0])), flags.rho[0], flags.steps_snr
+        plain: dict[str, dict[int | None, Entry]] = {w: {0: Entry(w, w, channel)} for w in words(flags) if is_plain(w)}
+        found = tradeoff.points(rows, {**plain, **stepped(flags)}, (metric, TIME), rho, snr)
+        title = f"{short(channel)}, {snr:g} dB, rho {rate(rho)}"
+        yield "steps", tradeoff.tradeoff(found, describe(metric), title)
+    said, at = {describe(name).label: name for name in own[:2]}, (flags.rho[0], min(flags.snr))
+    panels = comparison.side_by_side(words(flags), flags.channels)
+    yield from strips.delivered(flags.out, rows, panels, at, (said, "{:.3g}"))
 
 
 def main(flags: DiffusionFlags) -> int:
     """Measure, compare, draw and say where everything is."""
-    import time
-
-    from semlink.simulator.study import closing as publishing
-    from semlink.simulator.sweep import runner
-
     check(flags)
-    started = time.monotonic()
-    outcomes = [runner.run(question, flags.out, flags.workers, parts(flags)) for question in questions(flags)]
-    rows = outcomes[-1].rows
-    failures = {str(condition): error for o in outcomes for condition, error in o.failures.items()}
-    seconds = round(time.monotonic() - started, 3)
-    publishing.whole_run(flags.out, asdict(flags), seconds, failures, {})
-    results, steps = compare(flags, rows), compare_steps(flags, rows)
-    files = publish(flags, rows, results, steps)
-    print(tables(flags, results, steps), end="\n\n")
-    print("\n".join(["written:", *(f"  {path}" for path in files)]))
-    return max(publishing.failures(outcome) for outcome in outcomes)
+    study = Study(questions(flags), partial(answer, flags), timed_parts(flags.data), flags)
+    return run(study, flags.out, flags.workers)
 
 
 if __name__ == "__main__":

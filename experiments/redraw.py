@@ -10,7 +10,10 @@ from semlink.simulator.study import cli
 
 @dataclass(frozen=True)
 class Redraw:
-    """Draw figures and print tables from the rows.h5 that an experiment left in --out; nothing is measured again."""
+    """Draw figures and print tables from the rows.h5 that an experiment left in --out; nothing is measured again.
+
+    Codecs are compared with the one of the experiment's --versus, too, where it had one.
+    """
 
     out: Path = Path("results/snr_sweep")
     """Folder that holds rows.h5."""

@@ -9,47 +9,23 @@ same budget, pictures and seed. Stop it at any time; the same command continues.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import numpy as np
 import tyro
 
-from semlink.simulator.analysis.matrix import (
-    Cell,
-    Variant,
-    column_labels,
-    compare,
-    digits,
-    row_labels,
-    tables,
-    write_csv,
-)
+from semlink.simulator.analysis import matrix
+from semlink.simulator.analysis.matrix import Variant
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import lock, slug, write_json
-from semlink.simulator.records.store import Store
+from semlink.simulator.records.rows import Rows
+from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import cli
-from semlink.simulator.words import Word, parse
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from semlink.simulator.analysis.statistics import Interval
-    from semlink.simulator.figures.heatmap import Panel
-    from semlink.simulator.protocols import Variable
-    from semlink.simulator.records.rows import Rows
-    from semlink.simulator.training.tuning import Tuning
-
-STEMS = {"value": "matrix", "minus_matched": "minus_matched", "minus_best": "minus_best"}
-TITLES = {
-    "value": "",
-    "minus_matched": "minus the network trained on the channel, paired; bold: the 95 % interval does not hold 0",
-    "minus_best": "minus the best row, paired; bold: the 95 % interval does not hold 0",
-}
+from semlink.simulator.study.study import Answer, Study, run
+from semlink.simulator.study.variants import Tunings, check_crop, fine_tune, training, tunings, variants
+from semlink.simulator.values import SNR_LIMITS_DB
 
 
 @dataclass(frozen=True)
@@ -85,34 +61,9 @@ class RobustnessFlags(cli.Flags):
     """Quality metrics to measure and draw."""
 
 
-def main(flags: RobustnessFlags) -> int:
-    """Fine-tune, measure, compare, draw and say where everything is."""
-    from semlink.simulator.figures import curves
-    from semlink.simulator.study import closing
-    from semlink.simulator.sweep import runner
-
-    check(flags)
-    fine_tune(flags)
-    chosen = variants(flags)
-    asked = replace(cli.sweep_of(flags, flags.metrics), codecs=tuple(v.codec for v in chosen))
-    outcome = runner.run(asked, flags.out, flags.workers)
-    found = compare(chosen, asked, outcome.rows)
-    write_csv(found, flags.out / "matrix.csv")
-    say_training(chosen, flags.out / "run.json")
-    files = [flags.out / name for name in ("rows.h5", "summary.csv", "matrix.csv", "run.json")]
-    for snr in asked.snr_db:
-        own = [cell for cell in found if cell.snr_db == snr]
-        print(*tables(own, outcome.rows), sep="\n\n", end="\n\n")
-        for stem, figure in figures(own, outcome.rows):
-            files += curves.save(figure, flags.out / f"{stem}_{snr:g}dB")
-    print("\n".join(["written:", *(f"  {path}" for path in files)]))
-    return closing.failures(outcome)
-
-
 def check(flags: RobustnessFlags) -> None:
     """SemlinkError for what can be seen to be wrong before anything is trained."""
     from semlink.simulator import metrics
-    from semlink.simulator.values import SNR_LIMITS_DB
 
     cli.check_channels(flags.train_channels)
     low, high = flags.train_snr
@@ -131,134 +82,46 @@ def check(flags: RobustnessFlags) -> None:
         metrics.describe(name)  # refuses an unknown one
 
 
-def tunings(flags: RobustnessFlags) -> dict[Path, Tuning]:
+def wanted(flags: RobustnessFlags) -> Tunings:
     """What is to be fine-tuned, by weight file."""
     from semlink.simulator.training.codec import Recipe
-    from semlink.simulator.training.tuning import Tuning
 
     minutes = 0.0 if flags.steps else flags.minutes
     recipe = Recipe(minutes, flags.steps, flags.batch, flags.lr, flags.seed, crop=flags.crop, snr_db=flags.train_snr)
-    words = [parse(codec) for codec in flags.codecs if is_tunable(parse(codec), flags.rho[0])]
-    pairs = [(str(word), str(parse(channel))) for word in words for channel in flags.train_channels]
-    return {
-        weight_file(flags.out, codec, channel): Tuning(codec, flags.rho[0], channel, flags.train_data, recipe)
-        for codec, channel in pairs
-    }
+    return tunings(flags.out, flags.codecs, flags.rho[0], flags.train_channels, flags.train_data, recipe)
 
 
-def is_tunable(word: Word, rho: float) -> bool:
-    """Whether it has a network and comes without weights of the user's."""
-    from semlink import codecs
-
-    return "weights" not in dict(word.settings) and hasattr(
-        codecs.create(word.name, rho=rho, **dict(word.settings)), "new_network"
-    )
-
-
-def weight_file(out: Path, codec: str, channel: str) -> Path:
-    """Where a variant's weights are kept: a path that a codec's word can hold, so without plus and equals signs."""
-    return out / "weights" / (slug(f"{codec}_{channel}").replace("+", ".").replace("=", "-") + ".safetensors")
-
-
-def fine_tune(flags: RobustnessFlags) -> None:
+def train(flags: RobustnessFlags) -> None:
     """Train what is missing; says what has no weights when there is nothing to spend on it."""
-    from semlink.simulator.executors import local
-    from semlink.simulator.training.tuning import tuner
-
-    wanted = tunings(flags)
-    if not flags.minutes and not flags.steps:
-        for path in (path for path in wanted if not path.exists()):
-            print(f"left out, not trained and no time given to train it: {path}")
+    asked = wanted(flags)
+    if flags.minutes or flags.steps:
+        for codec in {tuning.codec for tuning in asked.values()}:
+            check_crop(codec, flags.rho[0], flags.crop, flags.data, flags.limit)
+        fine_tune(asked, flags.out, flags.workers)
         return
-    for codec in {tuning.codec for tuning in wanted.values()}:
-        check_crop(flags, codec)
-    Store(flags.out)
-    held = lock(flags.out)
-    for path in local.run(tuner, [(tuning, path) for path, tuning in wanted.items()], flags.workers):
-        print(f"weights: {path}")
-    del held
+    for path in (path for path in asked if not path.exists()):
+        print(f"left out, not trained and no time given to train it: {path}")
 
 
-def check_crop(flags: RobustnessFlags, word: str) -> None:
-    """SemlinkError when the crops would train another network than the one that the pictures of --data meet."""
-    from semlink.simulator import data
-    from semlink.simulator.plugins import make_trainable
+def answer(chosen: tuple[Variant, ...], asked: Sweep, rows: Rows) -> Answer:
+    """matrix.csv, and tables and heat maps of each SNR."""
+    from semlink.simulator.figures.matrix import heatmaps
 
-    codec = make_trainable(word, flags.rho[0])
-    trained = codec.network(flags.crop, flags.crop)
-    for height, width in sorted(set(data.load(flags.data, limit=flags.limit).sizes())):
-        if codec.network(height, width) is not trained:
-            raise SemlinkError(
-                f"--crop {flags.crop} does not train the network that pictures of {width}x{height} px meet; "
-                f"give a crop and --train-data of their kind, e.g. --crop {min(96, height, width)}"
-            )
+    cells = matrix.fill(chosen, asked, rows)
+    by_snr = {snr: [cell for cell in cells if cell.snr_db == snr] for snr in asked.snr_db}
+    drawn = ((f"{stem}_{snr:g}dB", map_) for snr, own in by_snr.items() for stem, map_ in heatmaps(own, rows))
+    texts = [text for own in by_snr.values() for text in matrix.cell_tables(own, rows)]
+    return Answer(texts, {"matrix.csv": matrix.columns(cells)}, drawn)
 
 
-def variants(flags: RobustnessFlags) -> tuple[Variant, ...]:
-    """The rows of the matrix: codecs as they are, then the networks that were tuned, each once."""
-    tuned = [with_weights(t.codec, path) for path, t in tunings(flags).items() if path.exists()]
-    return tuple(variant(word) for word in dict.fromkeys((*(str(parse(c)) for c in flags.codecs), *tuned)))
-
-
-def with_weights(codec: str, path: Path) -> str:
-    """A codec's word with weights from a file."""
-    return str(parse(f"{codec}{',' if ':' in codec else ':'}weights={path}"))
-
-
-def variant(codec: str) -> Variant:
-    """A codec's word with what its weight file, if it names one, says of its training."""
-    from semlink.simulator.training.tuning import read_tuning
-
-    weights = dict(parse(codec).settings).get("weights")
-    said = read_tuning(Path(weights)) if isinstance(weights, str) else {}
-    return Variant(codec, said.get("channel", ""), said.get("csi", ""))
-
-
-def figures(cells: Sequence[Cell], rows: Rows) -> Iterator[tuple[str, Figure]]:
-    """Heat maps of one SNR with their names: the values, and both differences over the channels that have one."""
-    from semlink.simulator.figures import heatmap
-
-    names = row_labels(cells)
-    for what, stem in STEMS.items():
-        shown = {c for c in cells if what == "value" or getattr(c, what).n}
-        columns = [channel for channel in column_labels(cells) if any(c.channel == channel for c in shown)]
-        if not columns:
-            continue
-        own = [c for c in cells if c.channel in columns]
-        labels = column_labels(own)
-        marked = {(i, j) for i, v in enumerate(names) for j, channel in enumerate(columns) if v.trained_on == channel}
-        metrics = dict.fromkeys(cell.metric for cell in cells)
-        panels = [panel([c for c in own if c.metric == name], what, rows.variable(name)) for name in metrics]
-        across = f"tested on, at {cells[0].snr_db:g} dB SNR (receiver's CSI in brackets; framed: trained on it)"
-        wrapped = [labels[channel].replace(":", "\n").replace(",", "\n").replace("+", "\n+") for channel in columns]
-        figure = heatmap.draw(panels, list(names.values()), wrapped, across, "fine-tuned on", marked, TITLES[what])
-        yield stem, figure
-
-
-def panel(cells: Sequence[Cell], what: str, variable: Variable) -> Panel:
-    """One metric as a heat map."""
-    from semlink.simulator.figures import heatmap
-
-    intervals: list[Interval] = [getattr(cell, what) for cell in cells]
-    shape = (len({cell.variant for cell in cells}), -1)
-    units = f" ({variable.units})" if variable.units not in ("", "1") else ""
-    return heatmap.Panel(
-        f"{variable.label}{units}, {variable.better} is better",
-        np.array([i.mean for i in intervals]).reshape(shape),
-        np.array([i.high - i.mean for i in intervals]).reshape(shape),
-        variable.better,
-        digits(variable, what),
-        difference=what != "value",
-    )
-
-
-def say_training(chosen: Sequence[Variant], path: Path) -> None:
-    """Add to run.json how the weights of each variant came about."""
-    from semlink.simulator.training.tuning import read_tuning
-
-    files = {v.codec: str(dict(parse(v.codec).settings)["weights"]) for v in chosen if v.trained_on}
-    training = {codec: read_tuning(Path(file)) for codec, file in files.items()}
-    write_json(path, {**json.loads(path.read_text()), "training": training})
+def main(flags: RobustnessFlags) -> int:
+    """Fine-tune, measure, compare, draw and say where everything is."""
+    check(flags)
+    train(flags)
+    chosen = variants(flags.codecs, wanted(flags))
+    asked = replace(cli.sweep_of(flags, flags.metrics), codecs=tuple(v.codec for v in chosen))
+    more = {"training": {v.codec: training(v.codec) for v in chosen if v.trained_on}}
+    return run(Study((asked,), partial(answer, chosen, asked), more=more), flags.out, flags.workers)
 
 
 if __name__ == "__main__":

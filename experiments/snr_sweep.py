@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from semlink.simulator.errors import SemlinkError
 from semlink.simulator.study import cli
+from semlink.simulator.words import parse
 
 
 @dataclass(frozen=True)
@@ -13,22 +16,38 @@ class SnrSweep(cli.Flags):
     """How good is the received picture at each SNR, for each codec, on each channel?
 
     Sends pictures through codec, OFDM link and channel, measures them, and leaves in --out: rows.h5 (every image),
-    summary.csv (means with 95 % intervals), run.json, and figures as PNG and PDF. Kill it at any moment: the same
-    command continues. Adding codecs, channels, SNRs or pictures keeps what is measured.
+    summary.csv (means with 95 % intervals), run.json, and figures as PNG and PDF: against SNR and, with several rates,
+    against channel uses. With --versus also versus.csv and figures of the paired differences to that codec. Kill it at
+    any moment: the same command continues. Adding codecs, channels, SNRs or pictures keeps what is measured.
     """
 
     metrics: tuple[str, ...] = ("psnr", "ssim", "lpips_alex")
     """Quality metrics to measure and draw."""
+    versus: str = ""
+    """One of --codecs, such as digital: how much better are the others on the same pictures, fades and channel uses?"""
 
 
 def main(flags: SnrSweep) -> int:
     """Measure, publish, draw and say where everything is."""
-    from semlink.simulator.study import closing
-    from semlink.simulator.sweep import runner
+    from semlink.simulator.study.overview import overview
+    from semlink.simulator.study.study import Study, run
 
-    outcome = runner.run(cli.sweep_of(flags, flags.metrics), flags.out, flags.workers)
-    closing.show(outcome.out)
-    return closing.failures(outcome)
+    reference = reference_of(flags)
+    answer = partial(overview, out=flags.out, reference=reference)
+    more = {"versus": reference} if reference else {}
+    return run(Study((cli.sweep_of(flags, flags.metrics),), answer, more=more), flags.out, flags.workers)
+
+
+def reference_of(flags: SnrSweep) -> str:
+    """The canonical word of --versus, or none. SemlinkError unless it and another are among the codecs."""
+    if not flags.versus:
+        return ""
+    known, word = {str(parse(codec)) for codec in flags.codecs}, str(parse(flags.versus))
+    if word not in known:
+        raise SemlinkError(f"--versus {flags.versus}: not among --codecs {' '.join(flags.codecs)}; give it there, too")
+    if len(known) == 1:
+        raise SemlinkError(f"--versus {flags.versus}: there is no other codec among --codecs to compare with it")
+    return word
 
 
 if __name__ == "__main__":

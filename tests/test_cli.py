@@ -14,7 +14,8 @@ from semlink.simulator.errors import SemlinkError
 from semlink.simulator.study import cli
 
 ROOT = Path(__file__).parents[1]
-EXPERIMENTS = [ROOT / "experiments" / name for name in ("snr_sweep.py", "redraw.py")]
+STUDIES = ("roi.py", "diffusion.py", "mimo.py", "power.py", "robustness.py")
+EXPERIMENTS = [ROOT / "experiments" / name for name in ("snr_sweep.py", "redraw.py", *STUDIES)]
 HEAVY = ("torch", "tensorflow", "sionna", "matplotlib", "h5py", "scipy")
 
 

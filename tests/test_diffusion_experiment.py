@@ -21,6 +21,7 @@ from semlink.simulator import SemlinkError
 from semlink.simulator.analysis import set_fid
 from semlink.simulator.analysis.statistics import Interval
 from semlink.simulator.conformance.codec import smooth_pictures
+from semlink.simulator.figures import strips
 from semlink.simulator.figures.tradeoff import Point, frontier, tradeoff
 from semlink.simulator.metrics import inception
 from semlink.simulator.records.rows import Measurement, Rows
@@ -33,6 +34,8 @@ PICTURES = 24
 
 class Guided:
     """A codec as its words see it: with guides, and with steps that follow the noise level by default."""
+
+    capabilities = {"steps": "budget", "guidance": "edges/tag"}
 
     def __init__(self, rho: float = 1 / 24, guidance: str = "edges/tag", steps: int | str = "budget") -> None:
         self.rho, self.guidance, self.steps = rho, guidance, steps
@@ -71,7 +74,7 @@ def test_each_is_compared_with_what_it_lacks(experiment, flags):
 
 
 def test_numbers_of_steps(experiment, flags):
-    found = experiment.stepped(flags)
+    found = {base: {n: entry.codec for n, entry in of.items()} for base, of in experiment.stepped(flags).items()}
     assert found["ddnm"] == {4: "ddnm:steps=4", 8: "ddnm:steps=8"}
     assert found["ddnm:mode=paper"] == {4: "ddnm:mode=paper,steps=4", 8: "ddnm:mode=paper,steps=8"}
     assert found["guided"] == {4: "guided:steps=4", 8: "guided:steps=8", None: "guided"}
@@ -102,16 +105,17 @@ def test_differences_are_paired_and_only_to_counterparts(experiment, flags):
     gains = dict(zip(("adjscc", "ddnm", *SGD), (0, 1, 0.2, 1.5, 2, 2.2), strict=True))
     seconds = np.full(30, 0.1)
     rows = Rows(
-        tuple(rows_of(c, psnr=level + g, lpips_alex_up64=1 - level / 99, decode_s=seconds) for c, g in gains.items())
+        tuple(rows_of(c, psnr=level + g, lpips_alex_up64=1 - level / 99, decode_s=seconds) for c, g in gains.items()),
+        attributes={"configuration": json.dumps({"metrics": ["psnr", "lpips_alex"]})},
     )
     asked = replace(flags, codecs=tuple(gains), rho=(1 / 24,), metrics=("psnr", "lpips_alex"))
-    assert experiment.shown(asked, rows) == ("psnr", "lpips_alex_up64")
+    assert experiment.shown(rows) == ["psnr", "lpips_alex_up64"]
     (panel,) = experiment.compare(asked, rows).values()
     found = {r.label: r for r in panel if r.line.metric == "psnr"}
     assert found[SGD[2]].minus[SGD[1]].mean == pytest.approx(0.5) and found["adjscc"].minus == {}
     assert set(found["ddnm"].minus) == {"adjscc", SGD[0]}
     assert found["ddnm"].minus["adjscc"].high - found["ddnm"].minus["adjscc"].low < 1e-6
-    text = experiment.tables(asked, {"awgn": panel}, ())
+    text = "\n".join(experiment.answer(asked, rows).texts)
     assert "  minus guided:guidance=none  " in text and "LPIPS (AlexNet), upsampled to 64 px" in text
 
 
@@ -234,7 +238,9 @@ def test_it_leaves_figures_and_says_how(ran, experiment):
     assert said["configuration"]["steps"] == [1, 3] and not said["failures"]
     from semlink.simulator.records import rows
 
-    tiles = experiment.received(flags, rows.read(flags.out / "rows.h5"), "awgn")
+    at = [Condition(codec, flags.rho[0], "awgn", 0.0) for codec in flags.codecs]
+    labels = {"PSNR": "psnr", "SSIM": "ssim"}
+    tiles = strips.received(flags.out, rows.read(flags.out / "rows.h5"), at, labels, "{:.3g}")
     assert len(tiles) == 2 and tiles[0].below.startswith("PSNR ") and ", SSIM 0." in tiles[0].below
 
 

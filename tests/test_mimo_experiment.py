@@ -10,9 +10,11 @@ from scripts import loaded
 from sweep_fakes import fake_data, fake_describe, fake_measure
 
 from semlink.simulator import SemlinkError
+from semlink.simulator.analysis import comparison
 from semlink.simulator.analysis.statistics import NOTHING
+from semlink.simulator.figures import style
 from semlink.simulator.plugins import LINK_SETTINGS, make_link
-from semlink.simulator.study import closing
+from semlink.simulator.study import antennas, closing
 from semlink.simulator.sweep import runner
 from semlink.simulator.sweep.trial import Parts
 from semlink.simulator.values import (
@@ -99,6 +101,11 @@ def measured(experiment, tmp_path_factory):
     return flags, rows, experiment.compare(flags, rows)
 
 
+def results_of(compared):
+    """All results, whatever their panel."""
+    return [result for results in compared.values() for result in results]
+
+
 def test_every_arrangement_has_the_same_channel_uses(experiment, measured):
     flags, rows, _ = measured
     assert [(q.rho, len(q.channels)) for q in experiment.questions(flags)] == [
@@ -111,8 +118,9 @@ def test_every_arrangement_has_the_same_channel_uses(experiment, measured):
 
 
 def test_gains_are_paired_with_the_first_arrangement(measured):
-    flags, rows, results = measured
-    found = {(r.arrangement, r.snr_db): r for r in results}
+    flags, rows, compared = measured
+    results = results_of(compared)
+    found = {(r.label, r.line.snr_db): r for r in results}
     assert len(found) == len(results) == 5 * 2
     by_word = {(m.condition.channel, m.condition.snr_db): m for m in rows.measurements}
     for snr in flags.snr:
@@ -128,26 +136,25 @@ def test_gains_are_paired_with_the_first_arrangement(measured):
 
 
 def test_leaves_a_table_a_csv_and_a_figure(experiment, measured, tmp_path):
-    from semlink.simulator.figures import curves
-
-    flags, rows, results = measured
-    bits = [
-        replace(r, codec="", rho=0.0, metric=experiment.EFFICIENCY, value=replace(r.value, mean=2.0)) for r in results
-    ]
-    variables = {name: experiment.describe(name, rows) for name in ("psnr", experiment.EFFICIENCY)}
-    text = experiment.table(results, variables["psnr"])
+    flags, rows, compared = measured
+    results = results_of(compared)
+    bits = [replace(r, line=replace(r.line, metric=antennas.EFFICIENCY, mean=2.0)) for r in results]
+    both = {**compared, experiment.Case("tdl:speed=3"): bits}
+    efficiency = antennas.describe(antennas.EFFICIENCY)
+    variables = {"psnr": rows.variable("psnr"), antennas.EFFICIENCY: efficiency}
+    text = experiment.table(both, "psnr", variables["psnr"])
     assert text.startswith("PSNR (dB)") and "tdl:speed=3, repeating, rho_total 1/12 over 40 images" in text
     assert text.count("failed") == 2 and "4x2 SVD, 2 layers" in text and text.index("0 dB") < text.index("10 dB")
-    experiment.write_csv(results + bits, tmp_path / "mimo.csv")
+    comparison.columns_of_cases(experiment.HEAD, both, "first").write(tmp_path / "mimo.csv")
     with open(tmp_path / "mimo.csv", newline="") as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == 20 and float(lines[0]["mean"]) == pytest.approx(results[0].value.mean, rel=1e-6)
-    figure = experiment.draw(results + bits, variables)
+    figure = experiment.figure(both, variables)
     quality, efficiency = figure.axes
-    assert [line.get_label() for line in quality.lines] == [r.arrangement for r in results[::2]]
+    assert [line.get_label() for line in quality.lines] == [r.label for r in results[::2]]
     assert quality.lines[0].get_ydata() == pytest.approx([r.value.mean for r in results[:2]])
     assert set(efficiency.lines[0].get_ydata()) == {2.0} and "bit/use" in efficiency.get_ylabel()
-    assert all(path.stat().st_size > 5000 for path in curves.save(figure, tmp_path / "mimo"))
+    assert all(path.stat().st_size > 5000 for path in style.save(figure, tmp_path / "mimo"))
 
 
 def test_run_json_has_all_arrangements(experiment, measured):
@@ -182,19 +189,19 @@ def test_run_json_has_all_arrangements(experiment, measured):
         ("1x1:power=waterfilling", "1x1, waterfilling", "tdl:csi=lmmse,csit=perfect,power=waterfilling,speed=3"),
     ],
 )
-def test_arrangements_are_links(experiment, text, label, link):
-    found = experiment.arrangement(text)
+def test_arrangements_are_links(text, label, link):
+    found = antennas.arrangement(text)
     assert str(found) == label and found.link("tdl:speed=3") == link
     assert make_link(parse(link)).layers == found.layers
 
 
-def test_a_channel_keeps_its_csi_and_impairments(experiment):
-    word = experiment.arrangement("1x2").link("tdl:csi=perfect+cfo:hertz=100")
+def test_a_channel_keeps_its_csi_and_impairments():
+    word = antennas.arrangement("1x2").link("tdl:csi=perfect+cfo:hertz=100")
     assert word == "tdl:csi=perfect,rx_antennas=2+cfo:hertz=100"
 
 
-def test_spectral_efficiency_of_one_antenna_is_shannons(experiment):
-    found = experiment.efficiency("awgn:csi=perfect", [0.0, 10.0], images=5, uses=10**6, seed=0)
+def test_spectral_efficiency_of_one_antenna_is_shannons():
+    found = antennas.efficiency("awgn:csi=perfect", [0.0, 10.0], images=5, uses=10**6, seed=0)
     for snr, bits in found.items():
         assert bits == pytest.approx(np.log2(1 + 10 ** (snr / 10)), rel=1e-4) and bits.shape == (5,)
 

@@ -15,7 +15,7 @@ from sweep_fakes import PARTS
 
 from semlink.simulator.analysis import statistics
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.figures import curves
+from semlink.simulator.figures import curves, strips
 from semlink.simulator.records import rows
 from semlink.simulator.records.store import picture_path
 from semlink.simulator.records.sweep import Sweep
@@ -82,19 +82,19 @@ def test_everything_is_left_as_png_and_pdf_and_said(measured, capsys):
 
 def test_the_strip_shows_low_middle_and_high_snr(measured):
     found = rows.read(measured / "rows.h5")
-    figure = curves.strip(found.measurements, lambda condition: picture_path(measured, condition), "tdl")
+    figure = strips.against_snr(found.measurements, lambda condition: picture_path(measured, condition), "tdl")
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["original", "0 dB SNR", "5 dB SNR", "10 dB SNR", "", "", ""]
     captions = [axes.get_xlabel() for axes in figure.axes[1:4]]
     first = [m for m in found.measurements if m.condition.channel == "tdl"][:3]
     assert captions == [f"PSNR {m.values['psnr'][0]:.1f} dB" for m in first]
     shown = figure.axes[1].get_images()[0].get_array()
-    assert np.array_equal(shown, np.asarray(Image.open(picture_path(measured, first[0].condition))))
+    assert np.array_equal(np.round(255 * shown), np.asarray(Image.open(picture_path(measured, first[0].condition))))
 
 
 def test_no_pictures_no_strip(measured, tmp_path):
     found = rows.read(measured / "rows.h5")
-    assert curves.strip(found.measurements, lambda condition: picture_path(tmp_path, condition), "tdl") is None
+    assert strips.against_snr(found.measurements, lambda condition: picture_path(tmp_path, condition), "tdl") is None
 
 
 def test_the_same_rows_draw_the_same_files(measured):

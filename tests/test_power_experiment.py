@@ -10,7 +10,9 @@ from scripts import loaded
 
 from semlink.channels.base.fade import complex_normal
 from semlink.simulator import SemlinkError, power
+from semlink.simulator.figures import style
 from semlink.simulator.rng import generator
+from semlink.simulator.study import symbols
 from semlink.simulator.sweep import runner
 from semlink.simulator.values import LinkReport, LinkResult, ReceivedStream, Reception
 from semlink.simulator.words import parse
@@ -75,21 +77,26 @@ def measured(experiment, tmp_path_factory):
         snr=(0.0, 15.0),
         limit=40,
     )
-    parts = replace(experiment.parts(flags), link=flat_link)
+    parts = replace(symbols.parts(flags.profile, flags.slots, flags.seed), link=flat_link)
     outcome = runner.run(experiment.question(flags), flags.out, 1, parts)
-    return flags, outcome, experiment.compare(flags, outcome.rows.measurements)
+    return flags, outcome, experiment.compare(flags, outcome.rows)
+
+
+def by_case(compared):
+    """Results by channel, CSIT, rule and SNR."""
+    return {(*case, r.label, r.line.snr_db): r for case, results in compared.items() for r in results}
 
 
 def test_best_rule_wins_with_fresh_knowledge_and_old_knowledge_costs(experiment, measured):
-    flags, outcome, results = measured
-    assert not outcome.failures and len(results) == 3 * 5 * 2
-    found = {(r.csit, r.rule, r.snr_db): r for r in results}
+    flags, outcome, compared = measured
+    found = {at[1:]: r for at, r in by_case(compared).items()}
+    assert not outcome.failures and len(found) == 3 * 5 * 2
     for rule in set(flags.rules) - {experiment.BEST}:
         assert all(found["perfect", rule, snr].more.low > 0 for snr in flags.snr)
     for snr in flags.snr:
-        errors = [found[csit, experiment.BEST, snr].error.mean for csit in flags.csit]
+        errors = [found[csit, experiment.BEST, snr].value.mean for csit in flags.csit]
         assert errors == sorted(errors) and errors[2] > 1.1 * errors[0]
-        blind = [found[csit, "uniform", snr].error for csit in flags.csit]
+        blind = [found[csit, "uniform", snr].value for csit in flags.csit]
         assert blind[0] == blind[1] == blind[2], "a rule that needs no channel is measured once"
 
 
@@ -97,64 +104,62 @@ def test_uniform_error_is_what_theory_says(measured):
     """E[1 / (1 + s g)] for exponential g is e^(1/s) E1(1/s) / s."""
     from scipy.special import exp1
 
-    for result in measured[2]:
-        if result.rule == "uniform":
-            n0 = 10 ** (-result.snr_db / 10)
-            assert result.error.mean == pytest.approx(n0 * np.exp(n0) * exp1(n0), rel=0.04)
+    for (*_, rule, snr_db), result in by_case(measured[2]).items():
+        if rule == "uniform":
+            n0 = 10 ** (-snr_db / 10)
+            assert result.value.mean == pytest.approx(n0 * np.exp(n0) * exp1(n0), rel=0.04)
 
 
 def test_differences_are_paired(measured):
     """The interval of a paired difference is much narrower than those of the two errors."""
-    for result in measured[2]:
-        if result.rule == "importance" and result.csit == "perfect":
-            assert result.more.high - result.more.low < 0.8 * (result.error.high - result.error.low)
+    for (_, csit, rule, _), result in by_case(measured[2]).items():
+        if rule == "importance" and csit == "perfect":
+            assert result.more.high - result.more.low < 0.8 * (result.value.high - result.value.low)
             assert result.more.n == 40
 
 
 def test_leaves_a_table_a_csv_and_a_figure(experiment, measured, tmp_path):
-    from semlink.simulator.figures import curves
-
-    flags, _, results = measured
-    text = experiment.table(results)
+    flags, outcome, compared = measured
+    results = list(by_case(compared).values())
+    text = experiment.table(compared)
     assert text.count("flat, CSIT") == 3 and "failed" not in text
-    experiment.write_csv(results, tmp_path / "power.csv")
+    experiment.answer(flags, outcome.rows).csv["power.csv"].write(tmp_path / "power.csv")
     with open(tmp_path / "power.csv", newline="") as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == len(results) and float(lines[0]["weighted_mse"]) == pytest.approx(
-        results[0].error.mean, rel=1e-6
+        results[0].value.mean, rel=1e-6
     )
-    figure = experiment.draw(results, differences=False)
+    figure = experiment.figure(compared, above=False)
     assert len(figure.axes) == 3 and all(len(axes.lines) == 5 for axes in figure.axes)
     drawn = figure.axes[0].lines[0].get_ydata()
-    assert drawn == pytest.approx([10 * np.log10(r.error.mean) for r in results[:2]])
-    above = experiment.draw(results, differences=True).axes[0].lines
+    assert drawn == pytest.approx([10 * np.log10(r.value.mean) for r in results[:2]])
+    above = experiment.figure(compared, above=True).axes[0].lines
     assert [(line.get_ydata() > 0).all() for line in above] == [True] * 4 + [False] and not above[4].get_ydata().any()
-    assert all(path.stat().st_size > 5000 for path in curves.save(figure, tmp_path / "figure"))
+    assert all(path.stat().st_size > 5000 for path in style.save(figure, tmp_path / "figure"))
     assert {"rows.h5", "summary.csv", "run.json"} <= {path.name for path in flags.out.iterdir()}
 
 
 def test_a_failed_condition_is_an_empty_result(experiment, measured, tmp_path):
     flags = replace(measured[0], channels=("flat", "broken"), csit=("perfect",), snr=(5.0,), limit=3, out=tmp_path)
-    parts = replace(experiment.parts(flags), link=flat_link)
+    parts = replace(symbols.parts(flags.profile, flags.slots, flags.seed), link=flat_link)
     outcome = runner.run(experiment.question(flags), tmp_path, 1, parts)
-    results = experiment.compare(flags, outcome.rows.measurements)
-    assert {r.channel for r in results if not r.error.n} == {"broken"}
-    assert experiment.table(results).count("failed") == 5 and all(
-        experiment.draw(results, differences=d).axes for d in (False, True)
-    )
+    compared = experiment.compare(flags, outcome.rows)
+    assert {channel for (channel, *_), r in by_case(compared).items() if not r.value.n} == {"broken"}
+    assert experiment.table(compared).count("failed") == 5
+    assert all(experiment.figure(compared, above).axes for above in (False, True))
 
 
 def test_link_words(experiment):
-    word = experiment.link_word("tdl:model=C+cfo:hertz=200", "delayed:slots=8", "mmse")
+    word = experiment.link_of("tdl:model=C+cfo:hertz=200", "delayed:slots=8", "mmse")
     assert word == "tdl:csi=perfect,csit=delayed,csit_delay=8,model=C,power=mmse+cfo:hertz=200"
-    assert experiment.link_word("awgn:csi=ls", "quantised:bits=2", "importance") == "awgn:csi=ls,power=importance"
-    assert parse(experiment.link_word("awgn", "quantised:bits=2", "mmse")).split(("csit_bits",))[1] == {"csit_bits": 2}
+    assert experiment.link_of("awgn:csi=ls", "quantised:bits=2", "importance") == "awgn:csi=ls,power=importance"
+    assert parse(experiment.link_of("awgn", "quantised:bits=2", "mmse")).split(("csit_bits",))[1] == {"csit_bits": 2}
 
 
-def test_profiles(experiment):
-    roi = experiment.weights("roi:share=0.25,weight=8", 1000)
+def test_profiles():
+    roi = symbols.weights("roi:share=0.25,weight=8", 1000)
     assert (roi == 8).sum() == 250 and (roi == 1).sum() == 750
-    decibels = 10 * experiment.weights("lognormal:db=3", 20000).log10()
+    decibels = 10 * symbols.weights("lognormal:db=3", 20000).log10()
     assert decibels.std() == pytest.approx(3, rel=0.03) and decibels.mean().abs() < 0.1
 
 

@@ -14,13 +14,14 @@ from scripts import loaded
 
 from semlink.simulator import SemlinkError
 from semlink.simulator.analysis import matrix
-from semlink.simulator.analysis.matrix import Variant, compare
-from semlink.simulator.figures import heatmap
+from semlink.simulator.analysis.matrix import Variant, fill
+from semlink.simulator.figures import heatmap, style
+from semlink.simulator.figures.matrix import heatmaps
 from semlink.simulator.protocols import Variable
 from semlink.simulator.records.rows import Measurement, Rows
 from semlink.simulator.records.store import Condition
 from semlink.simulator.records.sweep import Sweep
-from semlink.simulator.study import cli
+from semlink.simulator.study import cli, variants
 from semlink.simulator.training import tuning
 from semlink.simulator.training.codec import Recipe, Trainer
 from semlink.simulator.words import parse
@@ -66,7 +67,7 @@ def by_place(cells, metric="psnr"):
 
 
 def test_a_cell_is_the_mean_with_students_interval():
-    cells = compare(VARIANTS, ASKED, as_rows(*ALL))
+    cells = fill(VARIANTS, ASKED, as_rows(*ALL))
     assert len(cells) == 2 * 3 * 3 and [c.variant for c in cells[:9:3]] == list(VARIANTS)
     for cell in cells:
         (own,) = (m for m in ALL if (m.condition.codec, m.condition.channel) == (cell.variant.codec, cell.channel))
@@ -77,7 +78,7 @@ def test_a_cell_is_the_mean_with_students_interval():
 
 
 def test_differences_are_paired_with_the_network_of_the_channel_and_with_the_best():
-    cells = by_place(compare(VARIANTS, ASKED, as_rows(*ALL)))
+    cells = by_place(fill(VARIANTS, ASKED, as_rows(*ALL)))
     ours, theirs = ALL[1].values["psnr"], ALL[7].values["psnr"]  # as shipped and trained on tdl, both over tdl
     found = cells[SHIPPED, "tdl:speed=20"].minus_matched
     assert (found.low, found.high) == pytest.approx(tuple(ttest_rel(ours, theirs).confidence_interval(0.95)))
@@ -90,27 +91,27 @@ def test_differences_are_paired_with_the_network_of_the_channel_and_with_the_bes
 
 
 def test_of_a_metric_that_is_better_when_lower_the_best_is_the_lowest():
-    cells = by_place(compare(VARIANTS, ASKED, as_rows(*ALL)), "lpips_alex_up64")
+    cells = by_place(fill(VARIANTS, ASKED, as_rows(*ALL)), "lpips_alex_up64")
     assert all(cells[v, "umi"].minus_best.mean >= 0 for v in VARIANTS)
     assert cells[ON_TDL, "umi"].minus_best.mean == 0
 
 
 def test_what_failed_or_is_missing_has_no_numbers_and_spoils_nothing_else():
     failed = replace(ALL[4], values={}, images=(), positions=(), error="ValueError: no")  # on tdl, over tdl
-    found = by_place(compare(VARIANTS, ASKED, as_rows(*ALL[:4], failed, *ALL[5:8])))
+    found = by_place(fill(VARIANTS, ASKED, as_rows(*ALL[:4], failed, *ALL[5:8])))
     assert found[ON_AWGN, "tdl:speed=20"].value.n == found[ON_TDL, "umi"].value.n == 0
     assert found[SHIPPED, "umi"].minus_best.mean == 0, "the best of those that were measured"
     assert found[SHIPPED, "tdl:speed=20"].minus_matched.n == 20
-    text = "\n".join(matrix.tables(list(found.values()), as_rows(*ALL)))
+    text = "\n".join(matrix.cell_tables(list(found.values()), as_rows(*ALL)))
     assert sum(line.split().count("-") for line in text.splitlines()) == 3
 
 
 def test_other_rates_and_other_codecs_do_not_mix():
     others = [measurement(v.codec, c, 10.0, rho=1 / 12) for v in VARIANTS for c in CHANNELS]
-    assert compare(VARIANTS, ASKED, as_rows(*ALL)) == compare(VARIANTS, ASKED, as_rows(*others, *ALL))
+    assert fill(VARIANTS, ASKED, as_rows(*ALL)) == fill(VARIANTS, ASKED, as_rows(*others, *ALL))
     stranger = Variant("deepjscc:weights=w/d.safetensors", "awgn", "perfect")
     more = measurement(stranger.codec, "awgn", 35.0)
-    cells = by_place(compare((*VARIANTS, stranger), ASKED, as_rows(*ALL, more)))
+    cells = by_place(fill((*VARIANTS, stranger), ASKED, as_rows(*ALL, more)))
     assert cells[ON_AWGN, "awgn"].minus_matched.mean == 0, "matched means the same codec's"
     assert cells[ON_AWGN, "awgn"].minus_best.mean < -3
 
@@ -119,27 +120,27 @@ def test_images_without_the_metric_are_left_out_of_the_pairs():
     part = ALL[0].values["psnr"].copy()
     part[5:] = np.nan
     first = replace(ALL[0], values={**ALL[0].values, "psnr": part})
-    cell = by_place(compare(VARIANTS, ASKED, as_rows(first, *ALL[1:])))[SHIPPED, "awgn"]
+    cell = by_place(fill(VARIANTS, ASKED, as_rows(first, *ALL[1:])))[SHIPPED, "awgn"]
     assert cell.value.n == cell.minus_matched.n == 5
     assert cell.minus_matched.mean == pytest.approx((part - ALL[3].values["psnr"])[:5].mean())
 
 
 def test_labels():
-    cells = compare(VARIANTS, ASKED, as_rows(*ALL))
+    cells = fill(VARIANTS, ASKED, as_rows(*ALL))
     assert list(matrix.row_labels(cells).values()) == ["adjscc, as shipped", "awgn (perfect)", "tdl:speed=20 (ls)"]
     assert matrix.channel_label("tdl:csi=perfect,speed=20+cfo:hertz=9", "perfect") == (
         "tdl:speed=20+cfo:hertz=9 (perfect)"
     )
     assert ON_AWGN.label(several=True) == "adjscc, awgn (perfect)"
     assert Variant("adjscc:weights=some/where/mine.safetensors").label() == "adjscc:weights=mine.safetensors"
-    text = next(matrix.tables([c for c in cells if c.metric == "psnr"], as_rows(*ALL)))
+    text = next(matrix.cell_tables([c for c in cells if c.metric == "psnr"], as_rows(*ALL)))
     assert text.startswith("psnr (dB) at 10 dB SNR: mean +- 95 % over 20 images")
     assert text.splitlines()[2].split()[:2] == ["awgn", "(perfect)"] and text.count("*") == 2
 
 
 def test_csv_holds_every_number(tmp_path):
-    cells = compare(VARIANTS, ASKED, as_rows(*ALL))
-    matrix.write_csv(cells, tmp_path / "matrix.csv")
+    cells = fill(VARIANTS, ASKED, as_rows(*ALL))
+    matrix.columns(cells).write(tmp_path / "matrix.csv")
     with open(tmp_path / "matrix.csv", newline="") as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == len(cells)
@@ -149,12 +150,10 @@ def test_csv_holds_every_number(tmp_path):
         assert float(line["minus_best_ci95_low"]) == pytest.approx(cell.minus_best.low, rel=1e-5, abs=1e-9)
 
 
-def test_figures_show_the_numbers(experiment, tmp_path):
-    from semlink.simulator.figures import curves
-
+def test_figures_show_the_numbers(tmp_path):
     rows = as_rows(*ALL)
-    cells = compare(VARIANTS, ASKED, rows)
-    found = dict(experiment.figures(cells, rows))
+    cells = fill(VARIANTS, ASKED, rows)
+    found = dict(heatmaps(cells, rows))
     assert list(found) == ["matrix", "minus_matched", "minus_best"]
     psnr, lpips = (axes for axes in found["matrix"].axes if axes.get_ylabel() == "fine-tuned on")
     texts = [text.get_text() for text in psnr.texts]
@@ -166,7 +165,7 @@ def test_figures_show_the_numbers(experiment, tmp_path):
     bold = [float(text.get_text().replace("−", "-")) for text in difference.texts if text.get_fontweight() == "bold"]
     assert bold == pytest.approx([-1, -2, -4, -4], abs=0.2), "not the diagonal"
     assert [text.get_text() for text in difference.texts].count("0") == 2
-    assert all(path.stat().st_size > 5000 for path in curves.save(found["minus_best"], tmp_path / "figure"))
+    assert all(path.stat().st_size > 5000 for path in style.save(found["minus_best"], tmp_path / "figure"))
 
 
 def test_colours_say_better_and_text_stays_readable():
@@ -200,9 +199,9 @@ def test_a_map_with_nothing_in_it_is_dashes():
 @pytest.mark.parametrize(
     "channel", ["tdl:delay_spread=3e-07,speed=30", "tdl+clipping:ratio_db=3+cfo:hertz=1e+20", "awgn"]
 )
-def test_weight_files_survive_in_a_codecs_word(experiment, channel):
-    path = experiment.weight_file(Path("results/mine"), "adjscc", channel)
-    word = parse(experiment.with_weights("adjscc", path))
+def test_weight_files_survive_in_a_codecs_word(channel):
+    path = variants.weight_file(Path("results/mine"), "adjscc", channel)
+    word = parse(variants.with_weights("adjscc", path))
     assert dict(word.settings) == {"weights": str(path)} and not word.added
 
 

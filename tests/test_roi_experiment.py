@@ -16,6 +16,7 @@ from semlink.simulator.analysis.statistics import NOTHING
 from semlink.simulator.plugins import describe_metric, make_codec, make_link
 from semlink.simulator.records.rows import Measurement, Rows
 from semlink.simulator.records.store import Condition
+from semlink.simulator.study import regions
 from semlink.simulator.words import parse
 
 BOX = "box:x0=0.375,x1=0.625,y0=0.375,y1=0.625"
@@ -43,32 +44,31 @@ def flags(experiment):
         ("digital", "digital"),
     ],
 )
-def test_codecs_for_regions_get_the_region(experiment, codec, word):
-    assert experiment.with_roi(codec, BOX) == word
+def test_codecs_for_regions_get_the_region(codec, word):
+    assert regions.with_roi(codec, BOX) == word
     made = make_codec(parse(word), 1 / 12)
     if BOX.split(":")[1].split(",")[0] in word:
         assert made.importance.x1 == 0.625
 
 
-def test_metrics_follow_the_pictures_and_the_segmenter(experiment, flags):
-    assert experiment.metrics(flags)[4:] == ("miou_truth", "miou_sent")
-    assert experiment.metrics(replace(flags, roi=BOX))[4:] == ("miou_truth", "miou_sent")
-    assert experiment.metrics(replace(flags, data="kodak"))[4:] == ("miou_sent",)
-    assert experiment.metrics(replace(flags, data="kodak", roi=BOX))[4:] == ()
-    assert experiment.metrics(replace(flags, roi="segmentation:model=theirs"))[4:] == ()
+def test_metrics_follow_the_pictures_and_the_segmenter(flags):
+    assert regions.metrics(flags.roi, flags.data)[4:] == ("miou_truth", "miou_sent")
+    assert regions.metrics(BOX, "camvid")[4:] == ("miou_truth", "miou_sent")
+    assert regions.metrics(flags.roi, "kodak")[4:] == ("miou_sent",)
+    assert regions.metrics(BOX, "kodak")[4:] == ()
+    assert regions.metrics("segmentation:model=theirs", "camvid")[4:] == ()
 
 
 def test_arms_differ_in_nothing_else(experiment, flags):
-    found = {arm.name: arm for arm in experiment.arms(replace(flags, codecs=("digital", "roi_jscc:share=0.1")))}
+    asked = replace(flags, codecs=("digital", "roi_jscc:share=0.1"))
+    found = {arm.label: arm for arm in experiment.arms(asked, "tdl:speed=3")}
     base = "roi_jscc:importance=segmentation,share=0.1"
     assert found["bandwidth"].codec == base == found["all"].codec
     assert found["uniform"].codec == "roi_jscc:importance=none,share=0.1"
     assert found["power"].codec == "roi_jscc:bandwidth=false,importance=segmentation,share=0.1"
     assert found["power"].codec == found["protection"].codec
-    assert (
-        found["uniform"].channel("tdl:speed=3") == "tdl:csi=lmmse,speed=3" == found["bandwidth"].channel("tdl:speed=3")
-    )
-    links = {name: make_link(parse(arm.channel("tdl:csi=perfect"))) for name, arm in found.items()}
+    assert found["uniform"].channel == "tdl:csi=lmmse,speed=3" == found["bandwidth"].channel
+    links = {arm.label: make_link(parse(arm.channel)) for arm in experiment.arms(asked, "tdl:csi=perfect")}
     assert {name: (k.power, k.placement, k.csi) for name, k in links.items()} == {
         "uniform": ("uniform", "order", "perfect"),
         "bandwidth": ("uniform", "order", "perfect"),
@@ -76,14 +76,14 @@ def test_arms_differ_in_nothing_else(experiment, flags):
         "protection": ("uniform", "importance", "perfect"),
         "all": ("semantic_waterfilling", "importance", "perfect"),
     }
-    assert experiment.arms(replace(flags, codecs=("digital", "roi_dual"))) == ()
-    assert experiment.arms(replace(flags, arms=())) == ()
+    assert experiment.arms(replace(flags, codecs=("digital", "roi_dual")), "awgn") == []
+    assert experiment.arm_panels(replace(flags, arms=())) == {}
 
 
 def test_every_arm_is_asked_for_once(experiment, flags):
     conditions = [c for q in experiment.questions(replace(flags, snr=(5.0,))) for c in q.conditions()]
     assert len(conditions) == len(set(conditions)) == 3 + 5
-    arms = {(arm.codec, arm.channel(flags.arms[0])) for arm in experiment.arms(flags)}
+    arms = {(arm.codec, arm.channel) for arm in experiment.arms(flags, flags.arms[0])}
     assert {(c.codec, c.channel) for c in conditions if c.channel != "awgn"} == arms
 
 
@@ -109,9 +109,9 @@ def test_differences_to_baselines_are_paired(tmp_path):
     assert more.mean == pytest.approx(gain.mean()) and more.high - more.low < 0.1 and more.n == 40
     assert found["b"].line.ci95_high - found["b"].line.ci95_low > 2
     assert set(found["a"].minus) == {"c"} and found["a"].minus["c"] == NOTHING == found["d"].minus["a"]
-    text = comparison.table(list(found.values()), describe_metric("psnr"), "over air")
+    text = comparison.paired_table(list(found.values()), describe_metric("psnr"), "over air")
     assert text.count("failed") == 2 + 1 + 1 + 1 + 2 and f"{gain.mean():+.2f} +-0.0" in text and "40 images" in text
-    comparison.write_csv(found.values(), {"a": "uniform", "c": "digital"}, tmp_path / "roi.csv")
+    comparison.columns(found.values(), {"a": "uniform", "c": "digital"}).write(tmp_path / "roi.csv")
     with open(tmp_path / "roi.csv", newline="") as file:
         lines = {line["label"]: line for line in csv.DictReader(file)}
     assert float(lines["b"]["minus_uniform"]) == pytest.approx(gain.mean(), rel=1e-6)
@@ -119,9 +119,9 @@ def test_differences_to_baselines_are_paired(tmp_path):
 
 
 @needs_camvid
-def test_annotations_are_found_by_their_picture(experiment):
+def test_annotations_are_found_by_their_picture():
     """The truth does not depend on the order or the batch in which pictures come; what is ignored costs nothing."""
-    judge = experiment.judge("segmentation", 0.8, "camvid", 3, True)
+    judge = regions.judge("segmentation", 0.8, "camvid", 3, True)
     pictures, labels = data.load("camvid", 3), data.labels("camvid", 3)
     batch = torch.stack([pictures[2], pictures[0]])
     found = judge.measure(("miou_truth", "psnr_roi"), batch, batch)

@@ -45,11 +45,15 @@ class Segmentation:
         """The network's weights or folder."""
         return local(self.model or self.weights or CAMVID)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes that the network knows, by number, in small letters."""
+        return find(self.model, self.weights).names
+
     def maps(self, images: Tensor) -> Tensor:
         """Hard maps `[batch, H, W]`: 1 where the network sees one of the classes."""
-        names = find(self.model, self.weights).names
-        wanted = torch.zeros(len(names))
-        wanted[list(class_numbers(self.classes, names))] = 1
+        wanted = torch.zeros(len(self.names))
+        wanted[list(class_numbers(self.classes, self.names))] = 1
         return one_by_one(lambda picture: wanted[self._label(picture)], images)
 
     def labels(self, images: Tensor) -> Tensor:

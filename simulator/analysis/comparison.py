@@ -1,32 +1,42 @@
-"""Codecs against baselines on the same pictures and fades: means, paired differences, a table and a CSV of them."""
+"""What is compared with what on the same pictures and fades: means, and paired differences with 95 % intervals."""
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
+from typing import TypeVar
+
+import numpy as np
 
 from semlink.simulator.analysis import set_miou
 from semlink.simulator.analysis.statistics import COLUMNS, NOTHING, Interval, Line, mean_interval, paired_difference
-from semlink.simulator.files import write_aside
+from semlink.simulator.analysis.tables import Columns, cell, ends, in_units, named_ends, rate
 from semlink.simulator.metrics import of_set
 from semlink.simulator.protocols import Variable
 from semlink.simulator.records.rows import Measurement, Rows
 from semlink.simulator.records.store import Condition
-from semlink.simulator.words import short
+from semlink.simulator.words import parse, short
 
 RATES = ("main", "total")
+Case = TypeVar("Case", bound=tuple[object, ...])
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is compared, under a label: canonical words of a codec and the channel that it meets."""
+    """What is compared, under a label: canonical words of a codec and the channel that it meets.
+
+    times: the codec's rate by the rate that is compared, as over a link whose channel uses carry several symbols.
+    """
 
     label: str
     codec: str
     channel: str
+    times: float = 1
+
+    def at(self, rho: float, snr_db: float) -> Condition:
+        """What it is measured under."""
+        return Condition(self.codec, rho * self.times, self.channel, float(snr_db))
 
 
 @dataclass(frozen=True)
@@ -40,106 +50,164 @@ class Result:
     line: Line
     minus: Mapping[str, Interval]
 
+    @property
+    def value(self) -> Interval:
+        """Mean and interval of the entry itself."""
+        return Interval(self.line.mean, self.line.ci95_low, self.line.ci95_high, self.line.n)
+
+    @property
+    def more(self) -> Interval:
+        """The difference to the only baseline there is; nothing for that itself."""
+        return next(iter(self.minus.values()), NOTHING)
+
+
+def side_by_side(codecs: Sequence[str], channels: Sequence[str]) -> dict[str, list[Entry]]:
+    """The codecs (canonical words), each under its word as label, over every channel, by the channels' short words."""
+    return {short(c): [Entry(word, word, c) for word in codecs] for c in (str(parse(channel)) for channel in channels)}
+
 
 def compare(
     rows: Rows,
     entries: Sequence[Entry],
-    baselines: Sequence[str],
+    baselines: Sequence[str] | Mapping[str, Sequence[str]],
     metrics: Sequence[str],
     rhos: Sequence[float],
     snrs: Sequence[float],
 ) -> list[Result]:
-    """Every entry at every rate and SNR. baselines: labels of entries. metrics: also those of `set_miou`."""
+    """Every entry at every rate and SNR, each once. baselines: labels of entries, of all or by an entry's label.
+
+    metrics: also those of `set_miou`.
+    """
+    others = baselines if isinstance(baselines, Mapping) else {entry.label: baselines for entry in entries}
     found = {m.condition: m for m in rows.measurements if not m.error}
     results = []
     for metric in metrics:
-        for rho in rhos:
+        for rho in dict.fromkeys(rhos):
             for snr in sorted(set(snrs)):
-                at = {e.label: found.get(Condition(e.codec, rho, e.channel, snr)) for e in entries}
+                at = {e.label: found.get(e.at(rho, snr)) for e in entries}
                 for entry in entries:
-                    minus = {b: _minus(at[entry.label], at.get(b), metric) for b in baselines if b != entry.label}
-                    line = _line(Condition(entry.codec, rho, entry.channel, snr), at[entry.label], metric)
-                    results.append(Result(entry.label, line, minus))
+                    own = at[entry.label]
+                    minus = {b: difference(own, at.get(b), metric) for b in others[entry.label] if b != entry.label}
+                    results.append(Result(entry.label, _line(entry.at(rho, snr), own, metric), minus))
     return results
 
 
-def table(results: Sequence[Result], variable: Variable, title: str) -> str:
+def by_entry(results: Iterable[Result]) -> list[Result]:
+    """Entry by entry in order of appearance, and of each one SNR by SNR."""
+    found = list(results)
+    places = {label: i for i, label in enumerate(dict.fromkeys(r.label for r in found))}
+    return sorted(found, key=lambda r: (places[r.label], r.line.snr_db))
+
+
+def by_snr(results: Iterable[Result], cell: Callable[[Result], str]) -> dict[str, dict[float, str]]:
+    """What is written of each result, by label and SNR."""
+    found: dict[str, dict[float, str]] = {}
+    for result in results:
+        found.setdefault(result.label, {})[result.line.snr_db] = cell(result)
+    return found
+
+
+def value(m: Measurement | None, metric: str) -> Interval:
+    """Mean with its interval over the images that have the metric; nothing where there is none."""
+    if m is None:
+        return NOTHING
+    if metric.endswith(of_set.SUFFIX):
+        return set_miou.interval(m, metric.removesuffix(of_set.SUFFIX))
+    return mean_interval(having(m, metric).values[metric]) if metric in m.values else NOTHING
+
+
+def difference(own: Measurement | None, other: Measurement | None, metric: str) -> Interval:
+    """own - other over the images that both have, with the interval of the paired difference.
+
+    Nothing where one lacks the metric; SemlinkError when they share no image.
+    """
+    if own is None or other is None:
+        return NOTHING
+    if metric.endswith(of_set.SUFFIX):
+        return set_miou.difference(own, other, metric.removesuffix(of_set.SUFFIX))
+    if metric not in own.values or metric not in other.values:
+        return NOTHING
+    return paired_difference(having(own, metric), having(other, metric), metric)
+
+
+def having(m: Measurement, metric: str) -> Measurement:
+    """Only the images that this metric was measured on: an earlier run may have had more of them and fewer metrics."""
+    kept = np.flatnonzero(np.isfinite(m.values[metric]))
+    positions, images = tuple(m.positions[i] for i in kept), tuple(m.images[i] for i in kept)
+    return replace(m, positions=positions, images=images, values={metric: m.values[metric][kept]})
+
+
+def paired_table(results: Sequence[Result], variable: Variable, title: str) -> str:
     """One metric and rate: per entry a line of means against SNR, and a line of differences for each baseline."""
     snrs = sorted({r.line.snr_db for r in results})
-    units, digits = (f" ({variable.units})", 2) if variable.units not in ("", "1") else ("", 3)
+    digits = 2 if in_units(variable) else 3
     images = max((r.line.n for r in results), default=0)
     wide = 2 + max(len(short(r.label)) for r in results)
     lines = [
-        f"{variable.label}{units}, {title}, {images} images: mean +- 95 %, differences paired",
+        f"{variable.label}{in_units(variable)}, {title}, {images} images: mean +- 95 %, differences paired",
         f"{'':{wide}}{'rho_total':>10}" + "".join(f"{f'{snr:g} dB':>18}" for snr in snrs),
     ]
     for label in dict.fromkeys(r.label for r in results):
         own = sorted((r for r in results if r.label == label), key=lambda r: r.line.snr_db)
         totals = [r.line.rho_total for r in own if math.isfinite(r.line.rho_total)]
         total = f"{sum(totals) / len(totals):.5f}" if totals else "-"
-        lines.append(
-            f"{short(label):{wide}}{total:>10}" + "".join(f"{_cell(_interval(r.line), digits):>18}" for r in own)
-        )
+        lines.append(f"{short(label):{wide}}{total:>10}" + "".join(f"{cell(r.value, digits):>18}" for r in own))
         for other in own[0].minus:
             name = f"  minus {short(other)}"
-            lines.append(f"{name:{wide + 10}}" + "".join(f"{_cell(r.minus[other], digits, '+'):>18}" for r in own))
+            lines.append(f"{name:{wide + 10}}" + "".join(f"{cell(r.minus[other], digits, '+'):>18}" for r in own))
     return "\n".join(lines)
 
 
-def write_csv(results: Iterable[Result], roles: Mapping[str, str], path: Path) -> None:
+def paired_tables(
+    panels: Mapping[str, Sequence[Result]],
+    metrics: Sequence[str],
+    describe: Callable[[str], Variable],
+    rates: bool = True,
+) -> list[str]:
+    """A table for every title of panels, metric and rate. rates: titles say the rate."""
+    found = []
+    for title, panel in panels.items():
+        for metric in metrics:
+            own = [r for r in panel if r.line.metric == metric]
+            for rho in dict.fromkeys(r.line.rho for r in own):
+                at_rate = [r for r in own if r.line.rho == rho]
+                said = f"{title}, rho {rate(rho)}" if rates else title
+                found.append(paired_table(at_rate, describe(metric), said))
+    return found
+
+
+def columns(results: Iterable[Result], roles: Mapping[str, str]) -> Columns:
     """The columns of summary.csv after a label, then the difference to each baseline with its interval.
 
     roles: name in the columns' heads by baseline label.
     """
-    ends = ("", "_ci95_low", "_ci95_high")
     heads = dict.fromkeys(roles.values())
-
-    def write(aside: Path) -> None:
-        with open(aside, "w", newline="") as handle:
-            writer = csv.writer(handle, lineterminator="\n")
-            writer.writerow(("label", *COLUMNS, *(f"minus_{head}{end}" for head in heads for end in ends)))
-            for r in results:
-                minus = {roles[label]: interval for label, interval in r.minus.items()}
-                found = [minus.get(head, NOTHING) for head in heads]
-                numbers = [n for i in found for n in (i.mean, i.low, i.high)]
-                own = (getattr(r.line, column) for column in COLUMNS)
-                writer.writerow((r.label, *map(_spell, (*own, *numbers))))
-
-    write_aside(path, write)
+    names = (name for head in heads for name in named_ends(f"minus_{head}"))
+    return Columns(("label", *COLUMNS, *names), [_columns(r, roles, heads) for r in results])
 
 
-def _minus(own: Measurement | None, other: Measurement | None, metric: str) -> Interval:
-    if own is None or other is None:
-        return NOTHING
-    if metric.endswith(of_set.SUFFIX):
-        return set_miou.difference(own, other, metric.removesuffix(of_set.SUFFIX))
-    return paired_difference(own, other, metric) if metric in own.values and metric in other.values else NOTHING
+def columns_of_cases(head: Sequence[str], cases: Mapping[Case, Sequence[Result]], baseline: str) -> Columns:
+    """A line for each result with the ends of its intervals and those of its difference to the only baseline.
+
+    head: names of what tells a case, of a label, of the SNR, of the metric unless there is only one, and of the mean.
+    """
+    metric = (lambda r: (r.line.metric,)) if "metric" in head else (lambda r: ())
+    lines = [
+        (*case, r.label, str(r.line.snr_db), *metric(r), *ends(r.value), *ends(r.more), r.value.n)
+        for case, results in cases.items()
+        for r in results
+    ]
+    return Columns((*head, "ci95_low", "ci95_high", *named_ends(f"more_than_{baseline}", "more"), "n"), lines)
+
+
+def _columns(result: Result, roles: Mapping[str, str], heads: Iterable[str]) -> tuple[object, ...]:
+    minus = {roles[label]: interval for label, interval in result.minus.items()}
+    numbers = (number for head in heads for number in ends(minus.get(head, NOTHING)))
+    return (result.label, *astuple(result.line)[: len(COLUMNS)], *numbers)
 
 
 def _line(c: Condition, m: Measurement | None, metric: str) -> Line:
-    value = NOTHING if m is None else _value(m, metric)
-    csi, rates = ("", (math.nan,) * 2) if m is None else (m.csi, [float(m.values[f"rho_{r}"].mean()) for r in RATES])
-    main, total = rates
-    ends = value.mean, value.low, value.high
-    return Line(c.codec, c.channel, csi, c.snr_db, main, total, metric, *ends, n=value.n, rho=c.rho)
-
-
-def _value(m: Measurement, metric: str) -> Interval:
-    if metric.endswith(of_set.SUFFIX):
-        return set_miou.interval(m, metric.removesuffix(of_set.SUFFIX))
-    return mean_interval(m.values[metric]) if metric in m.values else NOTHING
-
-
-def _interval(line: Line) -> Interval:
-    return Interval(line.mean, line.ci95_low, line.ci95_high, line.n)
-
-
-def _cell(interval: Interval, digits: int, sign: str = "") -> str:
-    if not interval.n:
-        return "failed"
-    half = max(interval.high - interval.mean, interval.mean - interval.low)
-    return f"{interval.mean:{sign}.{digits}f}" + (f" +-{half:.{digits}f}" if math.isfinite(half) else "")
-
-
-def _spell(value: object) -> str:
-    return f"{value:.7g}" if isinstance(value, float) else str(value)
+    main, total = (math.nan if m is None else float(m.values[f"rho_{r}"].mean()) for r in RATES)
+    own = value(m, metric)
+    csi = "" if m is None else m.csi
+    return Line(c.codec, c.channel, csi, c.snr_db, main, total, metric, *ends(own), n=own.n, rho=c.rho)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import numpy as np
-
-from semlink.simulator.analysis.statistics import NOTHING, Interval, mean_interval, paired_difference
-from semlink.simulator.files import write_aside
+from semlink.simulator.analysis.comparison import difference, value
+from semlink.simulator.analysis.statistics import Interval
+from semlink.simulator.analysis.tables import Columns, ends, in_units, named_ends
 from semlink.simulator.protocols import Variable
 from semlink.simulator.records.rows import Measurement, Rows
 from semlink.simulator.records.store import Condition
@@ -55,7 +52,7 @@ class Cell:
         return self.variant.trained_on == self.channel
 
 
-def compare(chosen: Sequence[Variant], asked: Sweep, rows: Rows) -> list[Cell]:
+def fill(chosen: Sequence[Variant], asked: Sweep, rows: Rows) -> list[Cell]:
     """The matrix of each SNR and metric, row by row; what failed or was not measured are cells without numbers."""
     found = {m.condition: m for m in rows.measurements if not m.error}
     return [
@@ -77,33 +74,23 @@ def _matrix(
     columns: dict[str, dict[Variant, Measurement]] = {}
     for channel in (str(parse(word)) for word in asked.channels):
         there = {v: found.get(Condition(v.codec, asked.rho[0], channel, float(snr))) for v in chosen}
-        columns[channel] = {v: finite(m, metric) for v, m in there.items() if m is not None and metric in m.values}
+        columns[channel] = {v: m for v, m in there.items() if m is not None and metric in m.values}
     for one in chosen:
         for channel, column in columns.items():
             yield _cell(one, channel, snr, metric, lower, column)
-
-
-def finite(m: Measurement, metric: str) -> Measurement:
-    """Only the images that this metric was measured on: an earlier run may have had more of them and fewer metrics."""
-    kept = np.flatnonzero(np.isfinite(m.values[metric]))
-    positions, images = tuple(m.positions[i] for i in kept), tuple(m.images[i] for i in kept)
-    return replace(m, positions=positions, images=images, values={metric: m.values[metric][kept]})
 
 
 def _cell(
     one: Variant, channel: str, snr: float, metric: str, lower: bool, column: Mapping[Variant, Measurement]
 ) -> Cell:
     own = column.get(one)
-    means = {v: float(m.values[metric].mean()) for v, m in column.items()}
-    best = min(means, key=lambda v: means[v] if lower else -means[v], default=None)
+    means = {v: value(m, metric).mean for v, m in column.items()}
+    best = min(means, key=lambda v: means[v] if lower else -means[v], default=one)
     matched = next((v for v in column if v.trained_on == channel and same_codec(v, one)), None)
-
-    def minus(other: Variant | None) -> Interval:
-        return NOTHING if own is None or other is None else paired_difference(own, column[other], metric)
-
     csi = next((m.csi for m in column.values()), "")
-    value = NOTHING if own is None else mean_interval(own.values[metric])
-    return Cell(one, channel, csi, snr, metric, value, minus(matched), minus(best))
+    others = (None if other is None else column.get(other) for other in (matched, best))
+    minus_matched, minus_best = (difference(own, other, metric) for other in others)
+    return Cell(one, channel, csi, snr, metric, value(own, metric), minus_matched, minus_best)
 
 
 def same_codec(one: Variant, other: Variant) -> bool:
@@ -131,13 +118,13 @@ def column_labels(cells: Sequence[Cell]) -> dict[str, str]:
     return {channel: channel_label(channel, csi[channel]) for channel in csi}
 
 
-def tables(cells: Sequence[Cell], rows: Rows) -> Iterator[str]:
+def cell_tables(cells: Sequence[Cell], rows: Rows) -> Iterator[str]:
     """Text tables of one SNR: per metric the means, and the differences to the network trained on the channel."""
     for metric in dict.fromkeys(cell.metric for cell in cells):
         own = [cell for cell in cells if cell.metric == metric]
         counts = sorted({cell.value.n for cell in own if cell.value.n})
         images = " to ".join(str(n) for n in dict.fromkeys((*counts[:1], *counts[-1:]))) or "no"
-        units = f" ({rows.variable(metric).units})" if rows.variable(metric).units not in ("", "1") else ""
+        units = in_units(rows.variable(metric))
         head = f"{metric}{units} at {own[0].snr_db:g} dB SNR: mean +- 95 % over {images} images"
         yield "\n".join([head, *_lines(own, "value", digits(rows.variable(metric), "value"))])
         if any(cell.minus_matched.n for cell in own):
@@ -170,18 +157,12 @@ def digits(variable: Variable, what: str) -> int:
     return 2 if variable.units == "dB" else 3 + (what != "value")
 
 
-def write_csv(cells: Iterable[Cell], path: Path) -> None:
+def columns(cells: Iterable[Cell]) -> Columns:
     """A line per variant, channel, SNR and metric: mean, both differences and the ends of their intervals."""
-    columns = ["codec", "trained_on", "channel", "csi", "snr_db", "metric", "n"]
-    columns += [f"{what}{end}" for what in KINDS for end in ("", "_ci95_low", "_ci95_high")]
+    head = ("codec", "trained_on", "channel", "csi", "snr_db", "metric", "n")
+    return Columns((*head, *(name for what in KINDS for name in named_ends(what))), map(_columns, cells))
 
-    def write(aside: Path) -> None:
-        with open(aside, "w", newline="") as handle:
-            writer = csv.writer(handle, lineterminator="\n")
-            writer.writerow(columns)
-            for c in cells:
-                ends = [e for what in KINDS for i in [getattr(c, what)] for e in (i.mean, i.low, i.high)]
-                names = (c.variant.codec, c.variant.trained_on, c.channel, c.csi, f"{c.snr_db:g}", c.metric)
-                writer.writerow([*names, c.value.n, *(f"{end:.7g}" for end in ends)])
 
-    write_aside(path, write)
+def _columns(cell: Cell) -> tuple[object, ...]:
+    names = (cell.variant.codec, cell.variant.trained_on, cell.channel, cell.csi, cell.snr_db, cell.metric)
+    return (*names, cell.value.n, *(number for what in KINDS for number in ends(getattr(cell, what))))

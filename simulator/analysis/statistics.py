@@ -7,16 +7,15 @@ t 10 / ln 10 * s / (m sqrt(n)) with mean m and standard deviation s of the per-i
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import write_aside
+from semlink.simulator.files import write_table
 from semlink.simulator.records.rows import Measurement, Rows
 from semlink.simulator.words import short
 
@@ -31,6 +30,10 @@ class Interval:
     low: float
     high: float
     n: int
+
+    def each(self, change: Callable[[float], float]) -> Interval:
+        """Mean and ends, each changed: an interval of something that grows with the values."""
+        return Interval(change(self.mean), change(self.low), change(self.high), self.n)
 
 
 @dataclass(frozen=True)
@@ -98,14 +101,7 @@ def summarise(rows: Rows) -> tuple[Line, ...]:
 
 def write_csv(lines: Iterable[Line], path: Path) -> None:
     """The lines as CSV with the columns `COLUMNS`, all or nothing."""
-
-    def write(aside: Path) -> None:
-        with open(aside, "w", newline="") as handle:
-            writer = csv.writer(handle, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows([_spell(value) for value in astuple(line)[: len(COLUMNS)]] for line in lines)
-
-    write_aside(path, write)
+    write_table(path, COLUMNS, (astuple(line)[: len(COLUMNS)] for line in lines))
 
 
 def check_known(metrics: Iterable[str], lines: Sequence[Line]) -> None:
@@ -116,20 +112,24 @@ def check_known(metrics: Iterable[str], lines: Sequence[Line]) -> None:
             raise SemlinkError(f"no {metric!r} in these rows; they hold {', '.join(known)}")
 
 
-def table(lines: Sequence[Line], metric: str, units: str = "") -> str:
-    """One metric as aligned text: a row per codec, rate and channel, a column per SNR, mean +- half of the interval."""
+def table(lines: Sequence[Line], metric: str, units: str = "", difference: bool = False) -> str:
+    """One metric as aligned text: a row per codec, rate and channel, a column per SNR, mean +- half of the interval.
+
+    difference: the lines are paired differences, so they have signs.
+    """
     chosen = [line for line in lines if line.metric == metric]
     snrs = sorted({line.snr_db for line in chosen})
     rows: dict[tuple[str, ...], dict[float, str]] = {}
     for line in chosen:
         name = (short(line.channel), line.csi or "-", short(line.codec), f"{line.rho:.4g}")
-        rows.setdefault(name, {})[line.snr_db] = _cell(line)
+        rows.setdefault(name, {})[line.snr_db] = _cell(line, "+" if difference else "", units == "dB")
     head = ("channel", "csi", "codec", "rho", *(f"{snr:g} dB" for snr in snrs))
     body = [(*name, *(cells.get(snr, "") for snr in snrs)) for name, cells in sorted(rows.items())]
     counts = sorted({line.n for line in chosen if line.n})
     images = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else "no"
-    title = f"{metric}{f' ({units})' if units not in ('', '1') else ''} against SNR: mean +- 95 % over {images} images"
-    return "\n".join([title, *_aligned([head, *body])])
+    title = f"{metric}{f' ({units})' if units not in ('', '1') else ''} against SNR"
+    what = "mean difference +- 95 %, paired," if difference else "mean +- 95 %"
+    return "\n".join([f"{title}: {what} over {images} images", *_aligned([head, *body])])
 
 
 def _lines(measurement: Measurement, metrics: Sequence[str]) -> list[Line]:
@@ -159,16 +159,12 @@ def _t95(n: int) -> float:
     return float(stdtrit(n - 1, 0.975))
 
 
-def _spell(value: object) -> str:
-    return f"{value:.7g}" if isinstance(value, float) else str(value)
-
-
-def _cell(line: Line) -> str:
+def _cell(line: Line, sign: str, decibels: bool) -> str:
     if not line.n:
         return "failed"
     half = line.ci95_high - line.mean
-    digits = 2 if abs(line.mean) >= 1 else 4
-    return f"{line.mean:.{digits}f}" + (f" +-{half:.{digits}f}" if math.isfinite(half) else "")
+    digits = 2 if abs(line.mean) >= 1 or sign and decibels else 4
+    return f"{line.mean:{sign}.{digits}f}" + (f" +-{half:.{digits}f}" if math.isfinite(half) else "")
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,7 +1,7 @@
 """Heat maps with every number and the half-width of its interval in the cell, one panel a metric. Needs matplotlib.
 
-Made without pyplot, as in `plots`. Values use cividis and differences purple against orange: both stay apart for the
-colour-blind, and lighter (purple) is always better.
+Values use cividis and differences purple against orange: both stay apart for the colour-blind, and lighter (purple) is
+always better.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from semlink.simulator.figures.style import figure_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,13 +55,11 @@ def draw(
 
     rows, columns: labels, of one or more lines. across, down: what columns and rows are.
     """
-    from matplotlib.figure import Figure
-
     tallest = max(label.count("\n") + 1 for label in columns)
     longest = max(len(line) for label in rows for line in label.splitlines())
     width = max(1.6 + 0.075 * longest + CELL[0] * len(columns), CHARACTER * max(map(len, (title, across))))
     height = 0.45 + LINE * bool(title) + LINE * tallest + len(panels) * (0.3 + CELL[1] * len(rows))
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = figure_of(width, height)
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, panel in zip(grid, panels, strict=True):
         _panel(axes, panel, marked)

@@ -1,4 +1,4 @@
-"""Figure of quality against number of steps and against decoding time. Needs matplotlib; made without pyplot."""
+"""Quality against number of steps and against decoding time. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from semlink.simulator.analysis.comparison import Entry, compare
 from semlink.simulator.analysis.statistics import Interval
-from semlink.simulator.figures.curves import COLOURS, MARKERS, y_label
+from semlink.simulator.figures.style import MARKERS, colour, dress, figure_of, y_label
 from semlink.simulator.protocols import Variable
+from semlink.simulator.records.rows import Rows
 from semlink.simulator.words import short
 
 if TYPE_CHECKING:
@@ -54,23 +56,30 @@ def tradeoff(decoders: Mapping[str, Sequence[Point]], variable: Variable, title:
     the first panel); decoders without steps are dashed lines there. What no decoder beats in both time and quality is
     joined in grey. Points that failed (n = 0) are left out.
     """
-    from matplotlib.figure import Figure
-
     curves = _curves(decoders)
     markers = _markers(point.steps for curve in curves for point in curve.points)
-    figure = Figure(figsize=(8.6, 3.7 + 0.14 * len(curves)), layout="constrained")
+    figure = figure_of(8.6, 3.7 + 0.14 * len(curves))
     left, right = figure.subplots(1, 2, sharey=True)
     _against_steps(left, curves, markers)
     _against_time(right, curves, markers, variable.better)
     left.set_ylabel(y_label("quality", variable), fontsize=9)
     for axes in (left, right):
-        axes.grid(True, which="both", color="0.93", linewidth=0.7)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(which="both", labelsize=8)
+        dress(axes, which="both")
     figure.suptitle(title, fontsize=9)
     _legend(figure, curves, markers)
     return figure
+
+
+def points(
+    rows: Rows, decoders: Mapping[str, Mapping[Steps, Entry]], metrics: tuple[str, str], rho: float, snr_db: float
+) -> dict[str, list[Point]]:
+    """Quality and decoding time of each decoder's numbers of steps. metrics: names of both in rows."""
+    found: dict[str, list[Point]] = {}
+    for label, entries in decoders.items():
+        for steps, entry in entries.items():
+            quality, time = compare(rows, [entry], (), metrics, (rho,), (snr_db,))
+            found.setdefault(label, []).append(Point(steps, time.value.mean, quality.value))
+    return found
 
 
 def frontier(points: Iterable[Point], better: str) -> list[Point]:
@@ -90,7 +99,7 @@ def _curves(decoders: Mapping[str, Sequence[Point]]) -> list[_Curve]:
         for label, points in measured.items()
         if points
     }
-    return [_Curve(label, COLOURS[i % len(COLOURS)], points) for i, (label, points) in enumerate(ordered.items())]
+    return [_Curve(label, colour(i), points) for i, (label, points) in enumerate(ordered.items())]
 
 
 def _markers(steps: Iterable[Steps]) -> dict[Steps, str]:

@@ -1,19 +1,17 @@
-"""What an experiment says at its end: figures and tables from the rows file, where they are, and what failed."""
+"""What an experiment says at its end: figures and tables from the rows file, how the run was, and what failed."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semlink.simulator.analysis import statistics
-from semlink.simulator.figures import curves
 from semlink.simulator.files import write_json
 from semlink.simulator.records import rows
-from semlink.simulator.records.store import picture_path
+from semlink.simulator.study.answer import publish
+from semlink.simulator.study.overview import overview
 
 if TYPE_CHECKING:
     from semlink.simulator.sweep.runner import Outcome
@@ -22,19 +20,22 @@ if TYPE_CHECKING:
 def show(out: Path, metrics: Sequence[str] = ()) -> list[Path]:
     """Draw the figures of `out`/rows.h5, print its tables and where everything is; returns the figures' paths.
 
-    metrics: names in rows to draw, or none for all that the sweep was asked for.
+    metrics: names in rows to draw, or none for all that the sweep was asked for. Codecs are compared with the one that
+    the run compared them with, if run.json names one.
     """
-    found = rows.read(out / "rows.h5")
-    lines = statistics.summarise(found)
-    measured = {line.metric for line in lines}  # not what is asked of a whole set, such as FID
-    chosen = tuple(metrics) or tuple(name for name in found.asked_metrics() if name in measured)
-    statistics.check_known(chosen, lines)
-    files = curves.draw(found, lines, chosen, out, partial(picture_path, out))
-    for metric in chosen:
-        print(statistics.table(lines, metric, found.variable(metric).units), end="\n\n")
-    left = [path for path in (out / "rows.h5", out / "summary.csv", out / "run.json") if path.exists()]
-    print("\n".join(["written:", *(f"  {path}" for path in (*left, *files))]))
-    return files
+    return publish(overview(rows.read(out / "rows.h5"), out, metrics, said(out).get("versus", "")), out)
+
+
+def said(out: Path) -> dict[str, Any]:
+    """What run.json says; nothing where there is none."""
+    path = out / "run.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def say_more(out: Path, more: Mapping[str, Any]) -> None:
+    """Add to what run.json says."""
+    if more:
+        write_json(out / "run.json", {**said(out), **more})
 
 
 def whole_run(
@@ -44,10 +45,8 @@ def whole_run(
 
     configuration: the flags; where they wrote is no part of it, so that no path of a machine travels with results.
     """
-    path = out / "run.json"
     asked = {name: value for name, value in configuration.items() if name != "out"}
-    own = {"configuration": asked, **more, "duration_s": duration_s, "failures": failed}
-    write_json(path, {**json.loads(path.read_text()), **own})
+    say_more(out, {"configuration": asked, **more, "duration_s": duration_s, "failures": failed})
 
 
 def failures(outcome: Outcome) -> int:

@@ -1,0 +1,44 @@
+"""What an experiment makes of its rows, and how that is published: tables, CSV files, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from semlink.simulator.analysis.statistics import Line, write_csv
+from semlink.simulator.analysis.tables import Columns
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an experiment publishes. texts: tables for a screen. csv: by file name. figures: by the stem of their files.
+
+    summary: what summary.csv holds instead of the sweep's own.
+    """
+
+    texts: Sequence[str]
+    csv: Mapping[str, Columns] = field(default_factory=dict)
+    figures: Iterable[tuple[str, Figure]] = ()
+    summary: Sequence[Line] = ()
+
+
+def publish(answer: Answer, out: Path) -> list[Path]:
+    """Write the CSV files and figures, print the tables and where everything is; returns the figures' paths."""
+    from semlink.simulator.figures import style
+
+    if answer.summary:
+        write_csv(answer.summary, out / "summary.csv")
+    for name, columns in answer.csv.items():
+        columns.write(out / name)
+    drawn = [path for stem, figure in answer.figures for path in style.save(figure, out / stem)]
+    for text in answer.texts:
+        print(text, end="\n\n")
+    held = dict.fromkeys(("rows.h5", "summary.csv", *answer.csv, "run.json"))
+    left = [out / name for name in held if (out / name).exists()]
+    print("\n".join(["written:", *(f"  {path}" for path in (*left, *drawn))]))
+    return drawn
