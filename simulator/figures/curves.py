@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PANELS_A_ROW = 3
 MOST_TICKS = 12
+REACH = 1.0
+ZERO = Interval(0.0, 0.0, 0.0, 1)
 Axis = Literal["snr_db", "rho_total"]
 Name = tuple[str, float]  # of a curve: the codec, and its rate or SNR
 
@@ -44,24 +46,30 @@ def panel_of(
 
 
 def curves(
-    lines: Sequence[Line], metric: str, variable: Variable, x: Axis = "snr_db", difference: bool = False
+    lines: Sequence[Line],
+    metric: str,
+    variable: Variable,
+    x: Axis = "snr_db",
+    difference: bool = False,
+    codecs: Sequence[str] = (),
 ) -> Figure:
     """One metric against SNR or rate: a panel per channel with a shared y axis, a curve with its 95 % band per codec
     and rate (or, against rate, per codec and SNR). Failed conditions are gaps.
 
-    difference: the lines are differences, so 0 is marked.
+    difference: the lines are differences, so 0 is marked. codecs: all that have a colour, where not all are drawn.
     """
     chosen = [line for line in lines if line.metric == metric]
     panels = sorted(
         {(line.channel, line.csi) for line in chosen if line.csi} or {(line.channel, "") for line in chosen}
     )
     names = sorted({_curve(line, x) for line in chosen})
+    styles = _styles(names, codecs)
     columns = max(1, min(PANELS_A_ROW, len(panels)))
     rows = max(1, math.ceil(len(panels) / columns))
     figure = figure_of(1.2 + 3.6 * columns, 1.1 + 3.0 * rows + 0.12 * len(names))
     grid = figure.subplots(rows, columns, sharey=True, sharex=True, squeeze=False)
     for axes, panel in zip(grid.flat, panels, strict=False):
-        _panel(axes, [line for line in chosen if line.channel == panel[0]], names, x)
+        _panel(axes, [line for line in chosen if line.channel == panel[0]], styles, x)
         axes.set_title(f"{short(panel[0])} (CSI {panel[1] or 'unknown'})", fontsize=10)
         if difference:
             axes.axhline(0, color="black", linewidth=0.8)
@@ -69,6 +77,7 @@ def curves(
         axes.set_visible(False)
     for axes in grid[-1]:
         axes.set_xlabel(_AXIS_LABELS[x], fontsize=10)
+    fit(grid[0, 0], [_interval(line) for line in chosen] + ([ZERO] if difference else []))
     figure.supylabel(y_label(metric, variable), fontsize=10)
     legend_below(figure, list(grid.flat)[: len(panels)])
     return figure
@@ -77,7 +86,8 @@ def curves(
 def against_rate(lines: Sequence[Line], metric: str, variable: Variable) -> Figure:
     """One metric against rate, at the lowest, middle and highest SNR of the lines."""
     some = low_mid_high([line.snr_db for line in lines])
-    return curves([line for line in lines if line.snr_db in some], metric, variable, "rho_total")
+    codecs = [line.codec for line in lines]
+    return curves([line for line in lines if line.snr_db in some], metric, variable, "rho_total", codecs=codecs)
 
 
 def low_mid_high(values: Sequence[float]) -> list[float]:
@@ -95,6 +105,7 @@ def panels(rows: Sequence[Sequence[Panel]], size: tuple[float, float], y: str = 
     for line, row in zip(grid, rows, strict=True):
         for axes, panel in zip(line, row, strict=True):
             _bands(axes, panel, names)
+            fit(axes, [i for p in (row if y else [panel]) for points in p.curves.values() for _, i in points])
     for axes in grid[-1]:
         axes.set_xlabel(SNR, fontsize=9)
     figure.supylabel(y, fontsize=10)
@@ -110,6 +121,17 @@ def band(
     axes.plot(at, [i.mean for _, i in points], **style, linewidth=width, label=label)
     low, high = [i.low for _, i in points], [i.high for _, i in points]
     axes.fill_between(at, low, high, color=style["color"], alpha=0.12, linewidth=0)
+
+
+def fit(axes: Axes, drawn: Sequence[Interval]) -> None:
+    """Let the means fill the height: bands that go beyond them by more than `REACH` times their range are cut."""
+    means = [i.mean for i in drawn if math.isfinite(i.mean)]
+    span = max(means) - min(means) if means else 0.0
+    if span > 0:
+        ends = [end for i in drawn for end in (i.low, i.high) if math.isfinite(end)]
+        low = max(min([*means, *ends]), min(means) - REACH * span)
+        high = min(max([*means, *ends]), max(means) + REACH * span)
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
 
 
 def _bands(axes: Axes, panel: Panel, names: Sequence[str]) -> None:
@@ -132,12 +154,15 @@ def _curve(line: Line, x: Axis) -> Name:
     return (line.codec, line.rho if x == "snr_db" else line.snr_db)
 
 
-def _panel(axes: Axes, lines: Sequence[Line], names: Sequence[Name], x: Axis) -> None:
-    for name, style in _styles(names).items():
+def _interval(line: Line) -> Interval:
+    return Interval(line.mean, line.ci95_low, line.ci95_high, line.n)
+
+
+def _panel(axes: Axes, lines: Sequence[Line], styles: Mapping[Name, Mapping[str, Any]], x: Axis) -> None:
+    for name, style in styles.items():
         points = sorted((line for line in lines if _curve(line, x) == name), key=lambda line: getattr(line, x))
         if points:
-            found = [(getattr(p, x), Interval(p.mean, p.ci95_low, p.ci95_high, p.n)) for p in points]
-            band(axes, found, _name(name, x), style, 1.6)
+            band(axes, [(getattr(p, x), _interval(p)) for p in points], _name(name, x), style, 1.6)
     if x == "snr_db":
         _ticks(axes, sorted({line.snr_db for line in lines}))
     else:
@@ -146,9 +171,10 @@ def _panel(axes: Axes, lines: Sequence[Line], names: Sequence[Name], x: Axis) ->
     dress(axes, 9)
 
 
-def _styles(names: Sequence[Name]) -> dict[Name, dict[str, Any]]:
+def _styles(names: Sequence[Name], others: Sequence[str]) -> dict[Name, dict[str, Any]]:
     """A colour and marker per codec, a dash per rate (or SNR)."""
-    codecs, seconds = (list(dict.fromkeys(sorted(part))) for part in zip(*names, strict=True)) if names else ([], [])
+    codecs = sorted({codec for codec, _ in names}.union(others))
+    seconds = sorted({second for _, second in names})
     return {
         (codec, second): {
             "color": colour(codecs.index(codec)),

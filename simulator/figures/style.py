@@ -71,7 +71,13 @@ def legend_below(figure: Figure, panels: Sequence[Axes], size: float = 9, column
     fitting = int(figure.get_figwidth() / (0.55 + CHARACTER * longest))
     own = max(1, min(columns, len(named), fitting))
     figure.legend(
-        list(named.values()), list(named), loc="outside lower center", ncols=own, frameon=False, fontsize=size
+        list(named.values()),
+        list(named),
+        loc="outside lower center",
+        ncols=own,
+        frameon=False,
+        fontsize=size,
+        handlelength=2.6,  # shows dashes
     )
 
 

@@ -47,6 +47,7 @@ def _figures(
 ) -> Iterator[tuple[str, Figure]]:
     from semlink.simulator.figures import curves, strips
 
+    codecs = [line.codec for line in lines]
     for metric in metrics:
         variable = rows.variable(metric)
         yield f"{slug(metric)}_vs_snr", curves.curves(lines, metric, variable)
@@ -55,7 +56,7 @@ def _figures(
         if minus:
             name, own = difference_name(metric, reference), difference_of(variable, reference)
             stem = f"{slug(metric)}_minus_{slug(reference)}_vs_snr"
-            yield stem, curves.curves(minus, name, own, difference=True)
+            yield stem, curves.curves(minus, name, own, difference=True, codecs=codecs)
     for channel in sorted({m.condition.channel for m in rows.measurements}):
         pictures = strips.against_snr(rows.measurements, partial(picture_path, out), channel)
         if pictures is not None:

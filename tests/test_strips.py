@@ -1,0 +1,62 @@
+"""Picture strips and files of figures: small PNGs that stay readable, the same file for the same figure."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from semlink.simulator import data
+from semlink.simulator.figures import strips, style
+
+
+def photograph(seed: int, noise: float) -> np.ndarray:
+    """A picture of `[3, 320, 480]` with edges and as much noise."""
+    rng = np.random.default_rng(seed)
+    coarse = np.kron(rng.random((3, 20, 30)), np.ones((16, 16)))
+    return np.clip(coarse + noise * rng.standard_normal(coarse.shape), 0, 1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def strip():
+    """Three rows of four pictures that PNG cannot make small."""
+    tiles = [strips.Tile(photograph(seed, 0.1), f"codec {seed}", "PSNR 30 dB") for seed in range(4)]
+    return strips.strip([(f"row {i}", tiles) for i in range(3)])
+
+
+def test_a_strip_takes_400_kb_at_most(strip, tmp_path):
+    assert len(style.drawn(strip, style.DPI)) > 2 * style.PNG_BYTES, "too easy"
+    png, pdf = style.save(strip, tmp_path / "pictures")
+    assert png.stat().st_size <= 400_000 and pdf.stat().st_size > 10_000
+    with Image.open(png) as small:
+        assert small.width > 500, "no longer readable"
+    assert style.small_png(strip) == png.read_bytes()
+
+
+def test_a_palette_changes_no_picture_much():
+    picture = data.load("samples", 1).batch([0])[0].numpy()
+    full = style.drawn(strips.strip([("row", [strips.Tile(picture, "a")])]), 100)
+    pixels = [
+        np.asarray(Image.open(io.BytesIO(image)).convert("RGB"), float) for image in (full, style.with_palette(full))
+    ]
+    assert np.abs(pixels[0] - pixels[1]).mean() < 4 and len(style.with_palette(full)) < len(full) / 2
+
+
+def test_a_figure_that_is_small_stays_as_it_is():
+    def figure():
+        made = style.figure_of(3, 2)
+        made.subplots().plot([0, 1])
+        return made
+
+    assert style.small_png(figure()) == style.drawn(figure(), style.DPI)
+
+
+def test_rows_wrap_and_the_region_is_outlined_once_a_row(tmp_path):
+    tiles = [strips.Tile(photograph(seed, 0), str(seed)) for seed in range(3)]
+    region = np.zeros((320, 480), bool)
+    region[100:200, 100:200] = True
+    figure = strips.strip([("first", tiles), ("second", [tiles[0], tiles[1]]), ("rest", [tiles[2]])], region)
+    outlined = [axes.get_title() for axes in figure.axes if axes.collections]
+    assert outlined == ["0", "0"] and [axes.get_title() for axes in figure.axes][6:] == ["2", "", ""]
