@@ -149,9 +149,9 @@ def answer(flags: DiffusionFlags, rows: Rows) -> Answer:
     every = [result for panel in results.values() for result in panel]
     summary = [line for line in statistics.summarise(rows) if line.metric != set_fid.NAME]
     of_set = [r.line for r in every if r.line.metric == set_fid.NAME]
-    csv = {"diffusion.csv": comparison.columns(every, {label: label for r in every for label in r.minus})}
+    csv = {"diffusion.csv": comparison.paired_columns(every, {label: label for r in every for label in r.minus})}
     if steps:
-        csv["steps.csv"] = comparison.columns(steps, {label: "most_steps" for r in steps for label in r.minus})
+        csv["steps.csv"] = comparison.paired_columns(steps, {label: "most_steps" for r in steps for label in r.minus})
     names = list(dict.fromkeys(r.line.metric for r in every))
     texts = comparison.paired_tables(results, names, describe)
     texts += comparison.paired_tables({f"steps over {short(flags.channels[0])}": steps}, names, describe, rates=False)

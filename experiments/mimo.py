@@ -142,7 +142,7 @@ def answer(flags: MimoFlags, rows: Rows) -> Answer:
     variables = {metric: antennas.describe(metric) or rows.variable(metric) for metric in names}
     texts = [table(found, metric, variable) for metric, variable in variables.items()]
     return Answer(
-        texts, {"mimo.csv": comparison.columns_of_cases(HEAD, found, "first")}, [("mimo", figure(found, variables))]
+        texts, {"mimo.csv": comparison.case_columns(HEAD, found, "first")}, [("mimo", figure(found, variables))]
     )
 
 

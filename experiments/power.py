@@ -152,7 +152,7 @@ def answer(flags: PowerFlags, rows: Rows) -> Answer:
     shutil.rmtree(flags.out / "pictures", ignore_errors=True)  # the sweep keeps noise as if it were photographs
     found = compare(flags, rows)
     drawn = {"weighted_error_vs_snr": figure(found, False), "above_best_vs_snr": figure(found, True)}
-    return Answer([table(found)], {"power.csv": comparison.columns_of_cases(HEAD, found, "best")}, drawn.items())
+    return Answer([table(found)], {"power.csv": comparison.case_columns(HEAD, found, "best")}, drawn.items())
 
 
 def check(flags: PowerFlags) -> None:

@@ -111,7 +111,7 @@ def answer(chosen: tuple[Variant, ...], asked: Sweep, rows: Rows) -> Answer:
     by_snr = {snr: [cell for cell in cells if cell.snr_db == snr] for snr in asked.snr_db}
     drawn = ((f"{stem}_{snr:g}dB", map_) for snr, own in by_snr.items() for stem, map_ in heatmaps(own, rows))
     texts = [text for own in by_snr.values() for text in matrix.cell_tables(own, rows)]
-    return Answer(texts, {"matrix.csv": matrix.columns(cells)}, drawn)
+    return Answer(texts, {"matrix.csv": matrix.cell_columns(cells)}, drawn)
 
 
 def main(flags: RobustnessFlags) -> int:

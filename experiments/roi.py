@@ -128,7 +128,7 @@ def answer(flags: RoiFlags, rows: Rows) -> Answer:
     shown = [name for name in SHOWN if any(r.line.metric == name for r in every)]
     return Answer(
         comparison.paired_tables(results, shown, regions.describe),
-        {"roi.csv": comparison.columns(every, {**roles(flags), UNIFORM: UNIFORM})},
+        {"roi.csv": comparison.paired_columns(every, {**roles(flags), UNIFORM: UNIFORM})},
         figures(flags, rows, results, shown),
         [*summary, *whole],
     )

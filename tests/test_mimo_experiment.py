@@ -145,7 +145,7 @@ def test_leaves_a_table_a_csv_and_a_figure(experiment, measured, tmp_path):
     text = experiment.table(both, "psnr", variables["psnr"])
     assert text.startswith("PSNR (dB)") and "tdl:speed=3, repeating, rho_total 1/12 over 40 images" in text
     assert text.count("failed") == 2 and "4x2 SVD, 2 layers" in text and text.index("0 dB") < text.index("10 dB")
-    comparison.columns_of_cases(experiment.HEAD, both, "first").write(tmp_path / "mimo.csv")
+    comparison.case_columns(experiment.HEAD, both, "first").write(tmp_path / "mimo.csv")
     with open(tmp_path / "mimo.csv", newline="") as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == 20 and float(lines[0]["mean"]) == pytest.approx(results[0].value.mean, rel=1e-6)

@@ -82,7 +82,7 @@ def test_everything_is_left_as_png_and_pdf_and_said(measured, capsys):
 
 def test_the_strip_shows_low_middle_and_high_snr(measured):
     found = rows.read(measured / "rows.h5")
-    figure = strips.against_snr(found.measurements, lambda condition: picture_path(measured, condition), "tdl")
+    figure = strips.of_channel(found.measurements, lambda condition: picture_path(measured, condition), "tdl")
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["original", "0 dB SNR", "5 dB SNR", "10 dB SNR", "", "", ""]
     captions = [axes.get_xlabel() for axes in figure.axes[1:4]]
@@ -94,7 +94,7 @@ def test_the_strip_shows_low_middle_and_high_snr(measured):
 
 def test_no_pictures_no_strip(measured, tmp_path):
     found = rows.read(measured / "rows.h5")
-    assert strips.against_snr(found.measurements, lambda condition: picture_path(tmp_path, condition), "tdl") is None
+    assert strips.of_channel(found.measurements, lambda condition: picture_path(tmp_path, condition), "tdl") is None
 
 
 def test_the_same_rows_draw_the_same_files(measured):

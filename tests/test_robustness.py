@@ -140,7 +140,7 @@ def test_labels():
 
 def test_csv_holds_every_number(tmp_path):
     cells = fill(VARIANTS, ASKED, as_rows(*ALL))
-    matrix.columns(cells).write(tmp_path / "matrix.csv")
+    matrix.cell_columns(cells).write(tmp_path / "matrix.csv")
     with open(tmp_path / "matrix.csv", newline="") as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == len(cells)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from scripts import loaded
 
+from semlink.codecs._regions import unet
 from semlink.simulator import SemlinkError, data
 from semlink.simulator.analysis import comparison
 from semlink.simulator.analysis.statistics import NOTHING
@@ -111,11 +112,20 @@ def test_differences_to_baselines_are_paired(tmp_path):
     assert set(found["a"].minus) == {"c"} and found["a"].minus["c"] == NOTHING == found["d"].minus["a"]
     text = comparison.paired_table(list(found.values()), describe_metric("psnr"), "over air")
     assert text.count("failed") == 2 + 1 + 1 + 1 + 2 and f"{gain.mean():+.2f} +-0.0" in text and "40 images" in text
-    comparison.columns(found.values(), {"a": "uniform", "c": "digital"}).write(tmp_path / "roi.csv")
+    comparison.paired_columns(found.values(), {"a": "uniform", "c": "digital"}).write(tmp_path / "roi.csv")
     with open(tmp_path / "roi.csv", newline="") as file:
         lines = {line["label"]: line for line in csv.DictReader(file)}
     assert float(lines["b"]["minus_uniform"]) == pytest.approx(gain.mean(), rel=1e-6)
     assert lines["b"]["minus_digital"] == "nan" and lines["d"]["n"] == "0"
+
+
+def test_the_segmenter_names_its_classes():
+    """The network of the region, or the shipped one where the region comes otherwise."""
+    assert regions.importance(parse("segmentation:classes=car")).names == unet.CLASSES
+    assert regions.our_segmenter(parse(BOX)).names == unet.CLASSES
+    assert set(regions.importance(parse("segmentation")).labels(torch.rand(1, 3, 32, 48)).unique().tolist()) <= set(
+        range(len(unet.CLASSES))
+    )
 
 
 @needs_camvid

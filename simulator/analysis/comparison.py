@@ -176,17 +176,17 @@ def paired_tables(
     return found
 
 
-def columns(results: Iterable[Result], roles: Mapping[str, str]) -> Columns:
+def paired_columns(results: Iterable[Result], roles: Mapping[str, str]) -> Columns:
     """The columns of summary.csv after a label, then the difference to each baseline with its interval.
 
     roles: name in the columns' heads by baseline label.
     """
     heads = dict.fromkeys(roles.values())
     names = (name for head in heads for name in named_ends(f"minus_{head}"))
-    return Columns(("label", *COLUMNS, *names), [_columns(r, roles, heads) for r in results])
+    return Columns(("label", *COLUMNS, *names), [_paired_columns(r, roles, heads) for r in results])
 
 
-def columns_of_cases(head: Sequence[str], cases: Mapping[Case, Sequence[Result]], baseline: str) -> Columns:
+def case_columns(head: Sequence[str], cases: Mapping[Case, Sequence[Result]], baseline: str) -> Columns:
     """A line for each result with the ends of its intervals and those of its difference to the only baseline.
 
     head: names of what tells a case, of a label, of the SNR, of the metric unless there is only one, and of the mean.
@@ -200,7 +200,7 @@ def columns_of_cases(head: Sequence[str], cases: Mapping[Case, Sequence[Result]]
     return Columns((*head, "ci95_low", "ci95_high", *named_ends(f"more_than_{baseline}", "more"), "n"), lines)
 
 
-def _columns(result: Result, roles: Mapping[str, str], heads: Iterable[str]) -> tuple[object, ...]:
+def _paired_columns(result: Result, roles: Mapping[str, str], heads: Iterable[str]) -> tuple[object, ...]:
     minus = {roles[label]: interval for label, interval in result.minus.items()}
     numbers = (number for head in heads for number in ends(minus.get(head, NOTHING)))
     return (result.label, *astuple(result.line)[: len(COLUMNS)], *numbers)

@@ -157,12 +157,12 @@ def digits(variable: Variable, what: str) -> int:
     return 2 if variable.units == "dB" else 3 + (what != "value")
 
 
-def columns(cells: Iterable[Cell]) -> Columns:
+def cell_columns(cells: Iterable[Cell]) -> Columns:
     """A line per variant, channel, SNR and metric: mean, both differences and the ends of their intervals."""
     head = ("codec", "trained_on", "channel", "csi", "snr_db", "metric", "n")
-    return Columns((*head, *(name for what in KINDS for name in named_ends(what))), map(_columns, cells))
+    return Columns((*head, *(name for what in KINDS for name in named_ends(what))), map(_cell_columns, cells))
 
 
-def _columns(cell: Cell) -> tuple[object, ...]:
+def _cell_columns(cell: Cell) -> tuple[object, ...]:
     names = (cell.variant.codec, cell.variant.trained_on, cell.channel, cell.csi, cell.snr_db, cell.metric)
     return (*names, cell.value.n, *(number for what in KINDS for number in ends(getattr(cell, what))))

@@ -85,7 +85,7 @@ def strip(rows: Sequence[tuple[str, Sequence[Tile]]], region: np.ndarray | None 
     return figure
 
 
-def against_snr(
+def of_channel(
     measurements: Sequence[Measurement], picture: Callable[[Condition | None], Path], channel: str
 ) -> Figure | None:
     """The first picture of the set as sent and as received over `channel`: a row per codec and rate, columns at the

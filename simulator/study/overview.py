@@ -38,7 +38,7 @@ def overview(rows: Rows, out: Path, metrics: Sequence[str] = (), reference: str 
         for metric in chosen
         if minus
     ]
-    csv = {"versus.csv": comparison.columns(found, {reference: reference})} if reference else {}
+    csv = {"versus.csv": comparison.paired_columns(found, {reference: reference})} if reference else {}
     return Answer(texts, csv, _figures(rows, lines, minus, chosen, out, reference))
 
 
@@ -58,6 +58,6 @@ def _figures(
             stem = f"{slug(metric)}_minus_{slug(reference)}_vs_snr"
             yield stem, curves.curves(minus, name, own, difference=True, codecs=codecs)
     for channel in sorted({m.condition.channel for m in rows.measurements}):
-        pictures = strips.against_snr(rows.measurements, partial(picture_path, out), channel)
+        pictures = strips.of_channel(rows.measurements, partial(picture_path, out), channel)
         if pictures is not None:
             yield f"pictures_{slug(channel)}", pictures
