@@ -115,7 +115,7 @@ def test_all_failed_still_reports(tmp_path):
 
 def test_redraw_needs_the_rows_file_only(measured, tmp_path):
     (tmp_path / "rows.h5").write_bytes((measured / "rows.h5").read_bytes())
-    script = Path(__file__).parents[1] / "experiments" / "redraw.py"
+    script = Path(__file__).parents[3] / "experiments" / "redraw.py"
     done = subprocess.run([sys.executable, script, "--out", tmp_path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "psnr_vs_snr.pdf").exists() and (tmp_path / "mae_vs_snr.png").exists()

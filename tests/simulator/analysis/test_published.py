@@ -4,7 +4,7 @@ from pathlib import Path
 
 from semlink.simulator.analysis.published import beside, read_levels
 
-PUBLISHED = Path(__file__).parents[1] / "results" / "reference" / "published.csv"
+PUBLISHED = Path(__file__).parents[3] / "results" / "reference" / "published.csv"
 
 
 def level(scheme: str, snr_db: float, psnr: float, rho: str = "1/16") -> dict[str, str]:

@@ -62,7 +62,7 @@ def test_what_is_no_recipe(tmp_path) -> None:
 
 
 def test_shipped_recipes_are_flags_of_their_training_scripts() -> None:
-    folder = Path(__file__).parents[1] / "experiments" / "recipes"
+    folder = Path(__file__).parents[3] / "experiments" / "recipes"
     hybrid = set(folder.glob("*hybrid*.json"))
     assert hybrid and hybrid < set(folder.glob("*.json"))
     with loaded("train_hybrid") as train:

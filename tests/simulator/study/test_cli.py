@@ -13,7 +13,7 @@ import pytest
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.study import cli
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 STUDIES = ("roi.py", "diffusion.py", "mimo.py", "power.py", "robustness.py")
 EXPERIMENTS = [ROOT / "experiments" / name for name in ("snr_sweep.py", "redraw.py", *STUDIES)]
 HEAVY = ("torch", "tensorflow", "sionna", "matplotlib", "h5py", "scipy")
