@@ -69,6 +69,10 @@ def test_no_private_name_crosses_a_room():
     assert [said for found in imports.all_imports() if (said := imports.private(found))] == []
 
 
+def test_no_codec_imports_another():
+    assert [said for found in imports.all_imports() if (said := imports.codec_to_codec(found))] == []
+
+
 def test_nothing_imports_in_a_circle():
     assert imports.circles() == []
 

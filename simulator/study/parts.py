@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from semlink.simulator.words import Word
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -20,19 +18,17 @@ def timed_parts(data: str) -> Parts:
     from semlink.simulator.analysis.set_fid import keep
     from semlink.simulator.sweep.trial import Parts
 
-    return Parts(codec=partial(make_warm, data), measure=measure, describe=describe, keep=keep)
+    return Parts(ready=partial(warm, data), measure=measure, describe=describe, keep=keep)
 
 
-def make_warm(data: str, word: Word, rho: float) -> Codec:
+def warm(data: str, codec: Codec) -> Codec:
     """The codec after a first picture, so that loading its networks is not counted as decoding."""
     import torch
 
     from semlink.simulator import data as sources
     from semlink.simulator.conformance.codec import noiseless
-    from semlink.simulator.plugins import make_codec
     from semlink.simulator.values import TxInfo
 
-    codec = make_codec(word, rho)
     if codec.encodes_on != "link":
         picture = sources.load(data, 1).batch([0])
         with torch.no_grad():
