@@ -53,6 +53,13 @@ def test_a_figure_that_is_small_stays_as_it_is():
     assert style.small_png(figure()) == style.drawn(figure(), style.DPI)
 
 
+def test_long_words_are_broken_where_they_have_punctuation():
+    assert strips.broken("adjscc") == "adjscc" and strips.broken("ddnm:mode=paper") == "ddnm:\nmode=paper"
+    long = strips.broken("roi_dual:importance=box:x0=0.25;x1=0.75;y0=0.25;y1=0.75,select=threshold")
+    assert max(map(len, long.splitlines())) <= strips.CHARACTERS and long.count("\n") == 2
+    assert long.replace("\n", "") == "roi_dual:importance=box:x0=0.25;x1=0.75;y0=0.25;y1=0.75,select=threshold"
+
+
 def test_rows_wrap_and_the_region_is_outlined_once_a_row(tmp_path):
     tiles = [strips.Tile(photograph(seed, 0), str(seed)) for seed in range(3)]
     region = np.zeros((320, 480), bool)
