@@ -44,6 +44,11 @@ def test_a_palette_changes_no_picture_much():
     assert np.abs(pixels[0] - pixels[1]).mean() < 4 and len(style.with_palette(full)) < len(full) / 2
 
 
+def test_paper_stays_white(strip):
+    pixels = np.asarray(Image.open(io.BytesIO(style.small_png(strip))).convert("RGB"))
+    assert (pixels[:3] == 255).all() and (pixels[:, :3] == 255).all()
+
+
 def test_a_figure_that_is_small_stays_as_it_is():
     def figure():
         made = style.figure_of(3, 2)
