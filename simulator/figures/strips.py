@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 OUTLINE = "#FFD400"
 TILES_A_ROW = 5
+CHARACTERS = 42  # side by side above a picture
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,17 @@ def of_channel(
 
 def _received(out: Path, m: Measurement, said: Mapping[str, str], spelt: str) -> Tile:
     numbers = [f"{label} {spelt.format(m.values[name][0])}" for label, name in said.items() if name in m.values]
-    name = short(m.condition.codec).replace(":", ":\n", 1)
-    return Tile(pictures.read(picture_path(out, m.condition)), name, ", ".join(numbers))
+    return Tile(pictures.read(picture_path(out, m.condition)), broken(short(m.condition.codec)), ", ".join(numbers))
+
+
+def broken(word: str) -> str:
+    """A codec's word in lines that are no wider than a picture, broken where it has punctuation."""
+    lines = [""]
+    for part in re.split(r"(?<=[,;])", word.replace(":", ":\n", 1)):
+        if len(lines[-1].rpartition("\n")[2]) + len(part.partition("\n")[0]) > CHARACTERS:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def _at_snr(m: Measurement | None, picture: Callable[[Condition | None], Path], above: str) -> Tile:

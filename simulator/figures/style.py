@@ -119,11 +119,14 @@ def drawn(figure: Figure, dpi: float) -> bytes:
 
 
 def with_palette(image: bytes) -> bytes:
-    """A PNG with the 256 colours that suit it best."""
+    """A PNG with white and the 255 colours that suit it best, mixed by dithering: smooth parts stay smooth."""
     from PIL import Image
 
     held = io.BytesIO()
-    with Image.open(io.BytesIO(image)) as full:
-        chosen = full.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    with Image.open(io.BytesIO(image)) as file:
+        full = file.convert("RGB")
+    best = full.quantize(255)
+    best.putpalette([*(best.getpalette() or [])[: 3 * 255], 255, 255, 255])
+    chosen = full.quantize(palette=best, dither=Image.Dither.FLOYDSTEINBERG)
     chosen.save(held, format="PNG", optimize=True)
     return held.getvalue()

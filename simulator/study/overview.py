@@ -42,6 +42,12 @@ def overview(rows: Rows, out: Path, metrics: Sequence[str] = (), reference: str 
     return Answer(texts, csv, _figures(rows, lines, minus, chosen, out, reference))
 
 
+def has_rates(lines: Sequence[Line]) -> bool:
+    """Whether a codec met a channel at several rates."""
+    pairs = {(line.codec, line.channel) for line in lines}
+    return len({(line.codec, line.channel, line.rho) for line in lines}) > len(pairs)
+
+
 def _figures(
     rows: Rows, lines: Sequence[Line], minus: Sequence[Line], metrics: Sequence[str], out: Path, reference: str
 ) -> Iterator[tuple[str, Figure]]:
@@ -51,7 +57,7 @@ def _figures(
     for metric in metrics:
         variable = rows.variable(metric)
         yield f"{slug(metric)}_vs_snr", curves.curves(lines, metric, variable)
-        if len({line.rho for line in lines}) > 1:
+        if has_rates(lines):
             yield f"{slug(metric)}_vs_rho", curves.against_rate(lines, metric, variable)
         if minus:
             name, own = difference_name(metric, reference), difference_of(variable, reference)

@@ -13,6 +13,7 @@ from scipy.stats import ttest_rel
 from scripts import loaded
 from sweep_fakes import PARTS, FakeCodec
 
+from semlink.simulator.analysis import statistics
 from semlink.simulator.analysis.versus import difference_lines, versus
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.figures import curves
@@ -21,7 +22,7 @@ from semlink.simulator.records import rows
 from semlink.simulator.records.store import Condition
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import closing
-from semlink.simulator.study.overview import overview
+from semlink.simulator.study.overview import has_rates, overview
 from semlink.simulator.study.study import Study, run
 
 
@@ -129,6 +130,12 @@ def test_against_rate_there_are_the_lowest_middle_and_highest_snr(measured):
     expected = [found[Condition("other", rho, "awgn", 10.0)].values["psnr"].mean() for rho in (0.25, 0.5)]
     assert drawn["other, 10 dB"].get_ydata() == pytest.approx(expected)
     assert [text.get_text() for text in axes.get_xticklabels()] == ["1/4", "1/2", "1/1"]
+
+
+def test_several_rates_are_several_of_a_codec_over_a_channel(measured):
+    lines = statistics.summarise(rows.read(measured / "rows.h5"))
+    assert has_rates(lines)
+    assert not has_rates([line for line in lines if line.rho == {"awgn": 0.25, "tdl": 0.5}[line.channel]])
 
 
 def test_wide_bands_of_few_images_do_not_hide_the_curves():

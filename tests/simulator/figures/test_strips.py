@@ -44,6 +44,11 @@ def test_a_palette_changes_no_picture_much():
     assert np.abs(pixels[0] - pixels[1]).mean() < 4 and len(style.with_palette(full)) < len(full) / 2
 
 
+def test_paper_stays_white(strip):
+    pixels = np.asarray(Image.open(io.BytesIO(style.small_png(strip))).convert("RGB"))
+    assert (pixels[:3] == 255).all() and (pixels[:, :3] == 255).all()
+
+
 def test_a_figure_that_is_small_stays_as_it_is():
     def figure():
         made = style.figure_of(3, 2)
@@ -51,6 +56,13 @@ def test_a_figure_that_is_small_stays_as_it_is():
         return made
 
     assert style.small_png(figure()) == style.drawn(figure(), style.DPI)
+
+
+def test_long_words_are_broken_where_they_have_punctuation():
+    assert strips.broken("adjscc") == "adjscc" and strips.broken("ddnm:mode=paper") == "ddnm:\nmode=paper"
+    long = strips.broken("roi_dual:importance=box:x0=0.25;x1=0.75;y0=0.25;y1=0.75,select=threshold")
+    assert max(map(len, long.splitlines())) <= strips.CHARACTERS and long.count("\n") == 2
+    assert long.replace("\n", "") == "roi_dual:importance=box:x0=0.25;x1=0.75;y0=0.25;y1=0.75,select=threshold"
 
 
 def test_rows_wrap_and_the_region_is_outlined_once_a_row(tmp_path):
