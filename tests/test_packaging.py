@@ -67,7 +67,7 @@ def test_wheel_holds_every_file_of_the_package_and_nothing_else(wheel):
     own = {"semlink/codecs/folder_codec/__init__.py", "semlink/codecs/folder_codec/weights/own.safetensors"}
     assert inside == here | own
     assert any(re.fullmatch(r"semlink/codecs/weights/.*\.safetensors", n) for n in inside)
-    assert {"semlink/simulator/tables/bler.json", "semlink/codecs/tables/rate_quality.json"} <= inside
+    assert {"semlink/simulator/bits/tables/bler.json", "semlink/codecs/tables/rate_quality.json"} <= inside
 
 
 def test_wheel_lists_plugins_with_the_standard_library_alone(wheel, tmp_path):

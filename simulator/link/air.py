@@ -75,10 +75,10 @@ class Air:
         self.long_term, self.slots, self.settings = long_term, slots, long_term.settings
         self.n0 = (10 ** (-snr_db / 10)).astype(np.float32)
         channel, impaired = self.settings.channel, long_term.impaired
-        self._noise = (channel, seed, key)
+        self._seed, self._key = seed, key
         first = int(slots.image[0])
-        self.fades, self.noise = Fades(channel, seed, fade, first), Noise(*self._noise, self.settings.grid)
-        self._recalling = self._feedback_noise()
+        self.fades, self.noise = Fades(channel, seed, fade, first), long_term.noise(seed, key)
+        self._recalling = self._feedback_noise("recalled")
         self.disturbances = (
             None
             if impaired is None
@@ -113,7 +113,7 @@ class Air:
         """Gains `[images, total]` of all places as the transmitter knows them, and each slot's precoder, if any."""
         if self.settings.csit == "none":
             return None, None
-        noise = self._feedback_noise()
+        noise = self._feedback_noise("fed back")
         fed_back = [self._fed_back_of(part, noise) for part in self._calls()]
         gains = torch.cat([by_element(torch.from_numpy(f.gains)) for f in fed_back])
         precoders = [f.precoder for f in fed_back if f.precoder is not None]
@@ -138,7 +138,7 @@ class Air:
 
         It depends on the image alone, so that no other image of the batch changes what is received.
         """
-        if self._noise[2] != PER_IMAGE:
+        if self._key != PER_IMAGE:
             return self.n0
         return 10 ** (np.rint(10 * np.log10(self.n0)) / 10)
 
@@ -158,14 +158,13 @@ class Air:
         h = self.fades.at(image, slot, self.settings.grid)
         if self.settings.csi == "perfect":
             return h, np.zeros_like(h, np.float32)
-        drawn = {"h": h, "noise": noise.take(image), "n0": self._n0(image), **self._local(image)}
+        drawn = {"h": h, "noise": noise.take(image, self.slots.slot[part]), "n0": self._n0(image), **self._local(image)}
         setup = replace(self.long_term.setup(None), recalled=False, specular=self.settings.setup.specular)
         return estimated(setup, drawn, self.long_term.statistics(setup, self._level(part)))
 
-    def _feedback_noise(self) -> Noise:
+    def _feedback_noise(self, use: str) -> Noise:
         """Noise on the pilots of reports: that of the data's slots for a fresh report, else its own."""
-        own = self._noise if not self.long_term.delay else (*self._noise[:2], self._noise[2] + " feedback")
-        return Noise(*own, self.settings.grid)
+        return self.long_term.noise(self._seed, self._key + (" feedback" if self.long_term.delay else ""), use)
 
     def _n0(self, image: np.ndarray) -> np.ndarray:
         return self.n0[image - self.slots.image[0]]
@@ -177,7 +176,7 @@ class Air:
         if age and self.settings.csi != "perfect":
             pilots = list(grid.pilot_symbols)
             h[..., pilots, :] = self.fades.at(image, slot - age, grid)[..., pilots, :]
-        drawn = {"h": h, "noise": self.noise.take(image), "n0": self._n0(image)}
+        drawn = {"h": h, "noise": self.noise.take(image, slot), "n0": self._n0(image)}
         tail = self.fades.tail(image, slot, grid)
         drawn |= {} if tail is None else {"tail": tail}
         setup = self.long_term.setup(tail)

@@ -123,28 +123,46 @@ def _default(setting: Any) -> Any:
 
 
 class Noise:
-    """Unit-variance CN(0, 1) noise, slot after slot of each image; it is keyed by the image's number and the SNR."""
+    """Unit-variance CN(0, 1) noise of every slot of every image, keyed by the image's number and the SNR.
+
+    An image's slots are drawn one after another from 0 on, whatever is asked for: however a transmission is cut into
+    calls, a slot meets the same noise, and no two slots share any. Going on where the last call ended costs nothing,
+    anything else the drawing of what lies before it.
+    """
 
     def __init__(self, channel: Channel, seed: int, snr: str, grid: Grid) -> None:
         self._bits = np.random.Philox(key=key("noise", seed, identity(channel), snr))
         self._rng = np.random.Generator(self._bits)
         self._shape = (antennas(channel)[0], grid.symbols, grid.subcarriers, 2)
-        self._image: int | None = None
+        self._next: tuple[int, int] | None = None  # image and slot at which the generator stands
 
-    def take(self, images: np.ndarray) -> np.ndarray:
-        """Noise of the next slot of each of `images` (not falling): complex64 `[slots, rx, symbols, subcarriers]`."""
+    def take(self, images: np.ndarray, slots: np.ndarray) -> np.ndarray:
+        """Noise of slot `slots[i]` of image `images[i]`: complex64 `[n, rx, symbols, subcarriers]`.
+
+        Images do not fall, and the slots of an image follow each other.
+        """
         pairs = torch.empty(len(images), *self._shape).numpy()  # torch aligns memory for the bridge, NumPy does not
         edges = np.flatnonzero(np.diff(images, prepend=-1, append=-1))
         for start, stop in zip(edges[:-1], edges[1:], strict=True):
-            if images[start] != self._image:
-                self._begin(int(images[start]))
+            self._go_to(int(images[start]), int(slots[start]))
             self._rng.standard_normal(dtype=np.float32, out=pairs[start:stop])
+            self._next = int(images[start]), int(slots[start]) + int(stop - start)
         pairs *= np.float32(np.sqrt(0.5))
         return pairs.view(np.complex64)[..., 0]
 
+    def _go_to(self, image: int, slot: int) -> None:
+        """Stand before a slot of an image."""
+        if self._next == (image, slot):
+            return
+        if self._next is None or self._next[0] != image or self._next[1] > slot:
+            self._begin(image)
+            self._next = image, 0
+        skipped = slot - self._next[1]
+        if skipped:
+            self._rng.standard_normal((skipped, *self._shape), np.float32)
+
     def _begin(self, image: int) -> None:
         """Go to the counter of an image; a new bit generator would take 20 microseconds."""
-        self._image = image
         state = self._bits.state
         state["state"]["counter"][:] = (0, 0, image, 0)
         self._bits.state = {**state, "buffer_pos": 4, "has_uint32": 0}

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from semlink.channels.base.fade import Fade
 from semlink.simulator import power as rules
+from semlink.simulator.errors import SemlinkError
 from semlink.simulator.link.air import Air, Slots, check_snr, noise_key
 from semlink.simulator.link.allocation import allocate
 from semlink.simulator.link.long_term import LongTerm
@@ -60,9 +61,9 @@ class Link(LinkSettings):
 
         snr_db: Es/N0 in dB, a float or one per image. seed, first_image: fade and noise of image i depend on
         (seed, channel, first_image + i) and, the noise, on the SNR, never on the codec or the batch.
-        fade, start_slot: continue a fade that you drew (it holds images first_image, ... of this batch). Gradients
-        flow through analog streams. SemlinkError for payloads that are not finite or not of unit power, and for
-        an absurd SNR.
+        fade, start_slot: continue a fade that you drew (it holds images first_image, ... of this batch); noise goes on
+        with it, so that however a clip is cut into calls, a slot meets the same. Gradients flow through analog streams.
+        SemlinkError for payloads that are not finite or not of unit power, an absurd SNR and slots before the first.
         """
         sent = self._send(transmission, snr_db, seed, first_image, fade, start_slot)
         report = make_report(sent.prepared, sent.reception, sent.symbols, sent.powers, self)
@@ -78,6 +79,8 @@ class Link(LinkSettings):
         start_slot: int = 0,
     ) -> Sent:
         snr = check_snr(snr_db, batch_size(transmission))
+        if start_slot < 0:
+            raise SemlinkError(f"start_slot={start_slot}: slots are counted from 0 on")
         prepared = prepare(self, transmission)
         slots = Slots.of(prepared.layout.slots, first_image, start_slot)
         air = Air(self.long_term, slots, snr, seed, noise_key(snr_db), fade)

@@ -16,12 +16,13 @@ from semlink.simulator.engine.calibration import hardware_arguments, measure
 from semlink.simulator.engine.knowledge import Distortion, none, receiver_statistics
 from semlink.simulator.engine.setup import Setup
 from semlink.simulator.engine.statistics import Prior
-from semlink.simulator.link.fades import identity
+from semlink.simulator.link.fades import Noise, identity
 from semlink.simulator.link.settings import LinkSettings
 from semlink.simulator.rng import generator
 
 DELAY = 4  # slots, of a delayed report unless the link says otherwise
 WORTH_A_WARNING = 40.0  # dB of signal over intersymbol interference
+NOISES = 8  # generators that are kept
 SAMPLE = 64  # images of a draw from which long-term shares are taken
 
 
@@ -32,6 +33,19 @@ class LongTerm:
         self.settings = settings
         self.impaired = settings.impaired
         self._statistics: dict[tuple[Setup, float], dict[str, Any]] = {}
+        self._noises: dict[tuple[int, str, str], Noise] = {}
+
+    def noise(self, seed: int, snr: str, use: str = "data") -> Noise:
+        """The noise of a seed and SNR. The last few are kept where they stand, so that a clip's next frame goes on.
+
+        use: for what; what is drawn does not depend on it.
+        """
+        asked = (seed, snr, use)
+        found = self._noises.pop(asked, None) or Noise(self.settings.channel, seed, snr, self.settings.grid)
+        while len(self._noises) >= NOISES:
+            del self._noises[next(iter(self._noises))]
+        self._noises[asked] = found
+        return found
 
     @cached_property
     def age(self) -> int:

@@ -15,6 +15,7 @@ from semlink.simulator.conformance.codec import in_fresh_process
 from semlink.simulator.engine import ofdm
 from semlink.simulator.engine.setup import Setup
 from semlink.simulator.link.air import noise_key
+from semlink.simulator.link.layout import filler
 
 AWGN = channels.create("awgn")
 
@@ -216,3 +217,30 @@ def test_per_image_snr_with_interference_does_not_depend_on_the_batch() -> None:
         alone = link(mixed(range(i, i + 1)), snrs[i : i + 1], seed=3, first_image=i).stream("latent")
         assert torch.allclose(whole.a[i], alone.a[0], atol=1e-6), f"image {i}"
         assert torch.allclose(whole.x_hat[i], alone.x_hat[0], atol=1e-5), f"image {i}"
+
+
+@pytest.mark.parametrize(
+    "settings", [{"csi": "ls"}, {"csi": "lmmse", "csit": "delayed", "power": "mmse"}, {"csi": "perfect"}], ids=str
+)
+def test_a_clip_is_the_same_however_it_is_cut_into_calls(settings: dict) -> None:
+    """Fade, noise and oscillators go on from slot to slot: at once, in parts, in any order, by a link new to it."""
+    channel = channels.impair(channels.create("tdl", speed=10.0), "phase_noise", linewidth_hz=5.0)
+    link, images, slots = Link(channel, **settings), 2, 5
+    fade = channel.draw(np.random.default_rng(4), images)
+    x = filler(images * slots * link.places).reshape(images, slots, -1)
+
+    def sent(by: Link, start: int, stop: int) -> torch.Tensor:
+        stream = Stream("x", "analog", x[:, start:stop].flatten(1).contiguous())
+        result = by.run(Transmission((stream,)), 5.0, seed=2, fade=fade, start_slot=start)
+        return result.reception.streams[0].x_hat.reshape(images, stop - start, -1)
+
+    if settings.get("power"):  # power is shared within a transmission, so that cuts change it: one slot at a time
+        cuts = [(s, s + 1) for s in range(slots)]
+        whole = torch.cat([sent(Link(channel, **settings), *cut) for cut in reversed(cuts)][::-1], 1)
+    else:
+        cuts, whole = [(3, 5), (0, 1), (1, 3)], sent(link, 0, slots)
+    for start, stop in cuts:
+        assert torch.allclose(sent(link, start, stop), whole[:, start:stop], atol=1e-5), (start, stop)
+    noise = (whole - x * (whole / x).mean()).flatten(0, 1)
+    alike = torch.corrcoef(torch.view_as_real(noise).flatten(1)) - torch.eye(len(noise))
+    assert alike.abs().max() < 0.2, "two slots share noise"
