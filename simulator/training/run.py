@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
@@ -193,10 +193,19 @@ def has_fast_bfloat16(device: str) -> bool:
 
 
 def save_weights(network: Any, path: Path, metadata: dict[str, str]) -> None:
-    """A network's tensors with its settings as safetensors, written aside and renamed."""
+    """A network's tensors with its settings as safetensors, written aside and renamed; equal content, equal bytes."""
     state = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
     described = {"settings": json.dumps(network.settings), **metadata}
-    write_aside(path, lambda aside: save_file(state, aside, described))
+    packed = _in_order(save(state, described))
+    write_aside(path, lambda aside: aside.write_bytes(packed))
+
+
+def _in_order(packed: bytes) -> bytes:
+    """The same safetensors with a sorted header: the library writes metadata in another order every time."""
+    start = 8 + int.from_bytes(packed[:8], "little")
+    header = json.dumps(json.loads(packed[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # tensors stay aligned
+    return len(header).to_bytes(8, "little") + header + packed[start:]
 
 
 def prepare(threads: int, seed: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from semlink import channels, codecs
 from semlink.simulator import Link, SemlinkError, TxInfo
@@ -15,6 +16,7 @@ from semlink.simulator.training.codec import Recipe, Trainer
 from semlink.simulator.training.muon import orthogonalise
 from semlink.simulator.training.pictures import refuse_tests
 from semlink.simulator.training.quality import mean_psnr
+from semlink.simulator.training.run import save_weights
 from semlink.simulator.training.transplant import transplant
 
 RECIPE = Recipe(steps=20, batch=8, lr=2e-3, snr_db=(10.0, 10.0), warm_up=2)
@@ -127,3 +129,17 @@ def test_test_sets_are_not_for_training(name) -> None:
     with pytest.raises(SemlinkError, match="a test set is not for training; known training sets end in -train"):
         refuse_tests(["cifar10-train", name])
     refuse_tests(["cifar10-train", "contest"])
+
+
+def test_the_same_weights_are_the_same_bytes(tmp_path) -> None:
+    """A file of weights is a function of tensors, settings and metadata (the library alone shuffles the metadata)."""
+    network = torch.nn.Linear(3, 2)
+    network.settings = {"widths": [3, 2]}
+    said = {name: name * 3 for name in "abcdefgh"}
+    paths = [tmp_path / f"{number}.safetensors" for number in range(3)]
+    for path in paths:
+        save_weights(network, path, said)
+    assert len({path.read_bytes() for path in paths}) == 1
+    with safe_open(paths[0], "pt") as file:
+        assert file.metadata() == {"settings": '{"widths": [3, 2]}', **said}
+        assert all(torch.equal(file.get_tensor(name), value) for name, value in network.state_dict().items())
