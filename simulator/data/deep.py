@@ -72,7 +72,11 @@ def _avif(data: bytes) -> np.ndarray | None:
     import pillow_heif
 
     bits = pillow_heif.open_heif(data).info["bit_depth"]  # from the header: libheif has no decoder for it
-    return None if bits == 8 else _scaled(imagecodecs.avif_decode(data, index=0), bits)
+    if bits == 8:
+        return None
+    if data[8:12] == b"avis":  # asked for one frame of these, imagecodecs 2026.3.6 kills the process
+        raise ValueError("an animation of more than 8 bits; save its first frame")
+    return _scaled(imagecodecs.avif_decode(data), bits)
 
 
 def _heif(data: bytes) -> np.ndarray | None:

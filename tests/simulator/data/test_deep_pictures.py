@@ -64,6 +64,14 @@ def test_avif(tmp_path: Path, bits: int, channels: int) -> None:
     refused(tmp_path / "cut.avif", content[: len(content) // 2])
 
 
+def test_animations(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.full((32, 48, 3), value, np.uint8)) for value in (10, 200)]
+    frames[0].save(tmp_path / "a.avif", save_all=True, append_images=frames[1:], quality=100)
+    np.testing.assert_allclose(data.load(tmp_path / "a.avif")[0].numpy(), 10 / 255, atol=1e-6)
+    deep = np.stack([samples(10), samples(10)])
+    refused(tmp_path / "b.avif", imagecodecs.avif_encode(deep, level=100, bitspersample=10), "an animation")
+
+
 def heif(stored: np.ndarray, bits: int) -> bytes:
     """Lossless HEVC in HEIF, as .heic files are."""
     mode = {1: "L", 3: "RGB", 4: "RGBA"}[stored.shape[2]] + (";16" if bits > 8 else "")
@@ -132,6 +140,7 @@ def test_damaged_ppm(tmp_path: Path) -> None:
     refused(tmp_path / "a.ppm", b"P3\n1 1\n1000\n5 5 x\n")
 
 
+@pytest.mark.filterwarnings("ignore:IM image format")
 def test_what_pillow_would_cut_is_refused(tmp_path: Path) -> None:
     sgi = bytes([1, 0xDA, 0, 2, 0, 3]) + b"".join(n.to_bytes(2, "big") for n in (4, 4, 3)) + bytes(500) + bytes(96)
     refused(tmp_path / "a.sgi", sgi, "16-bit SGI")
