@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from semlink.codecs._diffusion.levels import over_levels_of
 from semlink.simulator.errors import SemlinkError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -53,7 +54,7 @@ def scheduler_of(name: str, like: Any) -> Any:
     import diffusers
 
     check_scheduler(name)
-    return getattr(diffusers, SCHEDULERS[name]).from_config(like.config)
+    return over_levels_of(like, getattr(diffusers, SCHEDULERS[name]))
 
 
 def startable(scheduler: Any) -> Any:
