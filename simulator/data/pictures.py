@@ -32,6 +32,8 @@ def read(path: Path) -> np.ndarray:
     with _blamed(path):
         found = tiff.read(path, MAX_PIXELS)
         pixels = _decoded(path) if found is None else found
+        if not pixels.size:
+            raise ValueError("no pixels")
     return np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
 
 

@@ -154,3 +154,10 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(path: Path) -> None
         rowsperstrip=9000,
     )
     refused(path, "more than 67108864 pixels")
+
+
+def test_a_picture_of_no_pixels_is_refused(path: Path) -> None:
+    tifffile.imwrite(path, DEEP[..., :3], photometric="rgb")
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["ImageWidth"].overwrite(0)
+    refused(path, "no pixels")
