@@ -17,6 +17,17 @@ from torch import Tensor
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import ReceivedStream
 
+# fields of a scheduler's configuration that mean the same for all of them
+SHARED = frozenset(
+    ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "rescale_betas_zero_snr")
+    + ("prediction_type", "set_alpha_to_one", "steps_offset", "clip_sample", "clip_sample_range")
+)
+# those by which a solver chooses its own steps and sigmas, or changes x0
+CHOOSING = frozenset(
+    ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "use_flow_sigmas")
+    + ("use_dynamic_shifting", "flow_shift", "lambda_min_clipped", "timestep_spacing", "thresholding")
+)
+
 
 def alphas(scheduler: Any) -> Tensor:
     """alpha of every training step of a scheduler, float64 `[steps]`, falling. SemlinkError when it has none."""
@@ -64,10 +75,32 @@ def set_timesteps(scheduler: Any, start: int, steps: int) -> list[int]:
     return scheduler.timesteps.tolist()
 
 
+def over_levels_of(like: Any, kind: type) -> Any:
+    """A scheduler of the class `kind` over the noise levels, and with the prediction type, of another one.
+
+    Its other settings are defaults: those of `like` choose steps and sigmas for another solver, and may not fit.
+    SemlinkError when that class cannot have such levels.
+    """
+    kept = {name: value for name, value in like.config.items() if name in SHARED}
+    known = inspect.signature(kind.__init__).parameters  # type: ignore[misc]
+    try:
+        made = kind(**{name: value for name, value in kept.items() if name in known})
+    except (NotImplementedError, ValueError) as error:
+        raise SemlinkError(f"{kind.__name__} cannot stand in for {type(like).__name__} ({error})") from error
+    made.register_to_config(**kept)  # pipelines look up how to clip, whatever the solver
+    return made
+
+
 def as_sampler(scheduler: Any) -> Any:
-    """A fresh scheduler of that kind and schedule whose `step` takes x0 itself, unclipped: latents know no limits."""
-    unclipped = {name: False for name in ("clip_sample", "thresholding") if name in scheduler.config}
-    return type(scheduler).from_config(scheduler.config, prediction_type="sample", **unclipped)
+    """A fresh scheduler of that kind and schedule whose `step` takes x0 itself, unclipped: latents know no limits.
+
+    Settings that choose steps and sigmas are left out: `set_timesteps` chooses the steps, by the noise that is there.
+    """
+    kept = {name: value for name, value in scheduler.config.items() if name not in CHOOSING}
+    if str(kept.get("variance_type")).startswith("learned"):
+        del kept["variance_type"]  # x0 comes without the variance that the network may have learned
+    unclipped = {"clip_sample": False} if "clip_sample" in kept else {}
+    return type(scheduler).from_config(kept, prediction_type="sample", **unclipped)
 
 
 def predicted_sample(output: Tensor, noisy: Tensor, alpha: Tensor, kind: str) -> Tensor:

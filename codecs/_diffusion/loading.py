@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
+from semlink.codecs._diffusion.levels import over_levels_of
 from semlink.simulator.errors import SemlinkError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -26,6 +28,8 @@ MEMORY = {
     "sequential_offload": "enable_sequential_cpu_offload",
 }
 VAE_MEMORY = {"vae_slicing": "enable_slicing", "vae_tiling": "enable_tiling"}
+DAMAGED = (OSError, ValueError, AttributeError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError)
+NO_CODE = {"trust_remote_code": False}  # said, not left out: else transformers asks at the terminal and "y" runs it
 OFFLOADS = ("cpu_offload", "sequential_offload")
 PIPELINE_FILES = "model_index.json and, for each module, its config and its weights as safetensors"
 PROCESSOR_FILES = "the model's preprocessor and tokenizer files beside it"
@@ -50,7 +54,7 @@ def scheduler_of(name: str, like: Any) -> Any:
     import diffusers
 
     check_scheduler(name)
-    return getattr(diffusers, SCHEDULERS[name]).from_config(like.config)
+    return over_levels_of(like, getattr(diffusers, SCHEDULERS[name]))
 
 
 def startable(scheduler: Any) -> Any:
@@ -64,12 +68,13 @@ def load_pipeline(kind: Any, name: str | Path, dtype: str = "float32", modules: 
     A folder or id of another pipeline will do when it has the modules that `kind` takes; `modules` stand in for its
     own. SemlinkError says what is missing and, where the hub is out of reach, what to download.
     """
-    return _load(kind.from_pretrained, name, dtype, PIPELINE_FILES, **(modules or {}))
+    return _load(kind.from_pretrained, name, dtype, PIPELINE_FILES, **NO_CODE, **(modules or {}))
 
 
 def load_model(kind: Any, name: str | Path, dtype: str = "float32", subfolder: str | None = None) -> Any:
     """A model of the class `kind`, e.g. UNet2DModel, from a folder of `save_pretrained` or by hub id; likewise."""
-    return _load(kind.from_pretrained, name, dtype, MODEL_FILES, **_inside(subfolder)).eval()
+    told = NO_CODE if kind.__module__.startswith("transformers.") else {}  # diffusers' models run none, unasked
+    return _load(kind.from_pretrained, name, dtype, MODEL_FILES, **told, **_inside(subfolder)).eval()
 
 
 def load_one_of(
@@ -80,7 +85,7 @@ def load_one_of(
     def read(where: str | Path, **settings: Any) -> Any:
         config = next(iter(kinds.values())).load_config(where, **_inside(subfolder))
         found = config.get("_class_name")
-        if found not in kinds:
+        if str(found) not in kinds:  # it may be a list, of a module and a class
             raise SemlinkError(f"{name} is of the class {found}; it must be {' or '.join(kinds)}")
         return kinds[found].from_pretrained(where, **settings)
 
@@ -89,7 +94,7 @@ def load_one_of(
 
 def load_processor(kind: Any, name: str | Path) -> Any:
     """A processor of transformers' class `kind`, what goes before and behind a model; likewise."""
-    return _load(lambda where, **_: kind.from_pretrained(where), name, "float32", PROCESSOR_FILES)
+    return _load(lambda where, **_: kind.from_pretrained(where, **NO_CODE), name, "float32", PROCESSOR_FILES)
 
 
 def memory_options(text: str | None, known: Mapping[str, str] = MEMORY) -> tuple[str, ...]:
@@ -142,7 +147,7 @@ def _load(read: Callable[..., Any], name: str | Path, dtype: str, wanted: str, *
                 low_cpu_mem_usage=False,  # else it warns that accelerate is missing
                 **where,
             )
-    except (OSError, ValueError, AttributeError, TypeError, RuntimeError, ImportError) as error:
+    except DAMAGED as error:
         if local:
             raise SemlinkError(f"{name}: did not load ({_first_line(error)}); it needs {wanted}") from error
         raise SemlinkError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from semlink.codecs._diffusion import loading
+from semlink.codecs._diffusion.levels import over_levels_of
 from semlink.codecs._learned.codec import SMALL
 from semlink.codecs._learned.shipped import WEIGHTS, local
 
@@ -35,7 +36,7 @@ def range_null_prior(
 
     pipeline = loading.load_pipeline(RangeNullPipeline, name, dtype)
     config = pipeline.scheduler
-    own = RangeNullScheduler.from_config(config.config) if scheduler is None else None
+    own = over_levels_of(config, RangeNullScheduler) if scheduler is None else None
     return _ready(pipeline, own or loading.scheduler_of(str(scheduler), config), device, memory)
 
 

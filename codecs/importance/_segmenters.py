@@ -14,12 +14,15 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import Tensor
 
 from semlink.codecs._regions import unet
 from semlink.simulator.errors import SemlinkError
 
 WANTED = ("config.json", "preprocessor_config.json", "model.safetensors")
+DAMAGED = (OSError, ValueError, ImportError, KeyError, TypeError, RuntimeError, SafetensorError)
+NO_CODE = {"trust_remote_code": False}  # said, not left out: else transformers asks at the terminal and "y" runs it
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,9 @@ def from_transformers(name: str) -> Labeller:
         raise SemlinkError(f"model {name!r} needs transformers ({error}); pip install transformers") from error
     folder = name if Path(name).is_dir() else _fetched(name)
     try:
-        processor = AutoImageProcessor.from_pretrained(folder)
-        network = AutoModelForSemanticSegmentation.from_pretrained(folder, use_safetensors=True).eval()
-    except (OSError, ValueError, ImportError) as error:
+        processor = AutoImageProcessor.from_pretrained(folder, **NO_CODE)
+        network = AutoModelForSemanticSegmentation.from_pretrained(folder, use_safetensors=True, **NO_CODE).eval()
+    except DAMAGED as error:
         raise SemlinkError(
             f"model {name!r} did not load ({_first_line(error)}); it needs {', '.join(WANTED)} of a semantic "
             f"segmentation model"

@@ -3,7 +3,8 @@
 d(x, y) = sum over layers of mean over places of w . (f(x) - f(y))^2, f normalised over channels, w learned, backbone
 AlexNet or VGG-16. Pictures are `[batch, 3, H, W]` floats in [0, 1], converted to the backbone's scale inside; results
 are float32 `[batch]`, 0 for identical pictures, lower is better. Pictures whose smaller side is below 64 px are
-upsampled (bilinear) until it is 64, and `lpips_name` says so.
+upsampled (bilinear) until it is 64, and `lpips_name` says so; the longer side grows in proportion, but not beyond
+16384 px, so that pictures narrower than 1 to 256 are widened more than they are lengthened.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from semlink.simulator.metrics._lpips_weights import Weights
 from semlink.simulator.metrics._pictures import by_parts, check_shapes, checked
 
 SMALLEST = 64
+LONGEST = 1 << 14  # of what is upsampled: a megapixel
+LONGEST_NARROW = 1 << 20  # px of a side beyond which a narrow picture would be larger than any that is read
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # on inputs in [-1, 1]
 PIXELS_AT_ONCE = 1 << 17
 
@@ -104,10 +107,14 @@ def _prepared(x: Tensor) -> Tensor:
 
 
 def _working_size(height: int, width: int) -> tuple[int, int]:
+    """Size that the network sees. SemlinkError for a picture that is narrow and too long to be upsampled."""
     small = min(height, width)
     if small >= SMALLEST:
         return height, width
-    return round(height * SMALLEST / small), round(width * SMALLEST / small)
+    if max(height, width) > LONGEST_NARROW:
+        raise SemlinkError(f"LPIPS of {height}x{width} px: too narrow and long; crop it to {LONGEST_NARROW} px or less")
+    tall, wide = (min(round(side * SMALLEST / small), max(side, LONGEST)) for side in (height, width))
+    return tall, wide
 
 
 def _features(x: Tensor, net: str, weights: Weights) -> Iterator[Tensor]:

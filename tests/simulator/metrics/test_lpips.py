@@ -220,3 +220,24 @@ def torchvision_places(net: str) -> list[int]:
     for pool in pooled[:-1]:
         places.append(places[-1] + 2 + pool)
     return places
+
+
+def test_upsampling_keeps_the_shape_of_usual_pictures_and_is_bounded_for_narrow_ones() -> None:
+    usual = {(32, 32): (64, 64), (7, 5): (90, 64), (63, 200): (64, 203), (4, 1000): (64, 16000), (64, 9): (455, 64)}
+    assert {size: lpips._working_size(*size) for size in usual} == usual
+    assert lpips._working_size(64, 5000) == (64, 5000) and lpips._working_size(512, 768) == (512, 768)
+    narrow = {(4000, 1): (1 << 14, 64), (1, 4000): (64, 1 << 14), (2, 20000): (64, 20000)}
+    assert {size: lpips._working_size(*size) for size in narrow} == narrow
+    with pytest.raises(SemlinkError, match="LPIPS of 1x1048577 px: too narrow"):
+        lpips._working_size(1, (1 << 20) + 1)
+
+
+@needs_weights
+def test_narrow_pictures_are_measured_on_a_megapixel_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    whole = lpips._features
+    monkeypatch.setattr(lpips, "_features", lambda x, *rest: seen.append(x[0, 0].numel()) or whole(x, *rest))
+    x = photographs(200, 1).reshape(2, 3, 200, 1).repeat(1, 1, 20, 1)
+    weak, strong = lpips_alex(x, noisy(x, 0.03)), lpips_alex(x, noisy(x, 0.2))
+    assert set(seen) == {1 << 20}
+    assert (0 < weak).all() and (weak < strong).all()
