@@ -10,14 +10,17 @@ import faulthandler
 import inspect
 import os
 import re
+import signal
 import sys
 import threading
+import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import tyro
 
@@ -90,7 +93,7 @@ AnyFlags = TypeVar("AnyFlags", bound="DataclassInstance")
 
 
 def start(main: Callable[[AnyFlags], int], default: AnyFlags) -> None:
-    """Run an experiment from the command line and exit: 0 done, 1 some conditions failed, 2 wrong input, 130 Ctrl-C.
+    """Run an experiment and exit: 0 done, 1 some conditions failed, 2 wrong input, 130 Ctrl-C, 143 SIGTERM.
 
     main takes the flags and returns the exit code; default holds the experiment's own defaults, and its class's
     docstring is the help text.
@@ -105,11 +108,44 @@ def run(main: Callable[[AnyFlags], int], default: AnyFlags, arguments: Sequence[
         if isinstance(flags, Flags):
             check(flags)
         silence()
-        return main(flags)
+        with _sigterm_stops():
+            return _main(main, flags)
     except (SemlinkError, UnknownName, OSError) as error:
         return _say(f"error: {_one_line(error)}", 2)
-    except KeyboardInterrupt:
-        return _say("stopped; what was measured is kept: give the same command again to continue", 130)
+    except KeyboardInterrupt as stop:
+        code = 143 if isinstance(stop, Terminated) else 130
+        return _say("stopped; what was measured is kept: give the same command again to continue", code)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came, which stops an experiment as Ctrl-C does."""
+
+
+def _terminate(signum: int, frame: object) -> NoReturn:
+    raise Terminated
+
+
+@contextmanager
+def _sigterm_stops() -> Iterator[None]:
+    """SIGTERM as `Terminated` in the main thread, which alone may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _main(main: Callable[[AnyFlags], int], flags: AnyFlags) -> int:
+    """What `main` returns; SemlinkError when something in it, such as a plug-in, ends the process instead."""
+    try:
+        return main(flags)
+    except SystemExit as stop:
+        where = traceback.extract_tb(stop.__traceback__)[-1]
+        place = f"{Path(where.filename).name}:{where.lineno}"
+        raise SemlinkError(f"{place} called sys.exit({stop.code}); what was measured is kept") from stop
 
 
 def read(default: AnyFlags, arguments: Sequence[str]) -> AnyFlags:

@@ -125,7 +125,7 @@ def declared(word: Word, make: Callable[[], Any]) -> dict[str, Path]:
     spelled = {Path(os.path.expanduser(value)): value for _, value in word.settings if isinstance(value, str)}
     try:
         paths = tuple(dict.fromkeys(path for path in _plugin(make()).files() if path.exists()))
-    except Exception:  # noqa: BLE001 - a plug-in may raise anything; what it is will be told where it is measured
+    except (Exception, SystemExit):  # noqa: BLE001 - a plug-in may raise anything; it is told where it is measured
         paths = tuple(path for path in spelled if path.is_file())
     names = Counter(path.name for path in paths)
     return {spelled.get(p) or (p.name if names[p.name] == 1 else str(p)): p for p in paths}

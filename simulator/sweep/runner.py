@@ -61,7 +61,8 @@ def run(
     """Measure what `out` does not hold yet and publish everything that it holds.
 
     parts: where codecs, links, data and metrics come from. SemlinkError when `out` cannot be written, is
-    in use, or holds results of another configuration. Conditions that fail are in the outcome.
+    in use, or holds results of another configuration. Conditions that fail are in the outcome. WorkerDied, after what
+    is measured has been published, when a worker process ends before its work does.
     """
     started = time.monotonic()
     for name in sweep.metrics:
@@ -76,7 +77,11 @@ def run(
     check_images(found, stored, sweep.data)
     tasks = plan(sweep, found, stored, identity)
     wanted = len(sweep.conditions()) * sum(len(block.images) for block in found)
-    _measure(tasks, wanted, partial(_prepare, sweep, parts, str(out)), workers)
+    try:
+        _measure(tasks, wanted, partial(_prepare, sweep, parts, str(out)), workers)
+    except pool.WorkerDied:
+        publish(sweep, identity, store, parts.describe, time.monotonic() - started)
+        raise
     outcome = publish(sweep, identity, store, parts.describe, time.monotonic() - started)
     del held
     return outcome

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -108,6 +110,23 @@ def test_errors_become_exit_codes(capsys, raised, code, said):
 
     found, error = outcome(capsys, main=main)
     assert found == code and said in error and error.count("\n") == 1
+
+
+def test_sigterm_says_and_does_what_ctrl_c_does(capsys):
+    def main(flags):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        pytest.fail("must not go on")
+
+    before = signal.getsignal(signal.SIGTERM)
+    found, error = outcome(capsys, main=main)
+    assert found == 143 and error == "stopped; what was measured is kept: give the same command again to continue\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_plugin_that_ends_the_process_is_an_error(capsys):
+    found, error = outcome(capsys, main=lambda flags: sys.exit(0))
+    assert found == 2 and "error: test_cli.py:" in error and "sys.exit(0)" in error and error.count("\n") == 1
 
 
 def test_mistakes_of_ours_keep_their_traceback():

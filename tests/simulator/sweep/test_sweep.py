@@ -255,6 +255,8 @@ def test_killed_at_any_moment_it_continues_to_the_same_rows(tmp_path):
         ("x:fails=encode", "RuntimeError: cannot encode (sweep_fakes.py:"),
         ("x:fails=nan", "psnr is not finite for 1 of"),
         ("absent", "ValueError: no weights"),
+        ("leaves", "SystemExit: 0 (sweep_fakes.py:"),
+        ("x:fails=exit", "SystemExit: 0 (sweep_fakes.py:"),
         ("x:bad=1", "TypeError"),
     ],
 )
@@ -281,10 +283,21 @@ def _mended_codec(word, rho):
     return FakeCodec(rho)
 
 
-def test_a_dead_worker_is_an_error_and_keeps_what_is_measured(tmp_path):
+@pytest.mark.parametrize(("how", "code"), [("die", 9), ("leave", 0)])
+def test_a_dead_worker_is_an_error_and_what_is_measured_is_published(tmp_path, how, code):
+    run(SMALL, tmp_path)
+    (tmp_path / "rows.h5").unlink()
+    with pytest.raises(SemlinkError, match=f"worker process died .exit code {code}; .*is kept"):
+        run(replace(SMALL, codecs=("plain", f"x:fails={how}"), limit=70), tmp_path, workers=2)
+    held = rows.read(tmp_path / "rows.h5").measurements
+    assert [m.condition.codec for m in held] == ["plain"] * 2 and "plain" in (tmp_path / "summary.csv").read_text()
+    assert not run(SMALL, tmp_path).failures
+
+
+def test_a_worker_that_dies_before_anything_is_measured(tmp_path):
     with pytest.raises(SemlinkError, match="worker process died"):
         run(replace(SMALL, codecs=("x:fails=die",), limit=70), tmp_path, workers=2)
-    assert not run(SMALL, tmp_path).failures
+    assert rows.read(tmp_path / "rows.h5").measurements == ()
 
 
 def test_errors_of_the_disk_end_the_run(tmp_path, monkeypatch):
