@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar, get_args, get_type_hints
 
 import tyro
 
@@ -151,6 +151,7 @@ def _main(main: Callable[[AnyFlags], int], flags: AnyFlags) -> int:
 def read(default: AnyFlags, arguments: Sequence[str]) -> AnyFlags:
     """Flags from arguments; --help prints and exits. SemlinkError names unknown flags and lists the known ones."""
     kind = type(default)
+    _check_places(kind, arguments)
     default = with_recipe(default, arguments)
     flags, unknown = tyro.cli(
         kind, default=default, args=list(arguments), description=_help(kind), return_unknown_args=True
@@ -160,6 +161,20 @@ def read(default: AnyFlags, arguments: Sequence[str]) -> AnyFlags:
         what = "flag" if unknown[0].startswith("-") else "argument"
         raise SemlinkError(f"unknown {what} {unknown[0]!r}; known flags: {known}")
     return flags
+
+
+def _check_places(kind: type[DataclassInstance], arguments: Sequence[str]) -> None:
+    """SemlinkError where a file, folder or data set is the empty text, which would be the working folder."""
+    types = get_type_hints(kind)
+    places = {
+        f"--{field.name.replace('_', '-')}"
+        for field in fields(kind)
+        if field.name.endswith("data") or Path in (types[field.name], *get_args(types[field.name]))
+    }
+    for flag, value in zip(arguments, (*arguments[1:], None), strict=True):
+        name, equals, own = flag.replace("_", "-").partition("=")
+        if name in places and "" == (own if equals else value):
+            raise SemlinkError(f"{name} is empty; name a folder or file, or . for the working folder")
 
 
 def check(flags: Flags) -> None:

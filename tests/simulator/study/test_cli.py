@@ -97,6 +97,16 @@ def test_wrong_input_is_one_line_and_exit_code_2(capsys, arguments, said):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["--out", ""], "--out is empty"), (["--out="], "--out is empty"), (["--limit", "2", "--data", ""], "--data is")],
+)
+def test_an_empty_place_is_not_the_working_folder(capsys, arguments, said):
+    code, error = outcome(capsys, *arguments, main=lambda flags: pytest.fail("must not run"))
+    assert code == 2 and said in error and error.count("\n") == 1
+    assert cli.read(DEFAULT, ["--out", "."]).out == Path(".")
+
+
+@pytest.mark.parametrize(
     ("raised", "code", "said"),
     [
         (SemlinkError("file x:\n broken"), 2, "error: file x: broken\n"),

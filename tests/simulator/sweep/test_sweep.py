@@ -272,6 +272,12 @@ def test_a_failing_codec_is_a_failed_row_and_the_sweep_goes_on(tmp_path, codec, 
     assert json.loads((tmp_path / "run.json").read_text())["failures"]
 
 
+def test_a_setting_longer_than_a_file_name_is_no_file(tmp_path):
+    long = "x:bad=" + "a quiet street at dawn " * 30
+    outcome = run(replace(SMALL, codecs=("plain", long)), tmp_path)
+    assert {c.codec for c in outcome.failures} == {long} and len(outcome.rows.measurements) == 4
+
+
 def test_a_mended_codec_replaces_its_failure(tmp_path, monkeypatch):
     assert len(run(replace(SMALL, codecs=("absent",)), tmp_path).failures) == 2
     mended = replace(PARTS, codec=_mended_codec)
