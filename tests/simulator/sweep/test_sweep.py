@@ -272,6 +272,27 @@ def test_a_failing_codec_is_a_failed_row_and_the_sweep_goes_on(tmp_path, codec, 
     assert json.loads((tmp_path / "run.json").read_text())["failures"]
 
 
+def test_what_failed_and_is_not_asked_for_again_is_left_out(tmp_path):
+    typo = replace(SMALL, codecs=("absent",))
+    assert len(run(typo, tmp_path).rows.measurements) == 2
+    assert {m.condition.codec for m in run(SMALL, tmp_path).rows.measurements} == {"plain"}
+    assert "absent" not in (tmp_path / "summary.csv").read_text()
+    other = runner.run(replace(SMALL, codecs=("other",)), tmp_path, 1, PARTS, beside=(typo,))
+    assert {m.condition.codec for m in other.rows.measurements} == {"absent", "other", "plain"} and not other.failures
+
+
+def test_what_was_measured_in_part_stays(tmp_path):
+    more = replace(SMALL, limit=70)
+    run(replace(SMALL, codecs=("x",)), tmp_path)
+    assert runner.run(replace(more, codecs=("x",)), tmp_path, 1, replace(PARTS, codec=_failing_codec)).failures
+    held = {m.condition.codec: m for m in run(SMALL, tmp_path).rows.measurements}
+    assert len(held["x"].images) == 5 and held["x"].error
+
+
+def _failing_codec(word, rho):
+    return FakeCodec(rho, fails="encode")
+
+
 def test_a_setting_longer_than_a_file_name_is_no_file(tmp_path):
     long = "x:bad=" + "a quiet street at dawn " * 30
     outcome = run(replace(SMALL, codecs=("plain", long)), tmp_path)
