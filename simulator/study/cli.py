@@ -25,13 +25,13 @@ import tyro
 from semlink.channels.base.names import did_you_mean, unknown
 from semlink.channels.base.registry import UnknownName
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.plugins import LINK_SETTINGS, package
+from semlink.simulator.plugins import LINK_SETTINGS, make_channel, package
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study.recipes import with_recipe
 from semlink.simulator.study.settings import check_settings
 from semlink.simulator.study.stopping import Terminated, finish, sigterm_stops
 from semlink.simulator.values import SNR_LIMITS_DB
-from semlink.simulator.words import parse
+from semlink.simulator.words import Word, parse
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -119,6 +119,7 @@ def run(main: Callable[[AnyFlags], int], default: AnyFlags, arguments: Sequence[
     try:
         flags = read(default, arguments)
         silence()
+        _check_any(flags)
         if isinstance(flags, Flags):
             check(flags)
         with sigterm_stops():
@@ -175,23 +176,50 @@ def check(flags: Flags) -> None:
         value = getattr(flags, name)
         if value is not None and value < least:
             raise SemlinkError(f"--{name} {value}: give a whole number of at least {least}")
-    if flags.seed > LARGEST_SEED:
-        raise SemlinkError(f"--seed {flags.seed}: give a whole number of at most 2^63 - 1")
     for name in ("codecs", "channels", "snr", "rho"):
         if not getattr(flags, name):
             raise SemlinkError(f"--{name} needs at least one value")
-    for word in flags.codecs:
-        check_settings("codec", package("codecs").registry, parse(word), given=("rho",))
+    check_codecs(flags.codecs)
+
+
+def _check_any(flags: object) -> None:
+    """SemlinkError for a seed that nothing holds and a codec that nobody knows, of scripts with other flags too."""
+    seed, codec = getattr(flags, "seed", 0), getattr(flags, "codec", "")
+    if seed > LARGEST_SEED:
+        raise SemlinkError(f"--seed {seed}: give a whole number of at most 2^63 - 1")
+    if codec:
+        check_codecs((codec,))
+
+
+def check_codecs(words: Sequence[str]) -> None:
+    """SemlinkError when a codec's word is misspelt or names an unknown codec or setting; loads the codec's module."""
+    kinds = package("codecs")
+    check_words("codec", words, kinds.names())
+    for word in map(parse, words):
+        check_settings("codec", kinds.registry, word, given=("rho",))
 
 
 def check_channels(words: Sequence[str]) -> None:
-    """SemlinkError when a channel's word is misspelt or names an unknown channel, impairment or setting."""
+    """SemlinkError when a channel's word is misspelt, or names an unknown channel, impairment or setting.
+
+    So it is when the channel refuses the value of a setting. Settings of the link are known by name only.
+    """
     kinds, others = package("channels"), package("channels.impairments")
     check_words("channel", words, kinds.names(), others.names())
     for word in map(parse, words):
         check_settings("channel", kinds.registry, word, more=LINK_SETTINGS)
         for added in word.added:
             check_settings("impairment", others.registry, added)
+        _try_channel(word)
+
+
+def _try_channel(word: Word) -> None:
+    try:
+        make_channel(word.split(LINK_SETTINGS)[0])
+    except (SemlinkError, OSError):
+        raise
+    except Exception:  # noqa: BLE001 - a plug-in may raise anything; what it is will be told where it is measured
+        return
 
 
 def check_words(kind: str, words: Sequence[str], known: Sequence[str], added: Sequence[str] = ()) -> None:

@@ -131,6 +131,10 @@ def test_no_rate(text):
         ("--channels tdl:speed=fast", "channel tdl:speed=fast: speed must be a finite number\n"),
         ("--channels tdl:speed=none", "channel tdl:speed=none: speed must be a finite number\n"),
         ("--channels awgn+aging:slots=inf", "slots must be a finite number\n"),
+        ("--channels tdl:model=Q", "channel tdl:model=Q: "),
+        ("--channels tdl:speed=-1", "channel tdl:speed=-1: "),
+        ("--channels tdl+erasure:rate=2", "channel tdl+erasure:rate=2: "),
+        ("--channels recorded:path=nowhere.h5", "nowhere.h5"),
         ("--channels recorded", "channel recorded: say path, as in recorded:path=...\n"),
     ],
 )
@@ -138,6 +142,30 @@ def test_wrong_input_is_one_line_and_exit_code_2(capsys, arguments, said):
     code, error = outcome(capsys, *arguments.split(), main=lambda flags: pytest.fail("must not run"))
     assert code == 2 and said in error
     assert error.startswith("error: ") and error.count("\n") == 1
+
+
+@dataclass(frozen=True)
+class Training:
+    """Flags of a training script."""
+
+    codec: str = "adjscc"
+    """Codec."""
+    seed: int = 0
+    """Seed."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--codec", "adjsc"), "unknown codec 'adjsc'; did you mean 'adjscc'?"),
+        (("--codec", "adjscc:wieghts=x"), "unknown setting of codec adjscc: 'wieghts'; did you mean 'weights'?"),
+        (("--seed", str(2**63)), "at most 2^63 - 1"),
+    ],
+)
+def test_scripts_with_other_flags_check_theirs(capsys, arguments, said):
+    assert cli.run(lambda flags: pytest.fail("must not run"), Training(), arguments) == 2
+    assert said in capsys.readouterr().err
+    assert cli.run(lambda flags: 0, Training(), ["--seed", str(2**63 - 1)]) == 0
 
 
 def test_right_settings_are_right(capsys):
@@ -155,11 +183,14 @@ def test_a_seed_of_the_limit_is_written_and_drawn_from(tmp_path):
     import torch
 
     from semlink.simulator.rng import generator, public_seed
+    from semlink.simulator.training.run import step_generator
 
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.attrs["seed"] = cli.LARGEST_SEED
         assert file.attrs["seed"] == cli.LARGEST_SEED and file.attrs["seed"].dtype == "int64"
     torch.Generator().manual_seed(cli.LARGEST_SEED)
+    step_generator(cli.LARGEST_SEED, 10**9, "cpu")
+    assert step_generator(7, 3, "cpu").initial_seed() == 7 * 1_000_003 + 4
     assert generator("fade", cli.LARGEST_SEED).random() < 1 and public_seed(cli.LARGEST_SEED) < 2**31
 
 
