@@ -161,6 +161,7 @@ def check(flags: PowerFlags) -> None:
     from semlink.simulator import power
 
     cli.check_words("channel", flags.channels, channels.names())
+    cli.check_channels(flags.channels)
     cli.check_words("power rule", flags.rules, power.names())
     for csit in flags.csit:
         read_settings("csit", parse(csit), KNOWLEDGE)

@@ -89,7 +89,7 @@ def measure(name: str, flags: ReferenceFlags) -> int:
     from semlink.simulator.study import closing
     from semlink.simulator.sweep import runner
 
-    outcomes = [runner.run(question, flags.out / name, flags.workers) for question in SWEEPS[name]]
+    outcomes = [runner.run(question, flags.out / name, flags.workers, beside=SWEEPS[name]) for question in SWEEPS[name]]
     closing.show(flags.out / name)
     return max(map(closing.failures, outcomes))
 

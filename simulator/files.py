@@ -67,6 +67,11 @@ def _spell(value: object) -> str:
     return f"{value:.7g}" if isinstance(value, float) else str(value)
 
 
+def is_here(path: str | Path) -> bool:
+    """Whether a file or folder of that name is here; False too for text that is no file name, such as a long prompt."""
+    return os.path.exists(path)
+
+
 def slug(text: str) -> str:
     """`text` as a file name; long ones are cut and end in a hash."""
     name = re.sub(r"[^A-Za-z0-9.+=-]+", "_", text)

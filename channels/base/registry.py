@@ -8,12 +8,15 @@ Third parties add theirs with an entry point, e.g. in setup.cfg:
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
+
+from semlink.channels.base.names import unknown
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,11 @@ class Registry:
         external = self._external()
         if name in external:
             return external[name].load()
-        raise UnknownName(f"unknown {self.kind} {name!r}; known: {', '.join(self.names())}")
+        raise UnknownName(unknown(self.kind, name, self.names()))
+
+    def settings(self, name: str) -> Mapping[str, inspect.Parameter]:
+        """What `create` takes beside the name, by name. LookupError as of `get`."""
+        return inspect.signature(self.get(name)).parameters
 
     def create(self, name: str, /, **settings: Any) -> Any:
         """`get(name)(**settings)`; a TypeError of the constructor names the plug-in and its settings."""

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 
 from semlink.codecs._diffusion.levels import over_levels_of
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import is_here
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SCHEDULERS = {"ddim": "DDIMScheduler", "dpm": "DPMSolverMultistepScheduler", "lcm": "LCMScheduler"}
@@ -137,7 +138,7 @@ def placed(pipeline: Any, device: torch.device | str, memory: tuple[str, ...] = 
 
 def _load(read: Callable[..., Any], name: str | Path, dtype: str, wanted: str, **where: Any) -> Any:
     folder = Path(name).expanduser()
-    local = folder.is_dir()
+    local = is_here(folder) and folder.is_dir()
     try:
         with _quiet():
             return read(

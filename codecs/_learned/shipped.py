@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from semlink.simulator.files import is_here
+
 HOME = Path(__file__).parents[1]
 WEIGHTS = HOME / "weights"
 TABLES = HOME / "tables"
@@ -15,4 +17,4 @@ def local(*names: str | Path | None) -> tuple[Path, ...]:
     None is left out, and so is what is no file or folder here: an id of the hub, weights that nobody shipped.
     """
     paths = dict.fromkeys(Path(name).expanduser() for name in names if name is not None)
-    return tuple(path for path in paths if path.exists())
+    return tuple(path for path in paths if is_here(path))

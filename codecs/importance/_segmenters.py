@@ -19,6 +19,7 @@ from torch import Tensor
 
 from semlink.codecs._regions import unet
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import is_here
 
 WANTED = ("config.json", "preprocessor_config.json", "model.safetensors")
 DAMAGED = (OSError, ValueError, ImportError, KeyError, TypeError, RuntimeError, SafetensorError)
@@ -44,7 +45,7 @@ def find(model: str | None, weights: str | None) -> Labeller:
     if weights:
         raise SemlinkError(f"weights={weights} are for our own network; model={model} brings its own")
     folder = Path(model).expanduser()
-    if folder.is_dir():
+    if is_here(folder) and folder.is_dir():
         return from_transformers(str(folder))
     return from_transformers(model) if "/" in model else from_torchvision(model)
 

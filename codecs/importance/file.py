@@ -14,6 +14,7 @@ from semlink.codecs._learned.shipped import local
 from semlink.codecs.importance._maps import one_by_one
 from semlink.simulator import data
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import is_here
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Fingerprints:
 def _masks(path: str, size: int) -> data.Dataset:
     """The masks as grey pictures. SemlinkError when there are none."""
     place = Path(path).expanduser()
-    if not place.exists():
+    if not is_here(place):
         raise SemlinkError(f"{path}: no such mask file or folder")
     return data.load(place.resolve(), size=size or None)
 

@@ -16,6 +16,11 @@ from semlink.simulator.errors import SemlinkError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+
+class WorkerDied(SemlinkError):
+    """A worker process ended before it was done, with whatever exit code; what was measured is kept."""
+
+
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
@@ -25,7 +30,7 @@ def run(
     """All results of all tasks, as they come. `prepare()` is called once per process and returns what performs a task.
 
     workers > 1: spawned processes share the tasks; then `prepare`, tasks and results must pickle and the order of the
-    results is free. The first exception of a task ends the run. SemlinkError when a worker dies.
+    results is free. The first exception of a task ends the run. WorkerDied when a worker ends before its work does.
     """
     if min(workers, len(tasks)) <= 1:
         if tasks:
@@ -43,7 +48,8 @@ def _spawned(prepare: Callable[[], Any], tasks: Sequence[Any], workers: int) -> 
         todo.put(task)
     threads = max(1, (os.cpu_count() or 1) // workers)
     processes = [
-        context.Process(target=_serve, args=(prepare, todo, events, threads), daemon=True) for _ in range(workers)
+        context.Process(target=_serve, args=(prepare, todo, events, threads, place), daemon=True)
+        for place in range(workers)
     ]
     try:
         for process in processes:
@@ -58,37 +64,42 @@ def _spawned(prepare: Callable[[], Any], tasks: Sequence[Any], workers: int) -> 
 
 
 def _listen(events: Any, processes: Sequence[BaseProcess]) -> Iterator[Any]:
-    running = len(processes)
+    running, ended = dict(enumerate(processes)), False
     while running:
         try:
             kind, content = events.get(timeout=0.5)
         except queue.Empty:
-            _check_alive(processes)
+            if ended:  # and nothing came since: no last words are on their way
+                _check_alive(running.values())
+            ended = any(process.exitcode is not None for process in running.values())
             continue
         if kind == "failed":
             raise content
         if kind == "result":
             yield content
-        running -= kind == "done"
+        if kind == "done":
+            del running[content]
 
 
-def _check_alive(processes: Sequence[BaseProcess]) -> None:
-    for process in processes:
-        if process.exitcode:
-            raise SemlinkError(
-                f"a worker process died (exit code {process.exitcode}; out of memory?); what was measured is kept: "
+def _check_alive(processes: Iterable[BaseProcess]) -> None:
+    """WorkerDied when one has ended: these have not said that they are done."""
+    for code in (process.exitcode for process in processes):
+        if code is not None:
+            guess = "a plug-in that ends its process" if code == 0 else "out of memory"
+            raise WorkerDied(
+                f"a worker process died (exit code {code}; {guess}?); what was measured is kept: "
                 "give the same command again, with fewer --workers"
             )
 
 
-def _serve(prepare: Callable[[], Any], todo: Any, events: Any, threads: int) -> None:
+def _serve(prepare: Callable[[], Any], todo: Any, events: Any, threads: int, place: int) -> None:
     _settle(threads)
     try:
         perform = prepare()
         while (task := todo.get()) is not None:
             for result in perform(task):
                 events.put(("result", result))
-        events.put(("done", None))
+        events.put(("done", place))
     except Exception as error:  # noqa: BLE001 - the parent raises it again
         events.put(("failed", error if isinstance(error, (OSError, SemlinkError)) else RuntimeError(repr(error))))
 

@@ -2,6 +2,7 @@
 
 Layout: per-image variables (float32) over the dimension scales (codec, channel, rho, snr_db, image), NaN where nothing
 was measured; `csi` (channel); `failed`, `error` and notes (codec, channel, rho, snr_db). Opens in xarray by h5netcdf.
+The attribute `sha256` tells whether the file is as it was written (`seal`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import write_aside
 from semlink.simulator.protocols import Variable
+from semlink.simulator.records import seal
 from semlink.simulator.records.store import Condition, Record
 
 if TYPE_CHECKING:  # h5py loads when a file is read or written
@@ -111,8 +113,9 @@ def read(path: Path) -> Rows:
         raise SemlinkError(f"{path}: no such file; run the experiment first")
     try:
         with h5py.File(path) as file:
+            seal.check(file)
             return _read(file)
-    except (OSError, KeyError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - the library raises many kinds on a damaged file
         raise SemlinkError(
             f"{path}: damaged, or not a rows file; give the experiment's command again to rebuild it"
         ) from error
@@ -157,6 +160,7 @@ def _image(rows: Rows) -> bytes:
         _write_texts(file, rows.measurements, axes)
         for name in sorted({name for m in rows.measurements for name in m.values}):
             _write_variable(file, name, rows, axes)
+        seal.seal(file)
         file.flush()
         return file.id.get_file_image()
 
@@ -267,7 +271,11 @@ def _read(file: h5py.File) -> Rows:
     variables = {
         name: Variable(*(str(file[name].attrs.get(k, "")) for k in ("units", "long_name", "better"))) for name in names
     }
-    return Rows(measurements, {**VARIABLES, **variables}, dict(file.attrs))
+    return Rows(measurements, {**VARIABLES, **variables}, _told(file))
+
+
+def _told(file: h5py.File) -> dict[str, Any]:
+    return {name: value for name, value in file.attrs.items() if name != seal.NAME}
 
 
 def _read_measurements(

@@ -121,7 +121,7 @@ class Store:
 
     def clean(self) -> None:
         """Remove what a killed run had half written."""
-        for folder in ("", "blocks/*/", "pictures/"):
+        for folder in ("", "blocks/*/", "pictures/", "features/*/*/", "weights/"):
             for path in self.out.glob(f"{folder}*{ASIDE}-*"):
                 path.unlink(missing_ok=True)
 

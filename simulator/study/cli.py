@@ -15,37 +15,53 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar, get_args, get_type_hints
 
 import tyro
 
+from semlink.channels.base.names import did_you_mean, unknown
 from semlink.channels.base.registry import UnknownName
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.plugins import package
+from semlink.simulator.plugins import LINK_SETTINGS, make_channel, package
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study.recipes import with_recipe
+from semlink.simulator.study.settings import check_settings
+from semlink.simulator.study.stopping import Terminated, finish, sigterm_stops
 from semlink.simulator.values import SNR_LIMITS_DB
-from semlink.simulator.words import parse
+from semlink.simulator.words import Word, parse
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 _ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true", "GLOG_minloglevel": "3"}
+LARGEST_SEED = 2**63 - 1  # what int64 holds, in rows.h5 and in the generators of the frameworks
 _NOISE = re.compile(
     rb"^(WARNING: All log messages before absl::InitializeLog|[IWE]0000 00:00:|\d{4}-\d\d-\d\d [^ ]+ [IWE] )"
 )
 
 
 def read_rate(text: str) -> float:
-    """A rate as a number or a fraction: `1/12`, `0.0833` and `0.08333` all mean 1/12 (1/n to four decimals is 1/n)."""
+    """A rate as a fraction, which is exact, or a number: `1/12`, `0.0833` and `0.08333` all mean 1/12.
+
+    A number that is 1/n to four decimals, or to three or more significant digits of its own (0.167), means 1/n.
+    """
     try:
         value = float(Fraction(text))
     except (ValueError, ZeroDivisionError):
         raise ValueError(f"{text!r} is no rate; write 1/12 or 0.0833") from None
-    nearest = 1 / round(1 / value) if 0 < value <= 1 else value
-    return nearest if abs(nearest - value) < 6e-5 else value
+    if "/" in text or not 0 < value <= 1:
+        return value
+    nearest = 1 / round(1 / value)
+    return nearest if abs(nearest - value) < max(6e-5, _half_a_digit(text)) else value
+
+
+def _half_a_digit(text: str) -> float:
+    """How far a number may be from what it was rounded from; 0 when it has fewer than three significant digits."""
+    told = Decimal(text).as_tuple()
+    return 0.501 * 10.0 ** int(told.exponent) if len(told.digits) >= 3 else 0.0
 
 
 Rate = Annotated[
@@ -90,7 +106,7 @@ AnyFlags = TypeVar("AnyFlags", bound="DataclassInstance")
 
 
 def start(main: Callable[[AnyFlags], int], default: AnyFlags) -> None:
-    """Run an experiment from the command line and exit: 0 done, 1 some conditions failed, 2 wrong input, 130 Ctrl-C.
+    """Run an experiment and exit: 0 done, 1 some conditions failed, 2 wrong input, 130 Ctrl-C, 143 SIGTERM.
 
     main takes the flags and returns the exit code; default holds the experiment's own defaults, and its class's
     docstring is the help text.
@@ -102,32 +118,51 @@ def run(main: Callable[[AnyFlags], int], default: AnyFlags, arguments: Sequence[
     """`start` with given arguments, returning the exit code."""
     try:
         flags = read(default, arguments)
+        silence()
+        _check_any(flags)
         if isinstance(flags, Flags):
             check(flags)
-        silence()
-        return main(flags)
+        with sigterm_stops():
+            return finish(main, flags)
     except (SemlinkError, UnknownName, OSError) as error:
         return _say(f"error: {_one_line(error)}", 2)
-    except KeyboardInterrupt:
-        return _say("stopped; what was measured is kept: give the same command again to continue", 130)
+    except KeyboardInterrupt as stop:
+        code = 143 if isinstance(stop, Terminated) else 130
+        return _say("stopped; what was measured is kept: give the same command again to continue", code)
 
 
 def read(default: AnyFlags, arguments: Sequence[str]) -> AnyFlags:
     """Flags from arguments; --help prints and exits. SemlinkError names unknown flags and lists the known ones."""
     kind = type(default)
+    _check_places(kind, arguments)
     default = with_recipe(default, arguments)
-    flags, unknown = tyro.cli(
+    flags, others = tyro.cli(
         kind, default=default, args=list(arguments), description=_help(kind), return_unknown_args=True
     )
-    if unknown:
-        known = " ".join(f"--{field.name.replace('_', '-')}" for field in fields(kind))
-        what = "flag" if unknown[0].startswith("-") else "argument"
-        raise SemlinkError(f"unknown {what} {unknown[0]!r}; known flags: {known}")
+    if others:
+        known = [f"--{field.name.replace('_', '-')}" for field in fields(kind)]
+        what = "flag" if others[0].startswith("-") else "argument"
+        meant = did_you_mean(others[0].partition("=")[0].replace("_", "-"), known)
+        raise SemlinkError(f"unknown {what} {others[0]!r}; {meant}known flags: {' '.join(known)}")
     return flags
 
 
+def _check_places(kind: type[DataclassInstance], arguments: Sequence[str]) -> None:
+    """SemlinkError where a file, folder or data set is the empty text, which would be the working folder."""
+    types = get_type_hints(kind)
+    places = {
+        f"--{field.name.replace('_', '-')}"
+        for field in fields(kind)
+        if field.name.endswith("data") or Path in (types[field.name], *get_args(types[field.name]))
+    }
+    for flag, value in zip(arguments, [*arguments[1:], None], strict=False):
+        name, equals, own = flag.replace("_", "-").partition("=")
+        if name in places and "" == (own if equals else value):
+            raise SemlinkError(f"{name} is empty; name a folder or file, or . for the working folder")
+
+
 def check(flags: Flags) -> None:
-    """SemlinkError for what can be seen to be wrong before anything heavy is loaded."""
+    """SemlinkError for what can be seen to be wrong before anything is measured; what is heavy is loaded last."""
     check_words("codec", flags.codecs, package("codecs").names())
     check_channels(flags.channels)
     low, high = SNR_LIMITS_DB
@@ -144,11 +179,47 @@ def check(flags: Flags) -> None:
     for name in ("codecs", "channels", "snr", "rho"):
         if not getattr(flags, name):
             raise SemlinkError(f"--{name} needs at least one value")
+    check_codecs(flags.codecs)
+
+
+def _check_any(flags: object) -> None:
+    """SemlinkError for a seed that nothing holds and a codec that nobody knows, of scripts with other flags too."""
+    seed, codec = getattr(flags, "seed", 0), getattr(flags, "codec", "")
+    if seed > LARGEST_SEED:
+        raise SemlinkError(f"--seed {seed}: give a whole number of at most 2^63 - 1")
+    if codec:
+        check_codecs((codec,))
+
+
+def check_codecs(words: Sequence[str]) -> None:
+    """SemlinkError when a codec's word is misspelt or names an unknown codec or setting; loads the codec's module."""
+    kinds = package("codecs")
+    check_words("codec", words, kinds.names())
+    for word in map(parse, words):
+        check_settings("codec", kinds.registry, word, given=("rho",))
 
 
 def check_channels(words: Sequence[str]) -> None:
-    """SemlinkError when a channel's word is misspelt or names an unknown channel or impairment."""
-    check_words("channel", words, package("channels").names(), package("channels.impairments").names())
+    """SemlinkError when a channel's word is misspelt, or names an unknown channel, impairment or setting.
+
+    So it is when the channel refuses the value of a setting. Settings of the link are known by name only.
+    """
+    kinds, others = package("channels"), package("channels.impairments")
+    check_words("channel", words, kinds.names(), others.names())
+    for word in map(parse, words):
+        check_settings("channel", kinds.registry, word, more=LINK_SETTINGS)
+        for added in word.added:
+            check_settings("impairment", others.registry, added)
+        _try_channel(word)
+
+
+def _try_channel(word: Word) -> None:
+    try:
+        make_channel(word.split(LINK_SETTINGS)[0])
+    except (SemlinkError, OSError):
+        raise
+    except Exception:  # noqa: BLE001 - a plug-in may raise anything; what it is will be told where it is measured
+        return
 
 
 def check_words(kind: str, words: Sequence[str], known: Sequence[str], added: Sequence[str] = ()) -> None:
@@ -158,10 +229,12 @@ def check_words(kind: str, words: Sequence[str], known: Sequence[str], added: Se
     """
     for word in map(parse, words):
         if word.name not in known:
-            raise SemlinkError(f"unknown {kind} {word.name!r}; known: {', '.join(known)}")
+            raise SemlinkError(unknown(kind, word.name, known))
         for other in word.added:
             if other.name not in added:
-                expected = f"known: {', '.join(added)}" if added else f"a {kind} takes none"
+                expected = (
+                    f"{did_you_mean(other.name, added)}known: {', '.join(added)}" if added else f"a {kind} takes none"
+                )
                 raise SemlinkError(f"unknown impairment {other.name!r} in {word}; {expected}")
 
 

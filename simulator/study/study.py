@@ -44,7 +44,7 @@ def run(study: Study, out: Path, workers: int) -> int:
     from semlink.simulator.sweep import runner
 
     started = time.monotonic()
-    outcomes = [runner.run(question, out, workers, study.parts) for question in study.questions]
+    outcomes = [runner.run(question, out, workers, study.parts, study.questions) for question in study.questions]
     if study.flags is None:
         say_more(out, study.more)
     else:

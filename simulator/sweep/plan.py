@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import digest
+from semlink.simulator.files import digest, is_here
 from semlink.simulator.plugins import make_codec, make_link
 from semlink.simulator.records.store import Condition, Identity, Record
 from semlink.simulator.records.sweep import Sweep
@@ -124,9 +124,9 @@ def declared(word: Word, make: Callable[[], Any]) -> dict[str, Path]:
     """What a plug-in declares, by name: as its word spells it, else the file's own, in full where two have the same."""
     spelled = {Path(os.path.expanduser(value)): value for _, value in word.settings if isinstance(value, str)}
     try:
-        paths = tuple(dict.fromkeys(path for path in _plugin(make()).files() if path.exists()))
-    except Exception:  # noqa: BLE001 - a plug-in may raise anything; what it is will be told where it is measured
-        paths = tuple(path for path in spelled if path.is_file())
+        paths = tuple(dict.fromkeys(path for path in _plugin(make()).files() if is_here(path)))
+    except (Exception, SystemExit):  # noqa: BLE001 - a plug-in may raise anything; it is told where it is measured
+        paths = tuple(path for path in spelled if is_here(path) and path.is_file())
     names = Counter(path.name for path in paths)
     return {spelled.get(p) or (p.name if names[p.name] == 1 else str(p)): p for p in paths}
 

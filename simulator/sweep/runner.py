@@ -57,11 +57,14 @@ def run(
     out: str | Path,
     workers: int = 1,
     parts: Parts = OWN_PARTS,
+    beside: Sequence[Sweep] = (),
 ) -> Outcome:
     """Measure what `out` does not hold yet and publish everything that it holds.
 
-    parts: where codecs, links, data and metrics come from. SemlinkError when `out` cannot be written, is
-    in use, or holds results of another configuration. Conditions that fail are in the outcome.
+    parts: where codecs, links, data and metrics come from. beside: other sweeps of this run into the same folder. What
+    only failed, and none of them asks for, is left out of what is published. SemlinkError when `out` cannot be written,
+    is in use, or holds results of another configuration. Conditions that fail are in the outcome. WorkerDied, after
+    what is measured has been published, when a worker process ends before its work does.
     """
     started = time.monotonic()
     for name in sweep.metrics:
@@ -76,27 +79,38 @@ def run(
     check_images(found, stored, sweep.data)
     tasks = plan(sweep, found, stored, identity)
     wanted = len(sweep.conditions()) * sum(len(block.images) for block in found)
-    _measure(tasks, wanted, partial(_prepare, sweep, parts, str(out)), workers)
-    outcome = publish(sweep, identity, store, parts.describe, time.monotonic() - started)
+    try:
+        _measure(tasks, wanted, partial(_prepare, sweep, parts, str(out)), workers)
+    except pool.WorkerDied:
+        publish(sweep, identity, store, parts.describe, time.monotonic() - started, beside)
+        raise
+    outcome = publish(sweep, identity, store, parts.describe, time.monotonic() - started, beside)
     del held
     return outcome
 
 
 def publish(
-    sweep: Sweep, identity: Identity, store: Store, describe: Callable[[str], Variable], duration_s: float
+    sweep: Sweep,
+    identity: Identity,
+    store: Store,
+    describe: Callable[[str], Variable],
+    duration_s: float,
+    beside: Sequence[Sweep] = (),
 ) -> Outcome:
-    """Rebuild rows.h5, summary.csv and run.json from the block files."""
+    """Rebuild rows.h5, summary.csv and run.json from the block files, without what only failed and nobody asks for."""
     from semlink.simulator.analysis import statistics
     from semlink.simulator.records import rows
 
-    measurements = rows.as_kept(rows.merge(store.records()))
+    asked = {condition for each in (sweep, *beside) for condition in each.conditions()}
+    held = rows.as_kept(rows.merge(store.records()))
+    measurements = tuple(m for m in held if m.images or m.condition in asked)
     names = {name for m in measurements for name in m.values} | set(sweep.metrics)
     variables = {**rows.VARIABLES, **{name: describe(name) for name in names - rows.VARIABLES.keys()}}
     found = rows.Rows(measurements, variables, _attributes(sweep, identity))
     rows.write(found, store.out / "rows.h5")
     statistics.write_csv(statistics.summarise(found), store.out / "summary.csv")
-    asked = set(sweep.conditions())
-    failures = {m.condition: m.error for m in measurements if m.error and m.condition in asked}
+    own = set(sweep.conditions())
+    failures = {m.condition: m.error for m in measurements if m.error and m.condition in own}
     write_json(store.out / "run.json", _run_json(sweep, identity, duration_s, failures))
     return Outcome(store.out, found, failures)
 

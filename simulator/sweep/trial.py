@@ -114,7 +114,7 @@ def execute(task: Task, bench: Bench) -> Iterator[tuple[Record, Tensor, Tensor |
                 if not shared:
                     shared.append(Encodings(bench.codec(wanted.condition), images, bench.sweep.seed))
                 record, received = trial(wanted, images, shared[0], bench)
-        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and the sweep goes on
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything, and the sweep goes on
             record, received = replace(wanted, error=_one_line(error)), None
         yield record, images, received
 
@@ -195,7 +195,7 @@ def radio(report: LinkReport, main: str, dimensions: int, batch: int) -> dict[st
     return {name: [float(value) for value in column] for name, column in values.items()}
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

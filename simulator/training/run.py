@@ -184,7 +184,8 @@ def schedule(warm: float, progress: float) -> float:
 
 def step_generator(seed: int, step: int, device: str) -> Generator:
     """The random generator of one training step."""
-    return torch.Generator(device).manual_seed(seed * 1_000_003 + step + 1)
+    number = seed * 1_000_003 + step + 1
+    return torch.Generator(device).manual_seed(number if number < 2**64 else number % 2**63)
 
 
 def has_fast_bfloat16(device: str) -> bool:

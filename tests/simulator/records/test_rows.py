@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -136,4 +137,79 @@ def test_a_damaged_file_is_named_with_the_remedy(tmp_path, damage):
     else:
         path.unlink()
     with pytest.raises(SemlinkError, match="rows.h5"):
+        rows.read(path)
+
+
+def told(found):
+    """All that a reader gets of a file, comparable."""
+    measured = [(replace(m, values={}), {k: v.tolist() for k, v in m.values.items()}) for m in found.measurements]
+    return repr((measured, sorted(found.attributes.items()), sorted(found.variables.items())))
+
+
+def test_no_damage_escapes_as_another_error_or_reads_as_other_values(tmp_path):
+    path, dice, found = tmp_path / "rows.h5", random.Random(0), 0
+    rows.write(made(RAGGED), path)
+    whole, expected = path.read_bytes(), told(rows.read(path))
+    for case in range(300):
+        path.write_bytes(cut(whole, dice) if case % 5 == 0 else flipped(whole, dice))
+        try:
+            assert told(rows.read(path)) == expected  # a flip of what nobody reads
+        except SemlinkError as error:
+            assert "rows.h5: damaged" in str(error) and "\n" not in str(error)
+            found += 1
+    assert found >= 60
+
+
+def cut(content, dice):
+    return content[: dice.randrange(len(content))]
+
+
+def flipped(content, dice):
+    bit = dice.randrange(8 * len(content))
+    damaged = bytearray(content)
+    damaged[bit // 8] ^= 1 << bit % 8
+    return bytes(damaged)
+
+
+@pytest.mark.parametrize("change", ["value", "text", "units", "attribute", "dataset"])
+def test_what_was_changed_later_is_found_by_the_checksum(tmp_path, change):
+    import h5py
+
+    path = tmp_path / "rows.h5"
+    rows.write(made(RAGGED), path)
+    with h5py.File(path, "r+") as file:
+        if change == "value":
+            file["psnr"][0, 0, 0, 0, 0] = 1.0000001
+        elif change == "text":
+            file["csi"][0] = "other"
+        elif change == "units":
+            file["psnr"].attrs["units"] = "B"
+        elif change == "attribute":
+            file.attrs["seed"] = 1
+        else:
+            del file["mse"]
+    with pytest.raises(SemlinkError, match="rows.h5: damaged"):
+        rows.read(path)
+
+
+def test_a_file_without_a_checksum_reads_as_before(tmp_path):
+    import h5py
+
+    path = tmp_path / "rows.h5"
+    rows.write(made(RAGGED), path)
+    expected = told(rows.read(path))
+    with h5py.File(path, "r+") as file:
+        del file.attrs["sha256"]
+    assert told(rows.read(path)) == expected and "sha256" not in expected
+
+
+def test_a_shape_that_no_file_of_that_size_holds_is_refused_unread(tmp_path):
+    import h5py
+
+    path = tmp_path / "rows.h5"
+    rows.write(made(RAGGED), path)
+    with h5py.File(path, "r+") as file:
+        del file.attrs["sha256"]
+        file.create_dataset("huge", (10**5, 10**5, 100, 1, 1), "f4", chunks=(100, 100, 1, 1, 1))
+    with pytest.raises(SemlinkError, match="rows.h5: damaged"):
         rows.read(path)

@@ -144,13 +144,16 @@ def test_write_aside_leaves_the_old_file_on_failure(tmp_path):
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["rows.h5"]
 
 
-def test_clean_removes_half_written_files_only(tmp_path):
+@pytest.mark.parametrize("place", ["blocks/a", "features/inception/original", "pictures", "weights", "."])
+def test_clean_removes_half_written_files_only(tmp_path, place):
     store = Store(tmp_path)
     store.write(RECORD)
-    half = store.path(RECORD).with_name("000009-x.json.aside-123")
+    half, whole = (tmp_path / place / name for name in ("000009-x.aside-123", "000009-x"))
+    half.parent.mkdir(parents=True, exist_ok=True)
     half.write_text("half")
+    whole.write_text("whole")
     store.clean()
-    assert not half.exists() and list(store.records()) == [RECORD]
+    assert not half.exists() and whole.exists() and list(store.records()) == [RECORD]
 
 
 def test_a_second_run_is_kept_out_until_the_first_dies(tmp_path):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,17 +52,45 @@ def test_defaults_are_the_experiments():
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("1/12", 1 / 12), ("0.0833", 1 / 12), ("0.08333", 1 / 12), ("0.1667", 1 / 6)]
+    ("text", "value"),
+    [
+        ("1/12", 1 / 12),
+        ("0.0833", 1 / 12),
+        ("0.08333", 1 / 12),
+        ("0.1667", 1 / 6),
+        ("0.167", 1 / 6),
+        ("0.333", 1 / 3),
+        ("0.0417", 1 / 24),
+        ("3/400", 3 / 400),
+        ("5/37", 5 / 37),
+        ("2/3", 2 / 3),
+    ],
 )
 def test_rounded_rates_mean_what_they_round(text, value):
     assert cli.read_rate(text) == value
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("0.1", 0.1), ("0.083", 0.083), ("0.3", 0.3), ("1", 1.0), ("2", 2.0), ("0.07", 0.07)]
+    ("text", "value"),
+    [
+        ("0.1", 0.1),
+        ("0.083", 0.083),
+        ("0.3", 0.3),
+        ("1", 1.0),
+        ("2", 2.0),
+        ("0.07", 0.07),
+        ("0.085", 0.085),
+        ("0.164", 0.164),
+        ("0.345", 0.345),
+    ],
 )
 def test_other_rates_stay_as_they_are(text, value):
     assert cli.read_rate(text) == pytest.approx(value, abs=1e-12)
+
+
+def test_the_same_rate_is_measured_once():
+    flags = cli.read(DEFAULT, ["--rho", "0.167", "1/6", "0.1667", "3/18", "1/12"])
+    assert cli.sweep_of(flags, ("psnr",)).rho == (1 / 6, 1 / 12)
 
 
 @pytest.mark.parametrize("text", ["x", "1/0", "nan", ""])
@@ -86,12 +116,92 @@ def test_no_rate(text):
         ("--workers 0", "--workers 0"),
         ("--seed -1", "--seed -1"),
         ("--codecs", "--codecs needs at least one"),
+        (f"--seed {2**64}", "--seed 18446744073709551616: give a whole number of at most 2^63 - 1"),
+        (f"--seed {2**63}", "at most 2^63 - 1"),
+        ("--codecs adjsc", "unknown codec 'adjsc'; did you mean 'adjscc'? known: adjscc, "),
+        ("--channels raleigh", "unknown channel 'raleigh'; did you mean 'rayleigh'? known: awgn, "),
+        ("--channels tdl+cliping", "unknown impairment 'cliping' in tdl+cliping; did you mean 'clipping'? known: "),
+        ("--chanels tdl", "unknown flag '--chanels'; did you mean '--channels'? known flags: --out "),
+        ("--channels tdl:modle=C", "unknown setting of channel tdl: 'modle'; did you mean 'model'? known: model, "),
+        ("--channels tdl:csy=ls", "did you mean 'csi'? known: model, delay_spread, speed, "),
+        ("--channels tdl+cfo:herz=3", "unknown setting of impairment cfo: 'herz'; did you mean 'hertz'? known: hertz"),
+        ("--codecs adjscc:foo=3", "unknown setting of codec adjscc: 'foo'; known: weights\n"),
+        ("--codecs adjscc:rho=3", "unknown setting of codec adjscc: 'rho'; known: weights\n"),
+        ("--channels tdl:speed=nan", "channel tdl:speed=nan: speed must be a finite number\n"),
+        ("--channels tdl:speed=fast", "channel tdl:speed=fast: speed must be a finite number\n"),
+        ("--channels tdl:speed=none", "channel tdl:speed=none: speed must be a finite number\n"),
+        ("--channels awgn+aging:slots=inf", "slots must be a finite number\n"),
+        ("--channels tdl:model=Q", "channel tdl:model=Q: "),
+        ("--channels tdl:speed=-1", "channel tdl:speed=-1: "),
+        ("--channels tdl+erasure:rate=2", "channel tdl+erasure:rate=2: "),
+        ("--channels recorded:path=nowhere.h5", "nowhere.h5"),
+        ("--channels recorded", "channel recorded: say path, as in recorded:path=...\n"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(capsys, arguments, said):
     code, error = outcome(capsys, *arguments.split(), main=lambda flags: pytest.fail("must not run"))
     assert code == 2 and said in error
     assert error.startswith("error: ") and error.count("\n") == 1
+
+
+@dataclass(frozen=True)
+class Training:
+    """Flags of a training script."""
+
+    codec: str = "adjscc"
+    """Codec."""
+    seed: int = 0
+    """Seed."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--codec", "adjsc"), "unknown codec 'adjsc'; did you mean 'adjscc'?"),
+        (("--codec", "adjscc:wieghts=x"), "unknown setting of codec adjscc: 'wieghts'; did you mean 'weights'?"),
+        (("--seed", str(2**63)), "at most 2^63 - 1"),
+    ],
+)
+def test_scripts_with_other_flags_check_theirs(capsys, arguments, said):
+    assert cli.run(lambda flags: pytest.fail("must not run"), Training(), arguments) == 2
+    assert said in capsys.readouterr().err
+    assert cli.run(lambda flags: 0, Training(), ["--seed", str(2**63 - 1)]) == 0
+
+
+def test_right_settings_are_right(capsys):
+    codecs = (
+        "--codecs adjscc:weights=x semlink:size=compact,base=none img2img:steps=budget,sigma_y=none digital:mcs=none"
+    )
+    channels = (
+        "--channels awgn+aging:slots=none,seconds=1 tdl:speed=3,csi=perfect,csit=none+erasure:packet=slot rayleigh"
+    )
+    assert outcome(capsys, *codecs.split(), *channels.split(), "--seed", str(2**63 - 1)) == (0, "")
+
+
+def test_a_seed_of_the_limit_is_written_and_drawn_from(tmp_path):
+    import h5py
+    import torch
+
+    from semlink.simulator.rng import generator, public_seed
+    from semlink.simulator.training.run import step_generator
+
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.attrs["seed"] = cli.LARGEST_SEED
+        assert file.attrs["seed"] == cli.LARGEST_SEED and file.attrs["seed"].dtype == "int64"
+    torch.Generator().manual_seed(cli.LARGEST_SEED)
+    step_generator(cli.LARGEST_SEED, 10**9, "cpu")
+    assert step_generator(7, 3, "cpu").initial_seed() == 7 * 1_000_003 + 4
+    assert generator("fade", cli.LARGEST_SEED).random() < 1 and public_seed(cli.LARGEST_SEED) < 2**31
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["--out", ""], "--out is empty"), (["--out="], "--out is empty"), (["--limit", "2", "--data", ""], "--data is")],
+)
+def test_an_empty_place_is_not_the_working_folder(capsys, arguments, said):
+    code, error = outcome(capsys, *arguments, main=lambda flags: pytest.fail("must not run"))
+    assert code == 2 and said in error and error.count("\n") == 1
+    assert cli.read(DEFAULT, ["--out", "."]).out == Path(".")
 
 
 @pytest.mark.parametrize(
@@ -108,6 +218,23 @@ def test_errors_become_exit_codes(capsys, raised, code, said):
 
     found, error = outcome(capsys, main=main)
     assert found == code and said in error and error.count("\n") == 1
+
+
+def test_sigterm_says_and_does_what_ctrl_c_does(capsys):
+    def main(flags):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        pytest.fail("must not go on")
+
+    before = signal.getsignal(signal.SIGTERM)
+    found, error = outcome(capsys, main=main)
+    assert found == 143 and error == "stopped; what was measured is kept: give the same command again to continue\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_plugin_that_ends_the_process_is_an_error(capsys):
+    found, error = outcome(capsys, main=lambda flags: sys.exit(0))
+    assert found == 2 and "error: test_cli.py:" in error and "sys.exit(0)" in error and error.count("\n") == 1
 
 
 def test_mistakes_of_ours_keep_their_traceback():

@@ -15,13 +15,14 @@ from sweep_fakes import PARTS, FakeCodec
 from semlink import channels, codecs
 from semlink.channels.recorded import write_cir_file
 from semlink.codecs import importance
-from semlink.codecs._learned.shipped import TABLES, WEIGHTS
+from semlink.codecs._learned.shipped import TABLES, WEIGHTS, local
 from semlink.simulator.bits.success import BLER
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import digest
 from semlink.simulator.records.store import Condition, Record, check_same
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.sweep import plan, runner
+from semlink.simulator.words import Word
 
 RATES = {"sgd_jscc": (1 / 24,), "ddnm": (1 / 24, 1 / 48), "latent_diffusion": (1 / 96,)}
 WORDS = {
@@ -30,6 +31,11 @@ WORDS = {
     "roi_jscc": ({}, {"domain": "street"}, {"importance": "segmentation:classes=car"}),
     "sgd_jscc": ({}, {"level": "blind"}),
 }
+
+
+def test_a_prompt_of_any_length_is_no_file():
+    prompt = "a quiet street at dawn " * 30
+    assert local(prompt) == () and not plan.declared(Word("img2img", (("prompt", prompt),)), dict.fromkeys)
 
 
 def declared(name: str) -> set[Path]:

@@ -148,7 +148,7 @@ def test_rows_hold_what_the_link_reported(tmp_path):
     assert (default.csi, perfect.csi) == ("ls", "perfect")
     values = default.values
     assert values["uses_main"].tolist() == [36.0] * 5 and values["uses_total"].tolist() == [38.0] * 5
-    assert values["rho_main"][0] == 36 / 72 and values["rho_total"][0] == 38 / 72
+    assert values["rho_main"][0] == 36 / 72 and values["rho_total"][0] == np.float32(38 / 72)
     assert np.allclose(values["psnr"], -10 * np.log10(values["mse"]), atol=1e-4)
     assert default.notes == {"mcs": "header qpsk"}
     assert values["snr_measured_db"].tolist() == [0.0] * 5
@@ -255,6 +255,8 @@ def test_killed_at_any_moment_it_continues_to_the_same_rows(tmp_path):
         ("x:fails=encode", "RuntimeError: cannot encode (sweep_fakes.py:"),
         ("x:fails=nan", "psnr is not finite for 1 of"),
         ("absent", "ValueError: no weights"),
+        ("leaves", "SystemExit: 0 (sweep_fakes.py:"),
+        ("x:fails=exit", "SystemExit: 0 (sweep_fakes.py:"),
         ("x:bad=1", "TypeError"),
     ],
 )
@@ -270,6 +272,33 @@ def test_a_failing_codec_is_a_failed_row_and_the_sweep_goes_on(tmp_path, codec, 
     assert json.loads((tmp_path / "run.json").read_text())["failures"]
 
 
+def test_what_failed_and_is_not_asked_for_again_is_left_out(tmp_path):
+    typo = replace(SMALL, codecs=("absent",))
+    assert len(run(typo, tmp_path).rows.measurements) == 2
+    assert {m.condition.codec for m in run(SMALL, tmp_path).rows.measurements} == {"plain"}
+    assert "absent" not in (tmp_path / "summary.csv").read_text()
+    other = runner.run(replace(SMALL, codecs=("other",)), tmp_path, 1, PARTS, beside=(typo,))
+    assert {m.condition.codec for m in other.rows.measurements} == {"absent", "other", "plain"} and not other.failures
+
+
+def test_what_was_measured_in_part_stays(tmp_path):
+    more = replace(SMALL, limit=70)
+    run(replace(SMALL, codecs=("x",)), tmp_path)
+    assert runner.run(replace(more, codecs=("x",)), tmp_path, 1, replace(PARTS, codec=_failing_codec)).failures
+    held = {m.condition.codec: m for m in run(SMALL, tmp_path).rows.measurements}
+    assert len(held["x"].images) == 5 and held["x"].error
+
+
+def _failing_codec(word, rho):
+    return FakeCodec(rho, fails="encode")
+
+
+def test_a_setting_longer_than_a_file_name_is_no_file(tmp_path):
+    long = "x:bad=" + "a quiet street at dawn " * 30
+    outcome = run(replace(SMALL, codecs=("plain", long)), tmp_path)
+    assert {c.codec for c in outcome.failures} == {long} and len(outcome.rows.measurements) == 4
+
+
 def test_a_mended_codec_replaces_its_failure(tmp_path, monkeypatch):
     assert len(run(replace(SMALL, codecs=("absent",)), tmp_path).failures) == 2
     mended = replace(PARTS, codec=_mended_codec)
@@ -281,10 +310,21 @@ def _mended_codec(word, rho):
     return FakeCodec(rho)
 
 
-def test_a_dead_worker_is_an_error_and_keeps_what_is_measured(tmp_path):
+@pytest.mark.parametrize(("how", "code"), [("die", 9), ("leave", 0)])
+def test_a_dead_worker_is_an_error_and_what_is_measured_is_published(tmp_path, how, code):
+    run(SMALL, tmp_path)
+    (tmp_path / "rows.h5").unlink()
+    with pytest.raises(SemlinkError, match=f"worker process died .exit code {code}; .*is kept"):
+        run(replace(SMALL, codecs=("plain", f"x:fails={how}"), limit=70), tmp_path, workers=2)
+    held = rows.read(tmp_path / "rows.h5").measurements
+    assert [m.condition.codec for m in held] == ["plain"] * 2 and "plain" in (tmp_path / "summary.csv").read_text()
+    assert not run(SMALL, tmp_path).failures
+
+
+def test_a_worker_that_dies_before_anything_is_measured(tmp_path):
     with pytest.raises(SemlinkError, match="worker process died"):
         run(replace(SMALL, codecs=("x:fails=die",), limit=70), tmp_path, workers=2)
-    assert not run(SMALL, tmp_path).failures
+    assert rows.read(tmp_path / "rows.h5").measurements == ()
 
 
 def test_errors_of_the_disk_end_the_run(tmp_path, monkeypatch):

@@ -1,0 +1,55 @@
+"""Settings of a word against the signature of its plug-in, which is loaded and not made."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from inspect import Parameter
+from typing import TYPE_CHECKING
+
+from semlink.channels.base.names import unknown
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.words import Setting, Word
+
+if TYPE_CHECKING:
+    from semlink.channels.base.registry import Registry
+
+
+def check_settings(
+    kind: str, registry: Registry, word: Word, given: Sequence[str] = (), more: Sequence[str] = ()
+) -> None:
+    """SemlinkError when a word of that kind has an unknown setting, no number where one belongs, or lacks a setting.
+
+    given: parameters that no word sets. more: settings that are not the plug-in's own. A plug-in that does not load, or
+    takes anything, is not checked: it says itself what is wrong.
+    """
+    known = _parameters(registry, word.name, given)
+    if known is None:
+        return
+    for name, value in word.settings:
+        if name not in known and name not in more:
+            raise SemlinkError(unknown(f"setting of {kind} {word.name}:", name, (*known, *more)))
+        if name in known and not _fits(known[name], value):
+            raise SemlinkError(f"{kind} {word}: {name} must be a finite number")
+    for name in known.keys() - dict(word.settings).keys():
+        if known[name].default is Parameter.empty:
+            raise SemlinkError(f"{kind} {word}: say {name}, as in {word.name}:{name}=...")
+
+
+def _parameters(registry: Registry, name: str, given: Sequence[str]) -> Mapping[str, Parameter] | None:
+    try:
+        found = registry.settings(name)
+    except Exception:  # noqa: BLE001 - a plug-in may raise anything while it loads
+        return None
+    if any(p.kind in (Parameter.VAR_KEYWORD, Parameter.POSITIONAL_ONLY) for p in found.values()):
+        return None
+    return {name: p for name, p in found.items() if name not in given and p.kind is not Parameter.VAR_POSITIONAL}
+
+
+def _fits(parameter: Parameter, value: Setting) -> bool:
+    """Whether a parameter for numbers alone is given one, so neither text, such as nan, nor none."""
+    kinds = set(re.findall(r"\w+", inspect.formatannotation(parameter.annotation)))
+    if not kinds & {"int", "float"} or not kinds <= {"int", "float", "None"}:
+        return True
+    return not isinstance(value, str) and (value is not None or "None" in kinds)
