@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from semlink.simulator.plugins import describe_metric, package
-from semlink.simulator.study import cli
+from semlink.simulator.study import cli, quiet
 from semlink.simulator.study.markdown import rewrite, table
 
 ROOT = Path(__file__).parent.parent
@@ -51,7 +51,7 @@ def main(flags: MakeDocs) -> int:
 
 def plugins() -> dict[str, str]:
     """The parts made from registries and docstrings, by the name of their markers."""
-    cli.silence()
+    quiet.silence()
     return {**{name: kind(package(home).registry) for name, home in KINDS.items()}, "metrics": metrics()}
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from semlink.simulator.study.cli import Rate, start
+from semlink.simulator.study.cli import start
+from semlink.simulator.study.rates import Rate
 
 
 @dataclass(frozen=True)

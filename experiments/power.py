@@ -22,7 +22,7 @@ from semlink.simulator.analysis.statistics import Interval
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.records.rows import Rows
 from semlink.simulator.records.sweep import Sweep
-from semlink.simulator.study import cli
+from semlink.simulator.study import checks, cli
 from semlink.simulator.study.links import KNOWLEDGE, link_word, power_settings, read_settings
 from semlink.simulator.study.study import Answer, Study, run
 from semlink.simulator.study.symbols import METRIC, PROFILES, parts
@@ -160,9 +160,9 @@ def check(flags: PowerFlags) -> None:
     from semlink import channels
     from semlink.simulator import power
 
-    cli.check_words("channel", flags.channels, channels.names())
-    cli.check_channels(flags.channels)
-    cli.check_words("power rule", flags.rules, power.names())
+    checks.check_words("channel", flags.channels, channels.names())
+    checks.check_channels(flags.channels)
+    checks.check_words("power rule", flags.rules, power.names())
     for csit in flags.csit:
         read_settings("csit", parse(csit), KNOWLEDGE)
     read_settings("profile", parse(flags.profile), PROFILES)

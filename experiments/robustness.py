@@ -22,7 +22,7 @@ from semlink.simulator.analysis.matrix import Variant
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.records.rows import Rows
 from semlink.simulator.records.sweep import Sweep
-from semlink.simulator.study import cli
+from semlink.simulator.study import checks, cli
 from semlink.simulator.study.study import Answer, Study, run
 from semlink.simulator.study.variants import Tunings, check_crop, fine_tune, training, tunings, variants
 from semlink.simulator.values import SNR_LIMITS_DB
@@ -65,7 +65,7 @@ def check(flags: RobustnessFlags) -> None:
     """SemlinkError for what can be seen to be wrong before anything is trained."""
     from semlink.simulator import metrics
 
-    cli.check_channels(flags.train_channels)
+    checks.check_channels(flags.train_channels)
     low, high = flags.train_snr
     if not SNR_LIMITS_DB[0] <= low <= high <= SNR_LIMITS_DB[1]:
         raise SemlinkError(f"--train-snr {low:g} {high:g}: give the lower SNR in dB first, then the higher one")

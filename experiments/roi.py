@@ -24,7 +24,7 @@ from semlink.simulator.metrics import of_set
 from semlink.simulator.plugins import capabilities, make_link
 from semlink.simulator.records.rows import Rows
 from semlink.simulator.records.sweep import Sweep
-from semlink.simulator.study import cli, regions
+from semlink.simulator.study import checks, cli, regions
 from semlink.simulator.study.links import link_word
 from semlink.simulator.study.regions import is_uniform, with_roi
 from semlink.simulator.study.study import Answer, Study, run
@@ -160,7 +160,7 @@ def check(flags: RoiFlags) -> None:
         raise SemlinkError(f"--roi {flags.roi}: separate classes by slashes")
     if not 0 <= flags.theta <= 1:
         raise SemlinkError(f"--theta {flags.theta:g}: give a weight within 0 and 1")
-    cli.check_channels(flags.arms)
+    checks.check_channels(flags.arms)
     regions.importance(word)
     for entry in (entry for channel in flags.arms for entry in arms(flags, channel)):
         make_link(parse(entry.channel))

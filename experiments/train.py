@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semlink.simulator.study.card import spent, write_card
-from semlink.simulator.study.cli import Rate, start
+from semlink.simulator.study.cli import start
+from semlink.simulator.study.rates import Rate
 
 if TYPE_CHECKING:  # --help needs no torch
     from semlink.simulator.training.codec import Recipe, Trainer

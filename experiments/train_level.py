@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.study.card import spent, write_card
-from semlink.simulator.study.cli import Rate, start
+from semlink.simulator.study.cli import start
+from semlink.simulator.study.rates import Rate
 
 if TYPE_CHECKING:  # --help needs no torch
     from semlink.codecs.sgd_jscc.level_training import LevelRun

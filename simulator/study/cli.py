@@ -5,75 +5,31 @@ Importing this module and printing `--help` load neither torch, TensorFlow, matp
 
 from __future__ import annotations
 
-import atexit
-import faulthandler
 import inspect
-import os
-import re
 import sys
-import threading
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, TypeVar, get_args, get_type_hints
 
 import tyro
 
-from semlink.channels.base.names import did_you_mean, unknown
+from semlink.channels.base.names import did_you_mean
 from semlink.channels.base.registry import UnknownName
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.plugins import LINK_SETTINGS, make_channel, package
+from semlink.simulator.plugins import package
 from semlink.simulator.records.sweep import Sweep
+from semlink.simulator.study.checks import check_channels, check_codecs, check_words
+from semlink.simulator.study.quiet import silence
+from semlink.simulator.study.rates import Rate
 from semlink.simulator.study.recipes import with_recipe
-from semlink.simulator.study.settings import check_settings
 from semlink.simulator.study.stopping import Terminated, finish, sigterm_stops
 from semlink.simulator.values import SNR_LIMITS_DB
-from semlink.simulator.words import Word, parse
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true", "GLOG_minloglevel": "3"}
 LARGEST_SEED = 2**63 - 1  # what int64 holds, in rows.h5 and in the generators of the frameworks
-_NOISE = re.compile(
-    rb"^(WARNING: All log messages before absl::InitializeLog|[IWE]0000 00:00:|\d{4}-\d\d-\d\d [^ ]+ [IWE] )"
-)
-
-
-def read_rate(text: str) -> float:
-    """A rate as a fraction, which is exact, or a number: `1/12`, `0.0833` and `0.08333` all mean 1/12.
-
-    A number that is 1/n to four decimals, or to three or more significant digits of its own (0.167), means 1/n.
-    """
-    try:
-        value = float(Fraction(text))
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(f"{text!r} is no rate; write 1/12 or 0.0833") from None
-    if "/" in text or not 0 < value <= 1:
-        return value
-    nearest = 1 / round(1 / value)
-    return nearest if abs(nearest - value) < max(6e-5, _half_a_digit(text)) else value
-
-
-def _half_a_digit(text: str) -> float:
-    """How far a number may be from what it was rounded from; 0 when it has fewer than three significant digits."""
-    told = Decimal(text).as_tuple()
-    return 0.501 * 10.0 ** int(told.exponent) if len(told.digits) >= 3 else 0.0
-
-
-Rate = Annotated[
-    float,
-    tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="RHO",
-        instance_from_str=lambda words: read_rate(words[0]),
-        is_instance=lambda value: isinstance(value, (int, float)),
-        str_from_instance=lambda value: [f"{value:.4g}"],
-    ),
-]
 
 
 @dataclass(frozen=True)
@@ -191,53 +147,6 @@ def _check_any(flags: object) -> None:
         check_codecs((codec,))
 
 
-def check_codecs(words: Sequence[str]) -> None:
-    """SemlinkError when a codec's word is misspelt or names an unknown codec or setting; loads the codec's module."""
-    kinds = package("codecs")
-    check_words("codec", words, kinds.names())
-    for word in map(parse, words):
-        check_settings("codec", kinds.registry, word, given=("rho",))
-
-
-def check_channels(words: Sequence[str]) -> None:
-    """SemlinkError when a channel's word is misspelt, or names an unknown channel, impairment or setting.
-
-    So it is when the channel refuses the value of a setting. Settings of the link are known by name only.
-    """
-    kinds, others = package("channels"), package("channels.impairments")
-    check_words("channel", words, kinds.names(), others.names())
-    for word in map(parse, words):
-        check_settings("channel", kinds.registry, word, more=LINK_SETTINGS)
-        for added in word.added:
-            check_settings("impairment", others.registry, added)
-        _try_channel(word)
-
-
-def _try_channel(word: Word) -> None:
-    try:
-        make_channel(word.split(LINK_SETTINGS)[0])
-    except (SemlinkError, OSError):
-        raise
-    except Exception:  # noqa: BLE001 - a plug-in may raise anything; what it is will be told where it is measured
-        return
-
-
-def check_words(kind: str, words: Sequence[str], known: Sequence[str], added: Sequence[str] = ()) -> None:
-    """SemlinkError when a word is misspelt or names an unknown plug-in; lists the known ones.
-
-    added: plug-ins that may follow behind a plus sign.
-    """
-    for word in map(parse, words):
-        if word.name not in known:
-            raise SemlinkError(unknown(kind, word.name, known))
-        for other in word.added:
-            if other.name not in added:
-                expected = (
-                    f"{did_you_mean(other.name, added)}known: {', '.join(added)}" if added else f"a {kind} takes none"
-                )
-                raise SemlinkError(f"unknown impairment {other.name!r} in {word}; {expected}")
-
-
 def sweep_of(flags: Flags, metrics: Sequence[str]) -> Sweep:
     """The sweep that the common flags ask for."""
     return Sweep(
@@ -250,51 +159,6 @@ def sweep_of(flags: Flags, metrics: Sequence[str]) -> Sweep:
         limit=flags.limit,
         seed=flags.seed,
     )
-
-
-def silence() -> None:
-    """Keep framework log noise off the screen, here and in child processes; errors of Python are not touched.
-
-    TensorFlow's environment variables do not reach what XLA and CUDA stubs print before absl is set up, so standard
-    error's file descriptor is filtered line by line, while Python itself keeps writing to the real one.
-    """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    warnings.formatwarning = _plain_warning  # type: ignore[assignment]
-    _filter_stderr()
-
-
-def _plain_warning(message: Warning | str, *where: object) -> str:
-    """A warning without the place in our code that it comes from."""
-    return f"warning: {message}\n"
-
-
-def _filter_stderr() -> None:
-    if getattr(sys.stderr, "fileno", None) is None or sys.stderr is not sys.__stderr__:
-        return  # somebody captures it already
-    sys.stderr.flush()
-    real = os.dup(2)
-    sys.stderr = os.fdopen(real, "w", buffering=1, errors="backslashreplace")
-    faulthandler.enable(sys.stderr)
-    source, sink = os.pipe()
-    os.dup2(sink, 2)
-    os.close(sink)
-    reader = threading.Thread(target=_pass_on, args=(source, real), daemon=True)
-    reader.start()
-    atexit.register(_restore, real, reader)
-
-
-def _pass_on(source: int, target: int) -> None:
-    with os.fdopen(source, "rb") as lines:
-        for line in lines:
-            if not _NOISE.match(line):
-                os.write(target, line)
-
-
-def _restore(real: int, reader: threading.Thread) -> None:
-    sys.stderr.flush()
-    os.dup2(real, 2)
-    reader.join(timeout=0.5)
 
 
 def _help(kind: type) -> str:

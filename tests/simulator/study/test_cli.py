@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.study import cli
+from semlink.simulator.study import cli, rates
 
 ROOT = Path(__file__).parents[3]
 STUDIES = ("roi.py", "diffusion.py", "mimo.py", "power.py", "robustness.py")
@@ -67,7 +67,7 @@ def test_defaults_are_the_experiments():
     ],
 )
 def test_rounded_rates_mean_what_they_round(text, value):
-    assert cli.read_rate(text) == value
+    assert rates.read_rate(text) == value
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_rounded_rates_mean_what_they_round(text, value):
     ],
 )
 def test_other_rates_stay_as_they_are(text, value):
-    assert cli.read_rate(text) == pytest.approx(value, abs=1e-12)
+    assert rates.read_rate(text) == pytest.approx(value, abs=1e-12)
 
 
 def test_the_same_rate_is_measured_once():
@@ -96,7 +96,7 @@ def test_the_same_rate_is_measured_once():
 @pytest.mark.parametrize("text", ["x", "1/0", "nan", ""])
 def test_no_rate(text):
     with pytest.raises(ValueError, match="rate"):
-        cli.read_rate(text)
+        rates.read_rate(text)
 
 
 @pytest.mark.parametrize(
@@ -290,8 +290,8 @@ def test_unknown_codec_from_the_shell():
 def test_framework_noise_is_dropped_and_other_output_is_not():
     code = """
 import os, subprocess, sys
-from semlink.simulator.study import cli
-cli.silence()
+from semlink.simulator.study import quiet
+quiet.silence()
 os.write(2, b"E0000 00:00:1795249779.955996    4189 cuda_dnn.cc:8579] Unable to register cuDNN factory\\n")
 os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\\n")
 os.write(2, b"terminate called after an error\\n")
@@ -304,8 +304,8 @@ print("python speaks", file=sys.stderr)
 
 def test_tensorflow_and_xla_are_quiet():
     code = """
-from semlink.simulator.study import cli
-cli.silence()
+from semlink.simulator.study import quiet
+quiet.silence()
 import tensorflow as tf
 tf.function(lambda x: 2 * x, jit_compile=True)(tf.ones(2))
 """

@@ -1,0 +1,58 @@
+"""Words of codecs and channels, checked before anything is measured: names, settings and what a channel refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from semlink.channels.base.names import did_you_mean, unknown
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.plugins import LINK_SETTINGS, make_channel, package
+from semlink.simulator.study.settings import check_settings
+from semlink.simulator.words import Word, parse
+
+
+def check_codecs(words: Sequence[str]) -> None:
+    """SemlinkError when a codec's word is misspelt or names an unknown codec or setting; loads the codec's module."""
+    kinds = package("codecs")
+    check_words("codec", words, kinds.names())
+    for word in map(parse, words):
+        check_settings("codec", kinds.registry, word, given=("rho",))
+
+
+def check_channels(words: Sequence[str]) -> None:
+    """SemlinkError when a channel's word is misspelt, or names an unknown channel, impairment or setting.
+
+    So it is when the channel refuses the value of a setting. Settings of the link are known by name only.
+    """
+    kinds, others = package("channels"), package("channels.impairments")
+    check_words("channel", words, kinds.names(), others.names())
+    for word in map(parse, words):
+        check_settings("channel", kinds.registry, word, more=LINK_SETTINGS)
+        for added in word.added:
+            check_settings("impairment", others.registry, added)
+        _try_channel(word)
+
+
+def _try_channel(word: Word) -> None:
+    try:
+        make_channel(word.split(LINK_SETTINGS)[0])
+    except (SemlinkError, OSError):
+        raise
+    except Exception:  # noqa: BLE001 - a plug-in may raise anything; what it is will be told where it is measured
+        return
+
+
+def check_words(kind: str, words: Sequence[str], known: Sequence[str], added: Sequence[str] = ()) -> None:
+    """SemlinkError when a word is misspelt or names an unknown plug-in; lists the known ones.
+
+    added: plug-ins that may follow behind a plus sign.
+    """
+    for word in map(parse, words):
+        if word.name not in known:
+            raise SemlinkError(unknown(kind, word.name, known))
+        for other in word.added:
+            if other.name not in added:
+                expected = (
+                    f"{did_you_mean(other.name, added)}known: {', '.join(added)}" if added else f"a {kind} takes none"
+                )
+                raise SemlinkError(f"unknown impairment {other.name!r} in {word}; {expected}")
