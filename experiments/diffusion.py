@@ -119,7 +119,7 @@ def shown(rows: Rows) -> list[str]:
     return [name for name in rows.asked_metrics() if name != set_fid.NAME]
 
 
-def compare(flags: DiffusionFlags, rows: Rows) -> dict[str, list[Result]]:
+def paired(flags: DiffusionFlags, rows: Rows) -> dict[str, list[Result]]:
     """Results by channel, each with its differences to its own counterparts."""
     names = (*shown(rows), TIME, *(name for name in metrics(flags) if name == set_fid.NAME))
     own = {codec: counterparts(flags, codec) for codec in words(flags)}
@@ -128,7 +128,7 @@ def compare(flags: DiffusionFlags, rows: Rows) -> dict[str, list[Result]]:
     return {title: set_fid.filled(untimed(results), flags.out) for title, results in found.items()}
 
 
-def compare_steps(flags: DiffusionFlags, rows: Rows) -> list[Result]:
+def paired_by_steps(flags: DiffusionFlags, rows: Rows) -> list[Result]:
     """Results of each codec's numbers of steps, with their differences to the most steps, labelled so."""
     found = []
     for entries in stepped(flags).values():
@@ -145,7 +145,7 @@ def untimed(results: Sequence[Result]) -> list[Result]:
 
 def answer(flags: DiffusionFlags, rows: Rows) -> Answer:
     """summary.csv with FID, diffusion.csv, steps.csv, tables and figures."""
-    results, steps = compare(flags, rows), compare_steps(flags, rows)
+    results, steps = paired(flags, rows), paired_by_steps(flags, rows)
     every = [result for panel in results.values() for result in panel]
     summary = [line for line in statistics.summarise(rows) if line.metric != set_fid.NAME]
     of_set = [r.line for r in every if r.line.metric == set_fid.NAME]

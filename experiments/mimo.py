@@ -88,7 +88,7 @@ def questions(flags: MimoFlags) -> tuple[Sweep, ...]:
     )
 
 
-def compare(flags: MimoFlags, rows: Rows) -> dict[Case, list[Result]]:
+def paired(flags: MimoFlags, rows: Rows) -> dict[Case, list[Result]]:
     """Quality under everything that was asked for, with the differences to the first arrangement."""
     found = {}
     for channel, codec, rho in product(flags.channels, (str(parse(codec)) for codec in flags.codecs), flags.rho):
@@ -137,7 +137,7 @@ def figure(found: Compared, variables: Mapping[str, Variable]) -> Figure:
 
 def answer(flags: MimoFlags, rows: Rows) -> Answer:
     """mimo.csv, a table for each metric, and the figure."""
-    found = {**compare(flags, rows), **link_efficiencies(flags, rows)}
+    found = {**paired(flags, rows), **link_efficiencies(flags, rows)}
     names = dict.fromkeys(r.line.metric for results in found.values() for r in results)
     variables = {metric: antennas.describe(metric) or rows.variable(metric) for metric in names}
     texts = [table(found, metric, variable) for metric, variable in variables.items()]

@@ -92,7 +92,7 @@ def rules(flags: PowerFlags) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*flags.rules, BEST)))
 
 
-def compare(flags: PowerFlags, rows: Rows) -> dict[tuple[str, str], list[Result]]:
+def paired(flags: PowerFlags, rows: Rows) -> dict[tuple[str, str], list[Result]]:
     """The weighted error of each rule, and its difference to that of `BEST`; those that failed are empty intervals."""
     found = {}
     for channel, csit in product(flags.channels, flags.csit):
@@ -150,7 +150,7 @@ def figure(found: Compared, above: bool) -> Figure:
 def answer(flags: PowerFlags, rows: Rows) -> Answer:
     """power.csv, a table, and figures of errors and excesses."""
     shutil.rmtree(flags.out / "pictures", ignore_errors=True)  # the sweep keeps noise as if it were photographs
-    found = compare(flags, rows)
+    found = paired(flags, rows)
     drawn = {"weighted_error_vs_snr": figure(found, False), "above_best_vs_snr": figure(found, True)}
     return Answer([table(found)], {"power.csv": comparison.case_columns(HEAD, found, "best")}, drawn.items())
 

@@ -110,7 +110,7 @@ def arm_panels(flags: RoiFlags) -> dict[str, list[Entry]]:
     return {f"means of {short(own[1].codec)} over {short(own[0].channel)}": own for own in found}
 
 
-def compare(flags: RoiFlags, rows: Rows) -> dict[str, list[Result]]:
+def paired(flags: RoiFlags, rows: Rows) -> dict[str, list[Result]]:
     """Results by title of what is compared."""
     asked = regions.metrics(flags.roi, flags.data)
     names = (*asked, *(f"{name}{of_set.SUFFIX}" for name in asked if name in of_set.AGAINST))
@@ -121,7 +121,7 @@ def compare(flags: RoiFlags, rows: Rows) -> dict[str, list[Result]]:
 
 def answer(flags: RoiFlags, rows: Rows) -> Answer:
     """summary.csv without pixel counts but with the mIoU of the set, roi.csv, tables and figures."""
-    results = compare(flags, rows)
+    results = paired(flags, rows)
     every = [result for panel in results.values() for result in panel]
     whole = dict.fromkeys(r.line for r in every if r.line.metric.endswith(of_set.SUFFIX))
     summary = [line for line in statistics.summarise(rows) if not of_set.is_part(line.metric)]

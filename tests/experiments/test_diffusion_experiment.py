@@ -110,7 +110,7 @@ def test_differences_are_paired_and_only_to_counterparts(experiment, flags):
     )
     asked = replace(flags, codecs=tuple(gains), rho=(1 / 24,), metrics=("psnr", "lpips_alex"))
     assert experiment.shown(rows) == ["psnr", "lpips_alex_up64"]
-    (panel,) = experiment.compare(asked, rows).values()
+    (panel,) = experiment.paired(asked, rows).values()
     found = {r.label: r for r in panel if r.line.metric == "psnr"}
     assert found[SGD[2]].minus[SGD[1]].mean == pytest.approx(0.5) and found["adjscc"].minus == {}
     assert set(found["ddnm"].minus) == {"adjscc", SGD[0]}

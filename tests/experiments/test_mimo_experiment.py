@@ -98,7 +98,7 @@ def measured(experiment, tmp_path_factory):
     )
     parts = Parts(fake_data, Repeating, Wires, fake_measure, fake_describe)
     rows = [runner.run(question, flags.out, 1, parts) for question in experiment.questions(flags)][-1].rows
-    return flags, rows, experiment.compare(flags, rows)
+    return flags, rows, experiment.paired(flags, rows)
 
 
 def results_of(compared):

@@ -79,7 +79,7 @@ def measured(experiment, tmp_path_factory):
     )
     parts = replace(symbols.parts(flags.profile, flags.slots, flags.seed), link=flat_link)
     outcome = runner.run(experiment.question(flags), flags.out, 1, parts)
-    return flags, outcome, experiment.compare(flags, outcome.rows)
+    return flags, outcome, experiment.paired(flags, outcome.rows)
 
 
 def by_case(compared):
@@ -143,7 +143,7 @@ def test_a_failed_condition_is_an_empty_result(experiment, measured, tmp_path):
     flags = replace(measured[0], channels=("flat", "broken"), csit=("perfect",), snr=(5.0,), limit=3, out=tmp_path)
     parts = replace(symbols.parts(flags.profile, flags.slots, flags.seed), link=flat_link)
     outcome = runner.run(experiment.question(flags), tmp_path, 1, parts)
-    compared = experiment.compare(flags, outcome.rows)
+    compared = experiment.paired(flags, outcome.rows)
     assert {channel for (channel, *_), r in by_case(compared).items() if not r.value.n} == {"broken"}
     assert experiment.table(compared).count("failed") == 5
     assert all(experiment.figure(compared, above).axes for above in (False, True))
