@@ -85,5 +85,5 @@ def test_each_entry_may_have_its_own_baselines(tmp_path):
 
 @pytest.mark.parametrize("name", ["roi", "diffusion", "mimo", "power", "robustness", "snr_sweep", "redraw"])
 def test_an_experiment_is_a_page(name):
-    path = Path(__file__).parents[1] / "experiments" / f"{name}.py"
+    path = Path(__file__).parents[3] / "experiments" / f"{name}.py"
     assert len(path.read_text().splitlines()) <= 200
