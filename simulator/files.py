@@ -52,7 +52,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def write_table(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A CSV file at `path`, all or nothing: a line of names, then a line per row; floats with seven digits."""
+    """A CSV file at `path`, all or nothing: a line of names, then a line per row; floats with six digits."""
 
     def write(aside: Path) -> None:
         with open(aside, "w", newline="") as handle:
@@ -64,7 +64,7 @@ def write_table(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]
 
 
 def _spell(value: object) -> str:
-    return f"{value:.7g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)  # single precision rounds the seventh digit
 
 
 def is_here(path: str | Path) -> bool:
