@@ -161,7 +161,7 @@ def _placed(channel: Drops, rng: np.random.Generator, users: int) -> tuple[Any, 
 
 @lru_cache(maxsize=16)
 def _generators(name: str, carrier_frequency: float, los: str) -> tuple[Any, Any, Any]:
-    """Sionna 1.2.2's objects for one scenario (`los` because it remembers a forced one), two slips of it corrected."""
+    """Sionna 1.2.2's objects for one scenario (`los`: it remembers a forced one), three slips of it corrected."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
 
@@ -172,13 +172,26 @@ def _generators(name: str, carrier_frequency: float, los: str) -> tuple[Any, Any
 
     element = tr38901.PanelArray(1, 1, "single", "V", "omni", carrier_frequency)
     base = getattr(tr38901, f"{name}Scenario")
-    # Sionna's distance_3d is the horizontal one
-    corrected = type(base.__name__, (base,), {"distance_3d": property(lambda self: self._distance_3d)})
+    # Sionna's distance_3d is the horizontal one, and its depths inside of buildings are uniform
+    mended = {"distance_3d": property(lambda self: self._distance_3d), "_sample_indoor_distance": _go_inside}
+    corrected = type(base.__name__, (base,), mended)
     arrays = {"ut_array": element, "bs_array": element, "direction": "downlink"}
     scenario = corrected(carrier_frequency, **arrays, **({} if name == "RMa" else {"o2i_model": "low"}))
     small = tr38901.RaysGenerator(scenario)
     small._ray_offsets = tf.constant(OFFSETS, tf.float32)  # the 16th of its own is -0.1481
     return scenario, tr38901.LSPGenerator(scenario), small
+
+
+def _go_inside(scenario: Any) -> None:
+    """Depths of users in buildings, the least of two uniform draws (clause 7.4.3.1): 1 - sqrt(1 - u) has its law."""
+    import tensorflow as tf
+
+    type(scenario).__bases__[0]._sample_indoor_distance(scenario)
+    most = scenario.max_2d_in
+    depth = most * (1 - tf.sqrt(1 - scenario._distance_2d_in / most))
+    scenario._distance_2d_in, scenario._distance_2d_out = depth, scenario.distance_2d - depth
+    scenario._distance_3d_in = depth / scenario.distance_2d * scenario.distance_3d
+    scenario._distance_3d_out = scenario.distance_3d - scenario._distance_3d_in
 
 
 def _array(tensor: Any) -> np.ndarray:

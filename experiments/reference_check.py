@@ -161,20 +161,21 @@ def differences(own: Mapping[Condition, Measurement], other: Mapping[Condition, 
         if (ours.positions, ours.notes) != (theirs.positions, theirs.notes):
             return math.inf, f"{condition}: other pictures or notes"
         for name in (ours.values.keys() | theirs.values.keys()) - set(TIMES):
-            found[f"{name} of {condition}"] = difference(ours.values.get(name), theirs.values.get(name))
+            least = 1.0 if name.endswith("_db") else 0.0  # 0 dB is no small value
+            found[f"{name} of {condition}"] = difference(ours.values.get(name), theirs.values.get(name), least)
     where, largest = max(found.items(), key=lambda item: item[1])
     return largest, f"at most {largest:.1g} relative ({where})" if largest else "bit for bit"
 
 
-def difference(own: np.ndarray | None, other: np.ndarray | None) -> float:
-    """The largest difference relative to the largest value: 0 where bit for bit, infinite where one lacks a value."""
+def difference(own: np.ndarray | None, other: np.ndarray | None, least: float) -> float:
+    """The largest difference relative to the largest value, or to `least`: infinite where one lacks a value."""
     import numpy as np
 
     if own is None or other is None or own.shape != other.shape or not np.array_equal(np.isnan(own), np.isnan(other)):
         return math.inf
     if np.array_equal(own, other, equal_nan=True):
         return 0.0
-    return float(np.nanmax(np.abs(own - other)) / np.nanmax(np.abs(other)))
+    return float(np.nanmax(np.abs(own - other)) / max(np.nanmax(np.abs(other)), least))
 
 
 if __name__ == "__main__":

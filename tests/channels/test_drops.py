@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import kstest
 
 from semlink import channels
-from semlink.channels._drops import LONGEST_DELAY, drop, mean_gain
+from semlink.channels._drops import LONGEST_DELAY, _placed, drop, mean_gain
 from semlink.channels.base.grid import Grid
 from semlink.simulator.conformance.channel import check_draws
 
@@ -163,6 +164,16 @@ def test_distance_is_uniform_over_the_area() -> None:
     low, high = 10.0**2, 115.0**2
     assert abs(squared.mean() - (low + high) / 2) < 4 * (high - low) / math.sqrt(12 * USERS)
     assert squared.min() > 0.99 * low and squared.max() < 1.01 * high
+
+
+@pytest.mark.parametrize(("name", "most"), [("umi", 25.0), ("uma", 25.0), ("rma", 10.0)])
+def test_depth_in_buildings_is_the_least_of_two_uniform_draws(name: str, most: float) -> None:
+    """TR 38.901, clause 7.4.3.1: P(depth < d) = 1 - (1 - d / most)^2; and the rest of the way is outdoors."""
+    channel = channels.create(name, indoor=1.0)
+    scenario, *_ = _placed(channel, np.random.default_rng(12), USERS)
+    inside, outside = (getattr(scenario, f"distance_2d_{where}").numpy()[:, 0, 0] for where in ("in", "out"))
+    assert kstest(inside, lambda d: 1 - (1 - d / most) ** 2).pvalue > 1e-3
+    assert np.allclose(inside + outside, scenario.distance_2d.numpy()[:, 0, 0], rtol=1e-5)
 
 
 def test_antennas() -> None:
