@@ -186,7 +186,7 @@ def _go_inside(scenario: Any) -> None:
     """Depths of users in buildings, the least of two uniform draws (clause 7.4.3.1): 1 - sqrt(1 - u) has its law."""
     import tensorflow as tf
 
-    type(scenario).__bases__[0]._sample_indoor_distance(scenario)
+    super(type(scenario), scenario)._sample_indoor_distance()
     most = scenario.max_2d_in
     depth = most * (1 - tf.sqrt(1 - scenario._distance_2d_in / most))
     scenario._distance_2d_in, scenario._distance_2d_out = depth, scenario.distance_2d - depth
