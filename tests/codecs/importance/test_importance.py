@@ -102,7 +102,7 @@ def test_refuses_what_are_no_pictures(maker, images) -> None:
 def test_names_are_known_and_are_no_codecs() -> None:
     assert {"box", "file", "gradient", "saliency", "segmentation"} <= set(importance.names())
     assert "importance" not in codecs.names()
-    with pytest.raises(LookupError, match="unknown importance map 'bx'; known: box, file"):
+    with pytest.raises(LookupError, match="unknown importance map 'bx'; did you mean 'box'\\? known: box, file"):
         importance.create("bx")
     with pytest.raises(TypeError, match="importance map 'box'"):
         importance.create("box", left=0.5)

@@ -43,7 +43,7 @@ def test_other_views_are_copied_once(view) -> None:
 
 def test_unaligned_memory_does_not_abort_the_process() -> None:
     code = (
-        "import torch; from semlink.simulator import bridge;"
+        "import torch; from semlink.simulator.engine import bridge;"
         "from semlink.simulator.engine.backend import tensorflow as t;"
         "x = torch.arange(1001.)[1:]; y = bridge.to_torch(t().square(bridge.to_tensorflow(x)));"
         "assert torch.equal(y, x * x)"
