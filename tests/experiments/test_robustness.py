@@ -146,8 +146,8 @@ def test_csv_holds_every_number(tmp_path):
     assert len(lines) == len(cells)
     for line, cell in zip(lines, cells, strict=True):
         assert (line["trained_on"], line["channel"]) == (cell.variant.trained_on, cell.channel)
-        assert float(line["value"]) == pytest.approx(cell.value.mean, rel=1e-6)
-        assert float(line["minus_best_ci95_low"]) == pytest.approx(cell.minus_best.low, rel=1e-5, abs=1e-9)
+        assert float(line["value"]) == pytest.approx(cell.value.mean, rel=5e-6)
+        assert float(line["minus_best_ci95_low"]) == pytest.approx(cell.minus_best.low, rel=5e-6, abs=1e-9)
 
 
 def test_figures_show_the_numbers(tmp_path):
