@@ -120,7 +120,7 @@ def drawn(figure: Figure, dpi: float) -> bytes:
 
 def with_palette(image: bytes) -> bytes:
     """A PNG with white and the 255 colours that suit it best, mixed by dithering: smooth parts stay smooth."""
-    from PIL import Image
+    from PIL import Image, ImageChops
 
     held = io.BytesIO()
     with Image.open(io.BytesIO(image)) as file:
@@ -128,5 +128,8 @@ def with_palette(image: bytes) -> bytes:
     best = full.quantize(255)
     best.putpalette([*(best.getpalette() or [])[: 3 * 255], 255, 255, 255])
     chosen = full.quantize(palette=best, dither=Image.Dither.FLOYDSTEINBERG)
+    red, green, blue = full.split()
+    darkest = ImageChops.darker(ImageChops.darker(red, green), blue)
+    chosen.paste(255, mask=darkest.point([0] * 255 + [255]))  # Pillow takes other light colours for white
     chosen.save(held, format="PNG", optimize=True)
     return held.getvalue()

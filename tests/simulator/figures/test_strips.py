@@ -49,6 +49,14 @@ def test_paper_stays_white(strip):
     assert (pixels[:3] == 255).all() and (pixels[:, :3] == 255).all()
 
 
+def test_paper_stays_white_beside_nearly_white_pictures():
+    """Pillow looks colours up by their upper six bits and may take (254, 253, 248) for the nearest to white."""
+    light = (0.94 + 0.06 * np.random.default_rng(0).random((3, 64, 64))).astype(np.float32)
+    image = style.with_palette(style.drawn(strips.strip([("row", [strips.Tile(light, "a")])]), 100))
+    pixels = np.asarray(Image.open(io.BytesIO(image)).convert("RGB"))
+    assert (pixels[:3] == 255).all() and (pixels[:, :3] == 255).all()
+
+
 def test_a_figure_that_is_small_stays_as_it_is():
     def figure():
         made = style.figure_of(3, 2)
