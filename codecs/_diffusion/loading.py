@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from semlink.codecs._diffusion.levels import over_levels_of
+from semlink.codecs._learned.foreign import DAMAGED, NO_CODE, first_line
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import is_here
 
@@ -29,8 +29,6 @@ MEMORY = {
     "sequential_offload": "enable_sequential_cpu_offload",
 }
 VAE_MEMORY = {"vae_slicing": "enable_slicing", "vae_tiling": "enable_tiling"}
-DAMAGED = (OSError, ValueError, AttributeError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError)
-NO_CODE = {"trust_remote_code": False}  # said, not left out: else transformers asks at the terminal and "y" runs it
 OFFLOADS = ("cpu_offload", "sequential_offload")
 PIPELINE_FILES = "model_index.json and, for each module, its config and its weights as safetensors"
 PROCESSOR_FILES = "the model's preprocessor and tokenizer files beside it"
@@ -126,13 +124,13 @@ def placed(pipeline: Any, device: torch.device | str, memory: tuple[str, ...] = 
         try:
             pipeline.to(device)
         except (RuntimeError, AssertionError) as error:
-            raise SemlinkError(f"device {device}: {_first_line(error)}") from error
+            raise SemlinkError(f"device {device}: {first_line(error)}") from error
     for option in memory:
         where = {"device": device} if option in OFFLOADS else {}
         try:
             getattr(pipeline, {**MEMORY, **VAE_MEMORY}[option])(**where)
         except (ImportError, RuntimeError, ValueError, AssertionError) as error:
-            raise SemlinkError(f"memory option {option}: {_first_line(error)}") from error
+            raise SemlinkError(f"memory option {option}: {first_line(error)}") from error
     return pipeline
 
 
@@ -150,19 +148,15 @@ def _load(read: Callable[..., Any], name: str | Path, dtype: str, wanted: str, *
             )
     except DAMAGED as error:
         if local:
-            raise SemlinkError(f"{name}: did not load ({_first_line(error)}); it needs {wanted}") from error
+            raise SemlinkError(f"{name}: did not load ({first_line(error)}); it needs {wanted}") from error
         raise SemlinkError(
-            f"{name!r} is neither a folder nor on the hub or in its cache ({_first_line(error)}); where the hub is in "
+            f"{name!r} is neither a folder nor on the hub or in its cache ({first_line(error)}); where the hub is in "
             f"reach, `hf download {name} --local-dir FOLDER` fetches {wanted}; then give FOLDER instead"
         ) from error
 
 
 def _inside(subfolder: str | None) -> dict[str, str]:
     return {"subfolder": subfolder} if subfolder else {}
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
 
 
 @contextmanager

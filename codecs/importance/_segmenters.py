@@ -14,16 +14,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
 from torch import Tensor
 
+from semlink.codecs._learned.foreign import DAMAGED, NO_CODE, first_line
 from semlink.codecs._regions import unet
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import is_here
 
 WANTED = ("config.json", "preprocessor_config.json", "model.safetensors")
-DAMAGED = (OSError, ValueError, ImportError, KeyError, TypeError, RuntimeError, SafetensorError)
-NO_CODE = {"trust_remote_code": False}  # said, not left out: else transformers asks at the terminal and "y" runs it
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def from_transformers(name: str) -> Labeller:
         network = AutoModelForSemanticSegmentation.from_pretrained(folder, use_safetensors=True, **NO_CODE).eval()
     except DAMAGED as error:
         raise SemlinkError(
-            f"model {name!r} did not load ({_first_line(error)}); it needs {', '.join(WANTED)} of a semantic "
+            f"model {name!r} did not load ({first_line(error)}); it needs {', '.join(WANTED)} of a semantic "
             f"segmentation model"
         ) from error
     if getattr(processor, "do_center_crop", False):
@@ -111,13 +109,9 @@ def _fetched(name: str) -> str:
         return snapshot_download(name, allow_patterns=["*.json", "*.safetensors"])
     except (OSError, ValueError) as error:
         raise SemlinkError(
-            f"model {name!r} is neither a folder nor on the hub or in its cache ({_first_line(error)}); where the hub "
+            f"model {name!r} is neither a folder nor on the hub or in its cache ({first_line(error)}); where the hub "
             f"is in reach, `hf download {name} --local-dir FOLDER` fetches {', '.join(WANTED)}; then model=FOLDER"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
 
 
 def _downloaded(name: str, url: str) -> dict[str, Any]:
