@@ -1,6 +1,6 @@
 """Traced paths on disk: a table shipped with the package, else a file in the user's cache folder, else a new trace.
 
-The cache is $SEMLINK_CACHE, else $XDG_CACHE_HOME/semlink, else ~/.cache/semlink: one npz file (no pickle) per
+The cache is in `cache_folder`: one npz file (no pickle) per
 `Scenario`, named by a hash of it and the version of sionna-rt. A file that cannot be read is traced again.
 """
 
@@ -22,6 +22,8 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+
+from semlink.simulator.files import cache_folder
 
 RECIPE = 1  # of semlink.channels._tracing; another number, other paths
 SHIPPED = Path(__file__).parent / "tables"
@@ -100,9 +102,7 @@ def scenes() -> tuple[str, ...]:
 def cache_file(scenario: Scenario) -> Path:
     """Where the paths of a scenario are kept."""
     key = hashlib.sha256(f"{settings(scenario)} {rt_version()}".encode()).hexdigest()[:16]
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = os.environ.get("SEMLINK_CACHE") or Path(home) / "semlink"
-    return Path(folder) / f"{scenario.scene}-{key}.npz"
+    return cache_folder() / f"{scenario.scene}-{key}.npz"
 
 
 def settings(scenario: Scenario) -> str:

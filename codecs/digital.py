@@ -51,7 +51,7 @@ class Digital(SeparatedCodec):
 def chances_of(tx: TxInfo | None, uses: int) -> dict[str, float]:
     """Probability by scheme that a payload of `uses` symbols arrives; over AWGN when only the SNR is known."""
     if tx is not None and tx.statistics is not None:
-        return dict(tx.statistics.success)
+        return tx.statistics.success
     snr_db = 10.0 if tx is None or tx.snr_db is None else float(np.min(tx.snr_db))
     sinr = np.full((1, uses), 10 ** (snr_db / 10))
     return {m.name: success(sinr, m) for m in TABLE}

@@ -1,7 +1,7 @@
 """Measure what `semlink`'s layouts give on training pictures; writes codecs/tables/semlink-quality.json.
 
 The codec shares channel uses between base and analog symbols by it. `python experiments/measure_hybrid.py` takes about
-10 minutes on two cores.
+half an hour on one core.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ class Settings:
 
     data: str = "imagenet-256-train"
     """A training set of photographs, never a test set."""
-    limit: int = 16
+    limit: int = 8
     """Pictures of it."""
-    bpp: tuple[float, ...] = (0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.4)
+    bpp: tuple[float, ...] = (0.004, 0.015, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.4)
     """Budgets of their bases in bits per pixel."""
     small_data: str = "cifar10-train"
     """A training set of thumbnails."""
-    small_limit: int = 200
+    small_limit: int = 80
     """Pictures of it."""
     small_bpp: tuple[float, ...] = (0.025, 0.05, 0.08, 0.12, 0.2, 0.3, 0.45, 0.7, 1.1, 1.7, 2.6)
     """Budgets of their bases."""

@@ -67,6 +67,12 @@ def _spell(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)  # single precision rounds the seventh digit
 
 
+def cache_folder() -> Path:
+    """Where what can be made again is kept: $SEMLINK_CACHE, else $XDG_CACHE_HOME/semlink, else ~/.cache/semlink."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("SEMLINK_CACHE") or Path(home) / "semlink")
+
+
 def is_here(path: str | Path) -> bool:
     """Whether a file or folder of that name is here; False too for text that is no file name, such as a long prompt."""
     return os.path.exists(path)

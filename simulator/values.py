@@ -30,7 +30,10 @@ class Stream:
     charged.
     protection: class of a bits stream that the link maps to a scheme when `mcs` is None.
     mcs: name of a modulation and coding scheme (`simulator.bits.mcs`); a session constant, the same for all images.
-    uses: channel uses reserved for a bits stream in every image (the rest is filler, and charged); None: as needed.
+    uses: channel uses reserved for a bits stream in every image (the rest is filler, and charged); None: as needed. Of
+    an analog stream, how many of an image's symbols are sent; None: all.
+    told_by: name of a bits stream before this one whose payload tells `mcs` and `uses` of each image, which may then be
+    tuples with one entry an image. Where that is lost, so is this stream.
     ideal: deliver the bits without error and charge `uses`; for capacity bounds only.
     """
 
@@ -39,9 +42,10 @@ class Stream:
     payload: Tensor | Sequence[bytes]
     importance: Tensor | None = None
     protection: Protection = "normal"
-    mcs: str | None = None
-    uses: int | None = None
+    mcs: str | tuple[str, ...] | None = None
+    uses: int | tuple[int, ...] | None = None
     ideal: bool = False
+    told_by: str = ""
     importance_known: bool = False
     importance_told_by: str = ""
 
@@ -65,19 +69,27 @@ class Transmission:
 
 @dataclass(frozen=True)
 class LinkStatistics:
-    """What link adaptation knows about payloads of `uses` symbols, from fades that no test meets.
+    """What link adaptation knows about payloads of up to `uses` symbols, from fades that no test meets.
 
     information: mean mutual information in bits per use, log2(1 + SINR), one value per sampled image.
-    success: by MCS name, the probability that all blocks of such a payload arrive. heads: the same for payloads of
-    fewer symbols that are sent ahead of the rest of the uses, by their number of symbols. reliability: mean `a` of the
-    symbols, one value per sampled image.
+    reliability: mean `a` of the symbols in each of a few classes of sampled images of equal number, rising.
+    arrival: by number of symbols (`uses`, and fewer for payloads sent ahead of the rest) and MCS name, the probability
+    that all blocks of such a payload arrive, one value per class.
     """
 
     uses: int
     information: tuple[float, ...]
-    success: Mapping[str, float]
-    heads: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
-    reliability: tuple[float, ...] = ()
+    reliability: tuple[float, ...]
+    arrival: Mapping[int, Mapping[str, tuple[float, ...]]]
+
+    @property
+    def success(self) -> dict[str, float]:
+        """By MCS name, the probability that a payload of all `uses` arrives."""
+        return self.chances(self.uses)
+
+    def chances(self, symbols: int) -> dict[str, float]:
+        """By MCS name, the probability that a payload of the first `symbols` arrives; KeyError for an unknown size."""
+        return {name: sum(chance) / len(chance) for name, chance in self.arrival[symbols].items()}
 
 
 @dataclass(frozen=True)
@@ -100,7 +112,8 @@ class TxInfo:
 class ReceivedStream:
     """One stream after the receiver's PHY.
 
-    analog: `x_hat` complex64 and `a` float32, both `[batch, k]`, with x_hat = a x + noise of variance a (1 - a).
+    analog: `x_hat` complex64 and `a` float32, both `[batch, k]`, with x_hat = a x + noise of variance a (1 - a), and 0
+    where nothing was sent.
     bits: `payload` holds the bytes of each image or None where a block was lost, `ok` the same as booleans, and
     `blocks_ok` the verdict of each code block of each image.
     """
@@ -138,7 +151,8 @@ class LinkReport:
     uses_on_air: resource elements of each image, pilots and filler included. air_time_s: duration of those slots.
     snr_measured_db, snr_realised_db: per image, without and with the fade's gain.
     papr_db: per image, of the time signal.
-    mcs: scheme per bits stream. blocks, block_errors: per image, summed over bits streams.
+    mcs: scheme per bits stream, the most frequent one where images differ. blocks, block_errors: per image, summed over
+    bits streams.
     """
 
     uses: Mapping[str, tuple[int, ...]]

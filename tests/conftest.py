@@ -1,9 +1,11 @@
 """Shared fixtures; frameworks are quiet and use few threads, so that tests can run side by side."""
 
 import os
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+os.environ["SEMLINK_CACHE"] = tempfile.mkdtemp(prefix="semlink-cache-")  # nothing that an earlier run left counts
 
 from pathlib import Path
 

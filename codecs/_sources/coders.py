@@ -1,4 +1,4 @@
-"""Image source coders for the separated baseline, and `fit`: the best quality within a byte budget.
+"""Image source coders of the separated baseline.
 
 Height, width and the coder are session constants, so bytes that are equal for all pictures of a session are not sent:
 WebP's and AVIF's containers, JPEG 2000's main header, HEVC's parameter sets; the receiver puts them back.
@@ -6,10 +6,7 @@ WebP's and AVIF's containers, JPEG 2000's main header, HEVC's parameter sets; th
 
 from __future__ import annotations
 
-import hashlib
 import io
-import math
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -22,18 +19,24 @@ from PIL import Image
 from semlink.codecs._sources import hevc
 from semlink.simulator.errors import SemlinkError
 
+MOST_MARKS = 8
+
 
 @dataclass(frozen=True)
 class SourceCoder:
     """A lossy picture coder. `qualities` run from the lowest rate to the highest; sizes grow with them, nearly always.
 
     write(image uint8 `[H, W, 3]`, quality) -> bytes; read(bytes, height, width) -> uint8 `[H, W, 3]`.
+    mark(bytes, number of three bits) -> bytes that also tell the number, by `marking` bytes more; unmark undoes it.
     """
 
     name: str
     qualities: tuple[int, ...]
     write: Callable[[np.ndarray, int], bytes]
     read: Callable[[bytes, int, int], np.ndarray]
+    mark: Callable[[bytes, int], bytes] = lambda data, number: bytes([number]) + data
+    unmark: Callable[[bytes], tuple[int, bytes]] = lambda data: (data[0] if data else MOST_MARKS, data[1:])
+    marking: int = 1
 
     def encode(self, image: np.ndarray, quality: int) -> bytes:
         """The bytes of a uint8 `[H, W, 3]` picture of any size. ValueError for another array or an unknown quality."""
@@ -59,62 +62,6 @@ def coder(name: str) -> SourceCoder:
     if name not in CODERS:
         raise SemlinkError(f"unknown image coder {name!r}; known: {', '.join(CODERS)}")
     return CODERS[name]
-
-
-def fit(source: SourceCoder, image: np.ndarray, max_bytes: int) -> tuple[bytes, int] | None:
-    """(bytes, quality) of the highest quality of at most `max_bytes`; None when even the lowest is larger.
-
-    image: uint8 `[H, W, 3]`. The search takes sizes for monotone in quality; what it returns always fits.
-    Encodings are remembered, so that further budgets for the same picture cost little.
-    """
-    encoded = partial(_remembered, source, image, hashlib.blake2b(np.ascontiguousarray(image).data).digest())
-    log_ratio: dict[int, float] = {}  # of size to budget, by index into `qualities`
-    low, high = -1, len(source.qualities)  # index `low` fits (or is none), `high` does not (or is none)
-    while high - low > 1 and max_bytes > 0:
-        index = _guess(log_ratio, low, high)
-        log_ratio[index] = math.log(max(1, len(encoded(index))) / max_bytes)
-        low, high = (index, high) if log_ratio[index] <= 0 else (low, index)
-    return None if low < 0 else (encoded(low), source.qualities[low])
-
-
-def _guess(log_ratio: dict[int, float], low: int, high: int) -> int:
-    """Next index to try, strictly between: log size is nearly linear, so a secant step; each fifth bisects."""
-    nearest = sorted(log_ratio, key=lambda index: abs(log_ratio[index]))[:2]
-    if len(nearest) < 2 or len(log_ratio) % 5 == 4:
-        return (low + high) // 2
-    first, second = nearest
-    slope = (log_ratio[second] - log_ratio[first]) / (second - first)
-    target = first - log_ratio[first] / slope if slope > 0 else (low + high) // 2
-    return min(max(math.floor(target), low + 1), high - 1)
-
-
-def _remembered(source: SourceCoder, image: np.ndarray, digest: bytes, index: int) -> bytes:
-    """The encoding at `qualities[index]`, from the memory of recent encodings where it is there."""
-    key = (source.name, image.shape, digest, index)
-    return _RECENT.get(key, lambda: source.encode(image, source.qualities[index]))
-
-
-class _Recent:
-    """A least-recently-used memory bounded in bytes, whatever the size of its entries."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self.held = 0
-        self.entries: OrderedDict[object, bytes] = OrderedDict()
-
-    def get(self, key: object, make: Callable[[], bytes]) -> bytes:
-        """The bytes under `key`, made when they are not held."""
-        if key not in self.entries:
-            self.entries[key] = make()
-            self.held += len(self.entries[key])
-        self.entries.move_to_end(key)
-        value = self.entries[key]
-        while self.held > self.max_bytes:
-            self.held -= len(self.entries.popitem(last=False)[1])
-        return value
-
-
-_RECENT = _Recent(max_bytes=1 << 26)
 
 
 def _saved(image: np.ndarray, **options: Any) -> bytes:
@@ -253,7 +200,15 @@ CODERS = {
         SourceCoder("avif", tuple(range(101)), _avif, _unavif),
         SourceCoder("jpegxl", tuple(range(73)), _jxl, _unjxl),
         *(
-            SourceCoder(name, hevc.QUALITIES, partial(hevc.encode, layout=kind), partial(hevc.decode, layout=kind))
+            SourceCoder(
+                name,
+                hevc.QUALITIES,
+                partial(hevc.encode, layout=kind),
+                partial(hevc.decode, layout=kind),
+                hevc.mark,
+                hevc.unmark,
+                marking=0,
+            )
             for name, kind in (("hevc", "yuv420p10le"), ("hevc444", "yuv444p10le"))
         ),
     )

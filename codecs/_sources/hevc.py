@@ -22,6 +22,7 @@ OFFSETS = {"yuv420p10le": (-4, -6), "yuv444p10le": (3, 1)}  # chroma QP offsets,
 DEPTH = 4  # 10-bit levels per 8-bit level
 START, SLICE = b"\0\0\0\1", b"\x28\x01"  # SLICE: NAL header of an IDR_N_LP slice
 VARIANT_BIT = 0x40  # no_output_of_prior_pics_flag, the second bit of the slice header
+SLICE_TYPE, MARK_SHIFT = 3, 2  # of the three bits that tell the slice's type, the same in every lone picture
 PARAMETERS = (
     "log-level=none:keyint=1:bframes=0:rc-lookahead=0:info=0:aud=0:hrd=0:repeat-headers=1:wpp=0:pools=none:"
     "frame-threads=1:aq-mode=0:cutree=0:psy-rd=0:psy-rdoq=0:rd=3:deblock=-2,-2"
@@ -49,6 +50,17 @@ def decode(data: bytes, height: int, width: int, layout: str) -> np.ndarray:
     stream = b"".join(START + nal for nal in (*sets, SLICE + body))
     frame = [*decoder.decode(av.Packet(stream)), *decoder.decode(None)][0]
     return _picture([_array(plane) for plane in frame.planes])[:height, :width]
+
+
+def mark(data: bytes, number: int) -> bytes:
+    """Slice data that also tell a number of three bits, in the bits of the slice's type; number 0 changes nothing."""
+    return bytes([data[0] ^ number << MARK_SHIFT]) + data[1:]
+
+
+def unmark(data: bytes) -> tuple[int, bytes]:
+    """The number that slice data tell, and the data without it."""
+    number = (data[0] >> MARK_SHIFT & 7) ^ SLICE_TYPE if data else 0
+    return number, mark(data, number) if data else data
 
 
 def _whole(side: int) -> int:

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from semlink.codecs._sources.coders import coder, fit
+from semlink.codecs._sources import ladder
+from semlink.codecs._sources.coders import coder
 from semlink.simulator.metrics import psnr as metric
 
 MOST_DB = 60.0  # what a picture without loss counts
 
 
 def curve(name: str, pictures: Sequence[np.ndarray], budgets: Sequence[float]) -> dict[str, Any]:
-    """Mean PSNR in dB of uint8 pictures `[H, W, 3]` at each budget in bits per pixel.
-
-    It is that of the best quality that fits, and of the mean colour (`flat`) where none does; grey: of none at all.
+    """Mean PSNR in dB of uint8 pictures `[H, W, 3]` at each budget in bits per pixel, each at its best step of the
+    ladder; `factor` is the mean one by which sides were scaled. flat: of the mean colour; grey: of none at all.
     """
     source = coder(name)
-    levels = np.zeros((len(pictures), len(budgets)))
+    levels, factors = np.zeros((2, len(pictures), len(budgets)))
     for i, picture in enumerate(tqdm(pictures, desc=name, unit="picture")):
-        height, width = picture.shape[:2]
         for j, budget in enumerate(budgets):
-            found = fit(source, picture, int(budget * height * width / 8))
-            levels[i, j] = psnr(picture, source.decode(found[0], height, width)) if found else flat(picture)
+            size = max(ladder.FLAT_BYTES, int(budget * picture[..., 0].size / 8))
+            found = cast(ladder.Coded, ladder.code(source, picture, size))
+            levels[i, j] = psnr(picture, found.picture)
+            flat_colour = len(found.data) == ladder.FLAT_BYTES
+            factors[i, j] = 0 if flat_colour else ladder.FACTORS[source.unmark(found.data)[0]]
     return {
         "bpp": budgets,
         "psnr": [round(float(v), 3) for v in levels.mean(0)],
+        "factor": [round(float(v), 3) for v in factors.mean(0)],
         "flat": round(float(np.mean([flat(p) for p in pictures])), 3),
         "grey": round(float(np.mean([psnr(p, np.full(p.shape, 127.5)) for p in pictures])), 3),
     }

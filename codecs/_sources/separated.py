@@ -15,20 +15,22 @@ import torch
 from torch import Tensor
 
 from semlink.codecs._learned.shipped import TABLES
-from semlink.codecs._sources.coders import SourceCoder, coder, fit
+from semlink.codecs._sources import ladder
+from semlink.codecs._sources.coders import SourceCoder, coder
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Session
 
 CURVES = TABLES / "rate_quality.json"
 SUBSTITUTE = "hevc"
-FLAT_BYTES = 3  # a payload of this length is a mean colour
+DOMAINS = ("natural", "small")
+SMALL = 40  # px: pictures no larger than this have curves of their own
 
 
 class SeparatedCodec:
     """Picture -> image coder -> one bits stream, `picture`, of exactly floor(rho n) channel uses.
 
-    source: name of the image coder. A picture that does not arrive is decoded as grey; one that no quality fits is sent
-    as its mean colour.
+    source: name of the image coder; a picture that the rate does not carry in full size is sent smaller (`ladder`). One
+    that does not arrive is decoded as grey.
     """
 
     encodes_on = "link"
@@ -49,25 +51,19 @@ class SeparatedCodec:
 
     def quality(self, bytes_per_image: int, height: int, width: int) -> float:
         """Expected PSNR in dB of a training picture at that size; below the smallest measured rate, of a flat one."""
-        curve = rate_curve(self.source.name)
+        curve = rate_curve(self.source.name, is_small(height, width))
         bpp = 8 * bytes_per_image / (height * width)
         return float(np.interp(np.log2(max(bpp, 1e-9)), np.log2(curve["bpp"]), curve["psnr"], left=curve["flat"]))
 
     def expected(self, chance: float, bytes_per_image: int, height: int, width: int) -> float:
         """Expected PSNR when the payload arrives with probability `chance` and is grey otherwise."""
-        return (
-            chance * self.quality(bytes_per_image, height, width) + (1 - chance) * rate_curve(self.source.name)["grey"]
-        )
+        grey = rate_curve(self.source.name, is_small(height, width))["grey"]
+        return chance * self.quality(bytes_per_image, height, width) + (1 - chance) * grey
 
     def payloads(self, images: Tensor, room: int) -> list[bytes]:
-        """The bytes of each picture `[3, H, W]` in [0, 1], at most `room`."""
-        return [self._payload(to_uint8(image), room) for image in images]
-
-    def _payload(self, picture: np.ndarray, room: int) -> bytes:
-        found = fit(self.source, picture, room)
-        if found is not None and len(found[0]) != FLAT_BYTES:
-            return found[0]
-        return picture.reshape(-1, 3).mean(0).round().astype(np.uint8).tobytes() if room >= FLAT_BYTES else b""
+        """The bytes of each picture `[3, H, W]` in [0, 1], at most `room`; none where not even a colour fits."""
+        coded = (ladder.code(self.source, to_uint8(image), room) for image in images)
+        return [found.data if found else b"" for found in coded]
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures float32 `[batch, 3, H, W]`; grey where the payload is lost or cannot be decoded."""
@@ -75,18 +71,16 @@ class SeparatedCodec:
         return torch.stack([self._picture(p, session) for p in stream.payload])
 
     def _picture(self, payload: bytes | None, session: Session) -> Tensor:
-        shape = (session.height, session.width, 3)
-        grey = np.full(shape, 127.5)
-        if not payload:
-            picture = grey
-        elif len(payload) == FLAT_BYTES:
-            picture = np.broadcast_to(np.frombuffer(payload, np.uint8), shape)
-        else:
-            try:
-                picture = self.source.decode(payload, session.height, session.width)
-            except SemlinkError:
-                picture = grey
-        return torch.from_numpy(np.ascontiguousarray(picture, np.float32) / 255).permute(2, 0, 1)
+        try:
+            picture = ladder.read(self.source, payload or b"", session.height, session.width)
+        except SemlinkError:
+            return torch.full((3, session.height, session.width), 0.5)
+        return torch.from_numpy(picture.astype(np.float32) / 255).permute(2, 0, 1)
+
+
+def is_small(height: int, width: int) -> bool:
+    """Whether pictures of that size are thumbnails."""
+    return max(height, width) <= SMALL
 
 
 def to_uint8(image: Tensor) -> np.ndarray:
@@ -95,10 +89,10 @@ def to_uint8(image: Tensor) -> np.ndarray:
 
 
 @cache
-def rate_curve(source: str) -> dict:
+def rate_curve(source: str, small: bool) -> dict:
     """Measured on training pictures: mean `psnr` at each `bpp`, and of `flat` (mean colour) and `grey` pictures.
 
     A coder that was not measured borrows the curve of HEVC, which only decides between schemes.
     """
-    curves = json.loads(CURVES.read_text())["coders"]
+    curves = json.loads(CURVES.read_text())["coders"][DOMAINS[small]]
     return curves.get(source, curves[SUBSTITUTE])

@@ -17,13 +17,17 @@ from semlink.simulator.rng import generator
 
 HEADER = get("qpsk-0.25")
 HEADER_SYMBOLS = 128
+LEAST_OF_LONG = 512  # symbols of a block of a long payload
 HEADER_BYTES = HEADER.information_bytes(HEADER_SYMBOLS)
 
 
 def blocks_in(uses: int, mcs: Mcs) -> tuple[int, ...]:
-    """Block sizes (channel uses) that fill at most `uses`, largest first."""
+    """Block sizes (channel uses) that fill at most `uses`, largest first.
+
+    A long payload has no short block at its end: that would be the first to be lost, and take all the rest with it.
+    """
     blocks: list[int] = []
-    for size in mcs.block_sizes():
+    for size in (size for size in mcs.block_sizes() if size >= min(LEAST_OF_LONG, uses // 8)):
         count, uses = divmod(uses, size)
         blocks += [size] * count
     return tuple(blocks)
@@ -58,9 +62,12 @@ def prefix(length: int) -> bytes:
 
 
 def framed(payload: bytes, uses: int, mcs: Mcs, stream: str) -> bytes:
-    """Length prefix and payload, zero-filled to the blocks of `uses`. SemlinkError when it does not fit."""
+    """Length prefix and payload, zero-filled to the blocks of `uses`, nothing where there is neither block nor payload.
+
+    SemlinkError when it does not fit.
+    """
     total = capacity(blocks_in(uses, mcs), mcs)
-    data = prefix(len(payload)) + payload
+    data = prefix(len(payload)) + payload if payload or total else b""
     if len(data) > total:
         raise SemlinkError(
             f"stream {stream!r}: {len(payload)} bytes do not fit into {uses} uses at {mcs.name} "

@@ -70,7 +70,7 @@ def _encoder(mcs: Mcs, symbols: int) -> Callable[[Any], Any]:
     def encoder(bits: Any) -> Any:
         return tf.tile(mapper(ldpc(crc(bits))), [1, mcs.repeat])
 
-    return tf.function(encoder)  # XLA compiles for seconds and gains nothing on LDPC graphs
+    return tf.function(encoder, autograph=False)  # XLA compiles for seconds and gains nothing on LDPC graphs
 
 
 @cache
@@ -92,4 +92,4 @@ def _decoder(mcs: Mcs, symbols: int) -> Callable[[Any, Any], tuple[Any, Any]]:
         llr = tf.reduce_sum(tf.reshape(llr, [BLOCKS, mcs.repeat, -1]), 1)
         return check(decoder(llr))
 
-    return tf.function(decode_blocks)
+    return tf.function(decode_blocks, autograph=False)

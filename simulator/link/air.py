@@ -30,18 +30,26 @@ ANTENNA_STRIDE = 1 << 20  # slots between the interference that two receive ante
 
 @dataclass(frozen=True)
 class Slots:
-    """The slots on the air, image by image: image and slot number of each, and where they are in `[images, most]`."""
+    """The slots on the air, image by image: image and slot number of each, and where they are in `[images, most]`.
+
+    noise: slot number by which noise is drawn, where it is another: the slots of an image follow each other in it.
+    """
 
     image: np.ndarray
     slot: np.ndarray
     on_air: np.ndarray
+    noise: np.ndarray
 
     @classmethod
     def of(cls, counts: np.ndarray, first_image: int, start_slot: int) -> Slots:
         """counts: slots of each image."""
         on_air = np.arange(counts.max()) < counts[:, None]
         image, slot = np.nonzero(on_air)
-        return cls(first_image + image, start_slot + slot, on_air)
+        return cls(first_image + image, start_slot + slot, on_air, start_slot + slot)
+
+    def at(self, slots: np.ndarray) -> Slots:
+        """The same with fades of other slots, `slots[i]` in place of number i."""
+        return replace(self, slot=slots[self.slot])
 
     def flat(self, values: Tensor) -> Tensor:
         """`[images, most * n]` to `[slots, n]`."""
@@ -158,7 +166,12 @@ class Air:
         h = self.fades.at(image, slot, self.settings.grid)
         if self.settings.csi == "perfect":
             return h, np.zeros_like(h, np.float32)
-        drawn = {"h": h, "noise": noise.take(image, self.slots.slot[part]), "n0": self._n0(image), **self._local(image)}
+        drawn = {
+            "h": h,
+            "noise": noise.take(image, self.slots.noise[part]),
+            "n0": self._n0(image),
+            **self._local(image),
+        }
         setup = replace(self.long_term.setup(None), recalled=False, specular=self.settings.setup.specular)
         return estimated(setup, drawn, self.long_term.statistics(setup, self._level(part)))
 
@@ -176,7 +189,7 @@ class Air:
         if age and self.settings.csi != "perfect":
             pilots = list(grid.pilot_symbols)
             h[..., pilots, :] = self.fades.at(image, slot - age, grid)[..., pilots, :]
-        drawn = {"h": h, "noise": self.noise.take(image, slot), "n0": self._n0(image)}
+        drawn = {"h": h, "noise": self.noise.take(image, self.slots.noise[part]), "n0": self._n0(image)}
         tail = self.fades.tail(image, slot, grid)
         drawn |= {} if tail is None else {"tail": tail}
         setup = self.long_term.setup(tail)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.link.layout import SlotLayout
+from semlink.simulator.link.layout import SlotLayout, kept
 from semlink.simulator.power import Rule
 from semlink.simulator.values import Stream, Transmission
 
@@ -81,7 +81,7 @@ def importance_of(transmission: Transmission, plan: SlotLayout) -> tuple[Tensor,
         at = plan.places(index)
         analog[at] = True
         if stream.importance is not None:
-            importance[at] = some(stream.importance).flatten()
+            importance[at] = kept(some(stream.importance), plan.counts[index])
     return analog, importance
 
 

@@ -26,26 +26,31 @@ class CodeBlock:
     data: bytes = b""
 
 
-def scheme(stream: Stream) -> Mcs:
-    """The MCS of a bits stream: its own, else the one of its protection class."""
-    return get(stream.mcs or PROTECTION[stream.protection])
+def schemes(stream: Stream) -> list[Mcs]:
+    """The MCS of a bits stream in each image: its own, else the one of its protection class."""
+    told = stream.mcs or PROTECTION[stream.protection]
+    return [get(name) for name in ((told,) * len(stream.payload) if isinstance(told, str) else told)]
+
+
+def reserved(stream: Stream) -> list[int | None]:
+    """Uses that are reserved for a stream in each image."""
+    return [*stream.uses] if isinstance(stream.uses, tuple) else [stream.uses] * len(stream.payload)
 
 
 def blocks_of(stream: Stream) -> tuple[list[CodeBlock], np.ndarray]:
     """All blocks of a bits stream, and the uses charged per image (int64)."""
-    mcs = scheme(stream)
     blocks: list[CodeBlock] = []
     uses = []
-    for image, payload in enumerate(stream.payload):
-        own = _fixed(image, payload, stream, mcs) if stream.uses is not None else _variable(image, payload, mcs)
+    for image, (payload, mcs, fixed) in enumerate(zip(stream.payload, schemes(stream), reserved(stream), strict=True)):
+        own = _variable(image, payload, mcs) if fixed is None else _fixed(image, payload, stream.name, fixed, mcs)
         blocks += own
-        uses.append(stream.uses if stream.uses is not None else own[-1].start + own[-1].symbols)
+        uses.append(own[-1].start + own[-1].symbols if fixed is None else fixed)
     return blocks, np.asarray(uses, np.int64)
 
 
-def _fixed(image: int, payload: bytes, stream: Stream, mcs: Mcs) -> list[CodeBlock]:
-    data = framing.framed(payload, stream.uses or 0, mcs, stream.name)
-    return _cut(image, 0, data, framing.blocks_in(stream.uses or 0, mcs), mcs)
+def _fixed(image: int, payload: bytes, stream: str, uses: int, mcs: Mcs) -> list[CodeBlock]:
+    data = framing.framed(payload, uses, mcs, stream)
+    return _cut(image, 0, data, framing.blocks_in(uses, mcs), mcs)
 
 
 def _variable(image: int, payload: bytes, mcs: Mcs) -> list[CodeBlock]:

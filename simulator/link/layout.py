@@ -53,12 +53,19 @@ def place(values: Sequence[Tensor], layout: SlotLayout) -> Tensor:
     rest = filler(layout.total)
     spans = [layout.span(stream) for stream in range(len(values))]
     if all(spans):
-        parts = [flat.reshape(images, -1) for flat in values]
+        parts = [flat.reshape(images, int(own[0])) for flat, own in zip(values, layout.counts, strict=True)]
         return torch.cat([*parts, rest[spans[-1].stop :].expand(images, -1).to(parts[0].device)], dim=1)
     buffer = rest.repeat(images, 1)
     for stream, flat in enumerate(values):
         buffer = buffer.index_put(layout.places(stream), flat.to(buffer.device))
     return buffer
+
+
+def kept(values: Tensor, counts: np.ndarray) -> Tensor:
+    """The first `counts[i]` of each image's values `[images, k]`, flat, image by image."""
+    if (counts == values.shape[1]).all():
+        return values.flatten()
+    return values[torch.arange(values.shape[1]) < torch.from_numpy(counts)[:, None]]
 
 
 def take(buffer: Tensor, layout: SlotLayout, stream: int) -> Tensor:

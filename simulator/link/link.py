@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from semlink.simulator.link.air import Air, Slots, check_snr, noise_key
 from semlink.simulator.link.allocation import allocate
 from semlink.simulator.link.long_term import LongTerm
 from semlink.simulator.link.receiving import receive
+from semlink.simulator.link.remembered import remembered
 from semlink.simulator.link.report import make_report
 from semlink.simulator.link.sending import Prepared, batch_size, prepare
 from semlink.simulator.link.settings import LinkSettings
@@ -99,9 +100,10 @@ class Link(LinkSettings):
         return TxInfo(snr_db=snr_db, uses=uses, statistics=known, public_seed=public_seed(seed))
 
     def statistics(self, snr_db: float, uses: int) -> LinkStatistics:
-        """Long-term statistics for payloads of `uses` symbols, measured on fades that no test meets."""
+        """Long-term statistics for payloads of `uses` symbols, measured on fades that no test meets, kept on disk."""
         if (snr_db, uses) not in self._known:
-            self._known[snr_db, uses] = link_statistics(self.long_term, snr_db, uses)
+            measure = partial(link_statistics, self.long_term, snr_db, uses)
+            self._known[snr_db, uses] = remembered(self.long_term.settings, snr_db, uses, measure)
         return self._known[snr_db, uses]
 
     @cached_property

@@ -16,22 +16,36 @@ from semlink.simulator.values import ReceivedStream, Stream
 def receive(prepared: Prepared, x_hat: Tensor, a: Tensor) -> tuple[ReceivedStream, ...]:
     """Streams as the receiver sees them, from x_hat and `a` `[images, total]` by place.
 
-    A lost length header hides where the later streams of its image begin.
+    A lost stream takes those with it that it tells about. A lost length header hides where the later streams of its
+    image begin.
     """
     x_hat, a = (prepared.allocation.taken(values) for values in (x_hat, a))
     lost = np.zeros(x_hat.shape[0], bool)
-    received = []
+    received: list[ReceivedStream] = []
+    told: dict[str, np.ndarray] = {}
     for index, stream in enumerate(prepared.sent.streams):
         x, reliability = take(x_hat, prepared.layout, index), take(a, prepared.layout, index)
+        gone = lost | ~told.get(stream.told_by, ~lost)
         if index in prepared.blocks:
-            result, header_lost = _receive_bits(stream, *prepared.blocks[index], x, reliability, lost)
+            result, header_lost = _receive_bits(stream, *prepared.blocks[index], x, reliability, gone)
             received.append(result)
+            told[stream.name] = np.array(result.ok)
             lost = lost | header_lost
         elif stream.ideal:
-            received.append(_receive_ideal(stream, reliability, lost))
+            received.append(_receive_ideal(stream, reliability, gone))
         else:
-            received.append(_receive_analog(stream, x.reshape(len(lost), -1), reliability.reshape(len(lost), -1), lost))
+            counts = prepared.layout.counts[index]
+            received.append(_receive_analog(stream, spread(x, counts), spread(reliability, counts), gone))
     return without_lost(prepared.sent, received) if prepared.allocation.joint else tuple(received)
+
+
+def spread(flat: Tensor, counts: np.ndarray) -> Tensor:
+    """Values of all images, flat, as `[images, most]`, zeros where an image has fewer."""
+    if (counts == counts[0]).all():
+        return flat.reshape(len(counts), int(counts[0]))
+    whole = flat.new_zeros(len(counts), int(counts.max()))
+    there = torch.arange(whole.shape[1]) < torch.from_numpy(counts)[:, None]
+    return whole.index_put((there,), flat)
 
 
 def _receive_analog(stream: Stream, x: Tensor, a: Tensor, lost: np.ndarray) -> ReceivedStream:

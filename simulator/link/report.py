@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 from torch import Tensor
 
 from semlink.channels.base.grid import Grid
-from semlink.simulator.link.code_blocks import scheme
+from semlink.simulator.link.code_blocks import schemes
 from semlink.simulator.link.sending import Prepared
 from semlink.simulator.link.settings import LinkSettings
-from semlink.simulator.values import LinkReport, Reception
+from semlink.simulator.values import LinkReport, Reception, Stream
 
 OVERSAMPLING = 4  # of the time signal in which the peak is looked for
 
@@ -30,10 +32,15 @@ def make_report(
         snr_measured_db=tuple(decibels(powers[:, 0] / powers[:, 2])),
         snr_realised_db=tuple(decibels(powers[:, 1] / powers[:, 2])),
         papr_db=tuple(papr(symbols.detach().numpy()[:, :: settings.layers], grid)),
-        mcs={s.name: scheme(s).name for s in streams if s.kind == "bits" and not s.ideal},
+        mcs={s.name: Counter(m.name for m in schemes(s)).most_common(1)[0][0] for s in streams if is_coded(s)},
         blocks=tuple(len(v) for v in verdicts),
         block_errors=tuple(v.count(False) for v in verdicts),
     )
+
+
+def is_coded(stream: Stream) -> bool:
+    """Whether its bits are really coded."""
+    return stream.kind == "bits" and not stream.ideal
 
 
 def papr(symbols: np.ndarray, grid: Grid) -> np.ndarray:

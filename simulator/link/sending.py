@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from semlink.simulator.errors import SemlinkError
 from semlink.simulator.link import code_blocks
 from semlink.simulator.link.allocation import Allocation, check_importance
 from semlink.simulator.link.importance_stream import accompanied
-from semlink.simulator.link.layout import SlotLayout, filler, place
+from semlink.simulator.link.layout import SlotLayout, filler, kept, place
 from semlink.simulator.link.settings import LinkSettings
 from semlink.simulator.values import Stream, Transmission
 
@@ -47,6 +48,7 @@ def prepare(settings: LinkSettings, transmission: Transmission) -> Prepared:
     SemlinkError when its streams disagree, or a rule needs an importance that no stream has.
     """
     check_importance(transmission)
+    check_told(transmission)
     sent = _told(settings, transmission)
     blocks = {i: code_blocks.blocks_of(s) for i, s in enumerate(sent.streams) if s.kind == "bits" and not s.ideal}
     counts = [blocks[i][1] if i in blocks else fixed_uses(stream) for i, stream in enumerate(sent.streams)]
@@ -81,7 +83,7 @@ def _symbols(
         return torch.from_numpy(code_blocks.modulate(blocks, uses, stream.uses is not None, known))
     if stream.ideal:
         return filler(int(counts[0])).repeat(len(counts))
-    return checked_analog(stream).flatten()
+    return kept(checked_analog(stream), counts)
 
 
 def checked_analog(stream: Stream) -> Tensor:
@@ -89,7 +91,11 @@ def checked_analog(stream: Stream) -> Tensor:
     x = stream.payload
     if not isinstance(x, Tensor) or x.dtype != torch.complex64 or x.ndim != 2:
         raise SemlinkError(f"stream {stream.name!r}: analog payload must be a complex64 tensor [batch, k]")
-    power = torch.view_as_real(x.detach().resolve_conj()).square().mean((1, 2)) * 2
+    counts = torch.from_numpy(fixed_uses(stream))
+    sent = torch.arange(x.shape[1]) < counts[:, None]
+    energy = torch.view_as_real(x.detach().resolve_conj()).square().sum(2)
+    power = (energy.cpu() * sent).sum(1) / counts
+    power = torch.where(counts == 0, 1.0, power)
     if not bool(torch.isfinite(power).all()):
         raise SemlinkError(
             f"stream {stream.name!r}: NaN or infinite symbols in image {int((~torch.isfinite(power)).nonzero()[0])}"
@@ -103,8 +109,38 @@ def checked_analog(stream: Stream) -> Tensor:
 
 
 def fixed_uses(stream: Stream) -> np.ndarray:
-    """Uses of each image of a stream that takes as many in all of them."""
+    """Uses of each image of a stream that says how many it takes. SemlinkError for symbols that are not there."""
     if stream.ideal and stream.uses is None:
         raise SemlinkError(f"stream {stream.name!r}: an ideal stream must say how many uses it takes")
-    uses = stream.uses if stream.kind == "bits" else stream.payload.shape[1]
-    return np.full(len(stream.payload), uses, np.int64)
+    uses = stream.uses if stream.uses is not None else cast(Tensor, stream.payload).shape[1]
+    counts = np.broadcast_to(np.asarray(uses, np.int64), (len(stream.payload),)).copy()
+    most = cast(Tensor, stream.payload).shape[1] if stream.kind == "analog" else None
+    if (counts < 0).any() or (most is not None and (counts > most).any()):
+        raise SemlinkError(f"stream {stream.name!r}: uses of {counts.min()} to {counts.max()}, it has {most}")
+    return counts
+
+
+def check_told(transmission: Transmission) -> None:
+    """SemlinkError unless what differs from image to image is told by a bits stream before it."""
+    before: dict[str, Stream] = {}
+    for stream in transmission.streams:
+        told = before.get(stream.told_by)
+        if stream.told_by and (told is None or told.kind != "bits"):
+            raise SemlinkError(f"stream {stream.name!r}: told_by={stream.told_by!r} names no bits stream before it")
+        if told is None and (isinstance(stream.uses, tuple) or isinstance(stream.mcs, tuple)):
+            raise SemlinkError(f"stream {stream.name!r}: uses or mcs of each image must be told: give told_by")
+        if told is not None:
+            _check_the_same(stream, told)
+        before[stream.name] = stream
+
+
+def _check_the_same(stream: Stream, told: Stream) -> None:
+    """SemlinkError where a payload tells two images the same, and they differ."""
+    first: dict[bytes, int] = {}
+    own = [value if isinstance(value, tuple) else (value,) * len(told.payload) for value in (stream.uses, stream.mcs)]
+    for image, payload in enumerate(told.payload):
+        other = first.setdefault(bytes(payload), image)
+        if any(value[image] != value[other] for value in own):
+            raise SemlinkError(
+                f"stream {stream.name!r}: images {other} and {image} differ, and {told.name!r} tells both the same"
+            )

@@ -1,24 +1,25 @@
-"""The base: a picture coded for a fixed number of channel uses, or its mean colour where no quality fits.
+"""The base: a picture coded for a fixed number of channel uses, smaller or as a colour where they do not carry more.
 
-Payload: a header byte (the scale of the analog symbols and the kind of base), then the image coder's bytes, three bytes
-of a colour, or, of thumbnails only, quantised coefficients (`thumbs`).
+Payload: a header byte (the scale of the analog symbols and the kind of base), then the bytes of the down-scaling
+`ladder`, or, of thumbnails only, quantised coefficients (`thumbs`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from semlink.codecs._sources.coders import SourceCoder, fit
-from semlink.codecs._sources.separated import FLAT_BYTES, to_uint8
+from semlink.codecs._sources import ladder
+from semlink.codecs._sources.coders import SourceCoder
+from semlink.codecs._sources.separated import is_small, to_uint8
 from semlink.codecs.semlink.hybrid import thumbs
 
 SCALE_STEPS = 6  # of the scale in the header, a factor of two
 SCALE_OFFSET = 100
-SMALL = 40  # px: pictures no larger than this are thumbnails
 
 
 @dataclass(frozen=True)
@@ -35,19 +36,12 @@ class Base:
         return 8 * len(self.data) / self.picture[0].numel()
 
 
-def is_small(height: int, width: int) -> bool:
-    """Whether pictures of that size are thumbnails."""
-    return max(height, width) <= SMALL
-
-
 def code_base(image: Tensor, room: int, source: SourceCoder) -> Base:
     """The best base of at most `room` bytes (3 or more) of a picture `[3, H, W]` in [0, 1]."""
     picture = to_uint8(image)
-    height, width = picture.shape[:2]
-    found = fit(source, picture, room)
-    data = found[0] if found is not None and len(found[0]) != FLAT_BYTES else mean_colour(picture)
-    coded = read_base(data, height, width, source)
-    if not is_small(height, width) or room > thumbs.MOST:
+    found = cast(ladder.Coded, ladder.code(source, picture, room))
+    coded = Base(found.data, _tensor(found.picture))
+    if not is_small(*picture.shape[:2]) or room > thumbs.MOST:
         return coded
     drawn = draw_base(picture, room)
     return min((coded, drawn), key=lambda base: squared_error(base, picture))
@@ -63,14 +57,7 @@ def read_base(data: bytes, height: int, width: int, source: SourceCoder, drawn: 
     """The base that bytes are. SemlinkError when they are none."""
     if drawn:
         return Base(data, _tensor(thumbs.decode(data, height, width)), drawn)
-    if len(data) == FLAT_BYTES:
-        return Base(data, torch.tensor([*data], dtype=torch.uint8)[:, None, None].expand(3, height, width))
-    return Base(data, _tensor(source.decode(data, height, width)))
-
-
-def mean_colour(picture: np.ndarray) -> bytes:
-    """The mean colour of a uint8 `[H, W, 3]` picture, 3 bytes."""
-    return picture.reshape(-1, 3).mean(0).round().astype(np.uint8).tobytes()
+    return Base(data, _tensor(ladder.read(source, data, height, width)))
 
 
 def squared_error(base: Base, picture: np.ndarray) -> float:

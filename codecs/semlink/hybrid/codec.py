@@ -1,37 +1,30 @@
-"""Hybrid coding as two streams: `base`, an image coder's bits, and `residual`, analog symbols by importance.
-
-A base that does not arrive leaves a grey picture: the residual says nothing without it. Of the residual any prefix
-decodes.
-"""
+"""Base and residual of one layout: what is sent of a picture, and what comes of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
 
 from semlink.codecs._learned.codec import fit_weights, pad_to_cells, read_weights
 from semlink.codecs._sources.coders import SourceCoder, coder
+from semlink.codecs._sources.separated import is_small
 from semlink.codecs.semlink.hybrid import transform
 from semlink.codecs.semlink.hybrid.allocation import Allocation
-from semlink.codecs.semlink.hybrid.base import Base, code_base, header_of, is_small, read_base, read_header
+from semlink.codecs.semlink.hybrid.base import Base, code_base, header_of, read_base, read_header
 from semlink.codecs.semlink.hybrid.coding import Expectation, allocation_of, expect, receive
-from semlink.codecs.semlink.hybrid.layouts import HybridLayout
 from semlink.codecs.semlink.hybrid.networks import HybridNetwork
-from semlink.simulator.bits.framing import room
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.values import Reception, Session, Stream, Transmission
 
-GREY = 0.5
 LOST = b""
 PIXELS_AT_ONCE = 1 << 18
+PLAIN, RESTORED = 0.5, 1.0  # scales in the header of a base without symbols beside it: as coded, or restored
 
 
 class HybridCoder:
-    """Encoder and decoder for a given layout.
+    """Encoder and decoder of bases with or without analog symbols.
 
     weights: a safetensors file of experiments/train_hybrid.py. source: image coder of the base.
     """
@@ -47,60 +40,75 @@ class HybridCoder:
         self.network.spread.double()
 
     @torch.no_grad()
-    def encode(self, images: Tensor, uses: int, layout: HybridLayout) -> Transmission:
-        """Pictures `[batch, 3, H, W]` in [0, 1] to base and residual of `uses` channel uses in all."""
-        constants = {"analog": uses - layout.uses, "snr_db": layout.snr_db}
-        session = Session(images.shape[-2], images.shape[-1], constants)
-        budget = room(layout.uses, layout.mcs) - 1
-        parts = [self._encode(part, budget, session) for part in images.split(at_once(session))]
-        base = Stream("base", "bits", [data for p, _ in parts for data in p], mcs=layout.mcs.name, uses=layout.uses)
-        return Transmission((base, Stream("residual", "analog", torch.cat([x for _, x in parts]))), session)
+    def encode(self, images: Tensor, budget: int, analog: int, snr_db: float) -> tuple[list[bytes], Tensor]:
+        """Pictures `[batch, 3, H, W]` in [0, 1] to payloads of `budget` bytes and a header byte, and symbols
+        `[batch, analog]`."""
+        parts = [self._encode(part, budget, analog, snr_db) for part in images.split(at_once(images))]
+        return [payload for p, _ in parts for payload in p], torch.cat([x for _, x in parts])
 
     @torch.no_grad()
-    def decode(self, reception: Reception) -> Tensor:
-        """Pictures `[batch, 3, H, W]` in [0, 1]; grey where the base is lost or no picture."""
-        base, residual, session = reception.stream("base"), reception.stream("residual"), reception.session
-        x_hat, a = cast(Tensor, residual.x_hat), cast(Tensor, residual.a)
-        payloads, size = cast(Sequence[bytes | None], base.payload), at_once(session)
-        parts = [slice(start, start + size) for start in range(0, len(payloads), size)]
-        return torch.cat([self._decode(payloads[part], x_hat[part], a[part], session) for part in parts])
+    def decode(
+        self, payloads: Sequence[bytes | None], x_hat: Tensor, a: Tensor, snr_db: float, size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """Pictures `[batch, 3, H, W]` in [0, 1] of `size`, and whether each base is there, bool `[batch]`."""
+        bases = [self._base(payload, size) for payload in payloads]
+        step = max(1, PIXELS_AT_ONCE // (size[0] * size[1]))
+        parts = [slice(start, start + step) for start in range(0, len(payloads), step)]
+        pictures = [self._decode(bases[p], payloads[p], x_hat[p], a[p], snr_db) for p in parts]
+        return torch.cat(pictures), torch.tensor([base.data != LOST for base in bases])
 
-    def _encode(self, images: Tensor, budget: int, session: Session) -> tuple[list[bytes], Tensor]:
+    def _encode(self, images: Tensor, budget: int, analog: int, snr_db: float) -> tuple[list[bytes], Tensor]:
         bases = [code_base(image, budget, self.source) for image in images]
-        expected, allocation = self._expect(bases, session)
-        residual = expected.residual(pad_to_cells(images, transform.CELL)).flatten(1)
-        scales = allocation.scale(residual).tolist()
+        expected, allocation = self._expect(bases, analog, snr_db)
+        if not analog:
+            pairs = zip(images, bases, expected.picture, strict=True)
+            scales = [RESTORED if closer(image, base, picture) else PLAIN for image, base, picture in pairs]
+            symbols = torch.zeros(len(images), 0, dtype=torch.complex64)
+        else:
+            residual = expected.residual(pad_to_cells(images, transform.CELL)).flatten(1)
+            scales, symbols = allocation.scale(residual).tolist(), allocation.symbols(residual)
         payloads = [bytes([header_of(s, b.drawn)]) + b.data for s, b in zip(scales, bases, strict=True)]
-        return payloads, allocation.symbols(residual)
+        return payloads, symbols
 
-    def _decode(self, payloads: Sequence[bytes | None], x_hat: Tensor, a: Tensor, session: Session) -> Tensor:
-        bases = [self._base(payload, session) for payload in payloads]
-        expected, allocation = self._expect(bases, session)
+    def _decode(
+        self, bases: Sequence[Base], payloads: Sequence[bytes | None], x_hat: Tensor, a: Tensor, snr_db: float
+    ) -> Tensor:
+        height, width = bases[0].picture.shape[1:]
+        expected, allocation = self._expect(bases, x_hat.shape[1], snr_db)
         scale = torch.tensor([read_header(payload[0] if payload else 0)[0] for payload in payloads])
-        received = receive(self.network, expected, allocation, x_hat, a, scale)
-        arrived = torch.tensor([base.data != LOST for base in bases])
-        pictures = received[..., : session.height, : session.width].clamp(0, 1)
-        return torch.where(arrived[:, None, None, None], pictures, GREY)
+        if x_hat.shape[1]:
+            received = receive(self.network, expected, allocation, x_hat, a, scale)
+        else:
+            received = torch.where(
+                (scale > (PLAIN + RESTORED) / 2)[:, None, None, None], expected.picture, expected.base
+            )
+        return received[..., :height, :width].clamp(0, 1)
 
-    def _base(self, payload: bytes | None, session: Session) -> Base:
+    def _base(self, payload: bytes | None, size: tuple[int, int]) -> Base:
         """The base in a payload, or `LOST`."""
         try:
             if payload:
-                return read_base(payload[1:], session.height, session.width, self.source, read_header(payload[0])[1])
+                return read_base(payload[1:], *size, self.source, read_header(payload[0])[1])
         except SemlinkError:
             pass  # wrong bytes that the CRC let through
-        return Base(LOST, torch.zeros(3, session.height, session.width, dtype=torch.uint8))
+        return Base(LOST, torch.zeros(3, *size, dtype=torch.uint8))
 
-    def _expect(self, bases: Sequence[Base], session: Session) -> tuple[Expectation, Allocation]:
+    def _expect(self, bases: Sequence[Base], analog: int, snr_db: float) -> tuple[Expectation, Allocation]:
         """What both ends make of bases, the same to the last place of the order."""
         base = pad_to_cells(torch.stack([b.picture for b in bases]).double() / 255, transform.CELL)
         bpp = torch.tensor([b.bpp for b in bases])
-        small = torch.full_like(bpp, float(is_small(session.height, session.width)))
+        small = torch.full_like(bpp, float(is_small(*bases[0].picture.shape[1:])))
         expected = expect(self.network, base, bpp, small)
-        snr_db = torch.full_like(bpp, float(session.constants["snr_db"]))
-        return expected, allocation_of(expected, 2 * int(session.constants["analog"]), snr_db)
+        return expected, allocation_of(expected, 2 * analog, torch.full_like(bpp, snr_db))
 
 
-def at_once(session: Session) -> int:
+def closer(image: Tensor, base: Base, picture: Tensor) -> bool:
+    """Whether a restored picture `[3, H', W']` is closer to the original `[3, H, W]` than its base is."""
+    restored = picture[:, : image.shape[1], : image.shape[2]].clamp(0, 1)
+    errors = [(image - other).square().mean() for other in (restored, base.picture / 255)]
+    return bool(errors[0] < errors[1])
+
+
+def at_once(images: Tensor) -> int:
     """Pictures that are coded together, within bounded memory."""
-    return max(1, PIXELS_AT_ONCE // (session.height * session.width))
+    return max(1, PIXELS_AT_ONCE // images[0, 0].numel())

@@ -1,105 +1,163 @@
-"""How channel uses are shared between base and analog symbols: the layout with the best expected PSNR.
+"""How channel uses may be shared between base and analog symbols: a short menu from which each picture gets its own.
 
-Expected over the fades that link statistics sampled: chance that the base arrives times the quality that training
-pictures had at that size of base, rate of the analog symbols and SNR (experiments/measure_hybrid.py), plus a grey
-picture otherwise. A fade counts with the SNR of its mean reliability, as linear estimates do.
+All of them for a base, as `digital` does; all for analog planes; or both. What is on the menu follows from link
+statistics and from the quality that training pictures had (`quality`); which of it a picture gets, from the picture
+itself (`choosing`), and a header tells. A base that is lost leaves a thumbnail, where there is one, else grey; a layout
+counts with the mean of two: PSNR, as papers report it, and PSNR of the mean error, which bad pictures decide.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import numpy as np
 
-from semlink.codecs._learned.shipped import TABLES
-from semlink.codecs._sources.separated import FLAT_BYTES
-from semlink.codecs.semlink.hybrid.base import is_small
+from semlink.codecs._sources.ladder import FLAT_BYTES
+from semlink.codecs._sources.separated import is_small
+from semlink.codecs.semlink.hybrid import thumbnail
+from semlink.codecs.semlink.hybrid.quality import Quality, measured
 from semlink.simulator import forms
 from semlink.simulator.bits.framing import room
-from semlink.simulator.bits.mcs import TABLE, Mcs
+from semlink.simulator.bits.mcs import TABLE, Mcs, get
 from semlink.simulator.values import LinkStatistics
 
-QUALITY = TABLES / "semlink-quality.json"
-LEAST = 1 / 16  # share of the uses that analog symbols have at least
+LEAST = 1 / 16  # share of the uses that analog symbols beside a base have at least
 LEAST_RELIABLE = 1e-6  # and at most 1 less that: what a fade counts with
+HEADERS = ((get("qpsk-0.25"), 64), (get("qpsk-0.25x2"), 128))  # scheme and uses, of one byte
+SURE = 0.998  # chance with which the shorter header is enough
+HYBRIDS = 2  # on a menu
+WITHIN = {"psnr": 1.5, "lpips": 0.0}  # of the best: what is worth being on the menu
+MENU_FROM = 4096  # uses; of fewer a header takes too much
 
 
 @dataclass(frozen=True)
-class HybridLayout:
-    """uses, mcs: of the base, ahead of the analog symbols. snr_db: what their power is made for. expected: PSNR."""
+class Layout:
+    """base: uses of the base, 0 for none, in scheme `mcs`. analog: uses of analog symbols behind it, 0 for none."""
 
-    uses: int
+    base: int
     mcs: Mcs
-    snr_db: float
-    expected: float
+    analog: int
+
+    @property
+    def budget(self) -> int:
+        """Bytes of the base, its header byte taken off."""
+        return room(self.base, self.mcs) - 1 if self.base else 0
 
 
 @dataclass(frozen=True)
-class Quality:
-    """Mean PSNR of training pictures.
+class Fades:
+    """What the transmitter expects of the channel, by class of fades: SNR in dB, and chances of arrival."""
 
-    hybrid `[bpp, rate, snr]`: at budgets for the base in bits per pixel, rates of the analog symbols per source
-    dimension and SNRs in dB. alone `[alone_rate, snr]`: of analog planes without a base. grey: of a grey picture.
+    snr_db: np.ndarray
+    statistics: LinkStatistics
+
+    @property
+    def design_db(self) -> float:
+        """SNR that powers are made for: that of the mean reliability."""
+        return _decibels(np.array([np.mean(self.statistics.reliability)])).item()
+
+    def arrival(self, layout: Layout) -> np.ndarray:
+        """Chance that the base arrives; 1 where there is none."""
+        if not layout.base:
+            return np.ones_like(self.snr_db)
+        size = min(self.statistics.arrival, key=lambda size: abs(size - layout.base))
+        return np.asarray(self.statistics.arrival[size][layout.mcs.name])
+
+
+@dataclass(frozen=True)
+class Menu:
+    """layouts: at least one. header: scheme and uses of the byte that tells which, None where there is one alone.
+
+    thumbnail: its uses, 0 for none. snr_db: that powers are made for.
     """
 
-    bpp: Sequence[float]
-    rate: Sequence[float]
-    snr: Sequence[float]
-    hybrid: Sequence[Sequence[Sequence[float]]]
-    alone_rate: Sequence[float]
-    alone: Sequence[Sequence[float]]
-    grey: float
+    layouts: tuple[Layout, ...]
+    header: tuple[Mcs, int] | None
+    thumbnail: int
+    snr_db: float
 
-    def of_hybrid(self, bpp: np.ndarray, rate: np.ndarray, snr_db: np.ndarray) -> np.ndarray:
-        """Interpolated, and at the edge beyond the measured range; arguments broadcast."""
-        axes = np.log2(self.bpp), np.log2(self.rate), self.snr
-        return _interpolate(axes, self.hybrid, np.log2(bpp), np.log2(rate), snr_db)
-
-    def of_alone(self, rate: float, snr_db: np.ndarray) -> np.ndarray:
-        """The same for analog planes alone."""
-        return _interpolate((np.log2(self.alone_rate), self.snr), self.alone, np.log2(rate), snr_db)
+    def constants(self) -> dict[str, float | str]:
+        """What both ends know of it, for a session."""
+        told = ",".join(f"{own.base} {own.mcs.name} {own.analog}" for own in self.layouts)
+        return {"layouts": told, "thumbnail": self.thumbnail, "design_db": self.snr_db}
 
 
-def choose(statistics: LinkStatistics, height: int, width: int) -> HybridLayout | None:
-    """The best layout for pictures of that size; None when analog planes alone are expected to be better."""
-    quality, pixels = measured(is_small(height, width)), height * width
-    snr_db = forms.snr_db(np.asarray(statistics.reliability), LEAST_RELIABLE)
-    found = list(_layouts(statistics, quality, pixels, snr_db))
-    best = max(found, key=lambda layout: layout.expected, default=None)
-    alone = float(quality.of_alone(statistics.uses / (3 * pixels), snr_db).mean())
-    return best if best and best.expected > alone else None
+def layouts_of(told: str) -> tuple[Layout, ...]:
+    """The layouts that a session's constant tells."""
+    parts = (own.split() for own in told.split(","))
+    return tuple(Layout(int(base), get(mcs), int(analog)) for base, mcs, analog in parts)
 
 
-def _layouts(statistics: LinkStatistics, quality: Quality, pixels: int, snr_db: np.ndarray) -> Iterator[HybridLayout]:
-    design = float(forms.snr_db(np.asarray(np.mean(statistics.reliability)), LEAST_RELIABLE))
-    for uses, chances in statistics.heads.items():
-        rate = (statistics.uses - uses) / (3 * pixels)
-        if rate < LEAST * statistics.uses / (3 * pixels):
-            continue
+def fades_of(statistics: LinkStatistics) -> Fades:
+    """Classes of fades; each counts with the SNR of its mean reliability, as linear estimates do."""
+    return Fades(_decibels(np.asarray(statistics.reliability)), statistics)
+
+
+def menu(statistics: LinkStatistics, height: int, width: int, aim: str) -> Menu:
+    """The layouts worth choosing from for pictures of that size, the best expected first; aim: "psnr" or "lpips"."""
+    fades, quality = fades_of(statistics), measured(is_small(height, width), aim)
+    header = _header(statistics) if statistics.uses >= MENU_FROM else None
+    options = []
+    for thumb in (0, thumbnail.uses_of(height, width)):
+        left = statistics.uses - thumb - (header[1] if header else 0)
+        scored = sorted(_scored(fades, quality, height * width, left, bool(thumb), aim), key=lambda own: -own[0])
+        options.append((scored[0][0], thumb, _short_list(scored, WITHIN[aim])))
+    _, thumb, chosen = max(options, key=lambda option: option[0])
+    if len(chosen) == 1 or header is None:  # the uses of a header that is not needed go to the layout
+        header, best = None, chosen[0]
+        left = statistics.uses - thumb
+        chosen = (Layout(best.base, best.mcs, left - best.base) if best.analog else Layout(left, best.mcs, 0),)
+    return Menu(chosen, header, thumb, fades.design_db)
+
+
+def score(arrival: np.ndarray, arrived: np.ndarray, lost: np.ndarray, aim: str) -> float:
+    """What quality counts for, the higher the better: arrived with that chance in each class of fades, and lost."""
+    if aim == "lpips":
+        return -float((arrival * arrived + (1 - arrival) * lost).mean())
+    mean = float((arrival * arrived + (1 - arrival) * lost).mean())
+    error = float((arrival * 10 ** (-arrived / 10) + (1 - arrival) * 10 ** (-lost / 10)).mean())
+    return (mean - 10 * np.log10(error)) / 2
+
+
+def _scored(
+    fades: Fades, quality: Quality, pixels: int, uses: int, thumb: bool, aim: str
+) -> Iterator[tuple[float, Layout]]:
+    lost = quality.of_loss(thumb, fades.snr_db)
+    for layout in _possible(fades.statistics, uses):
+        bpp = 8 * layout.budget / pixels
+        arrived = quality.of_layout(bpp, layout.analog / (3 * pixels), fades.snr_db)
+        yield score(fades.arrival(layout), arrived, lost, aim), layout
+
+
+def _possible(statistics: LinkStatistics, uses: int) -> Iterator[Layout]:
+    """All ways of sharing `uses` that statistics know of."""
+    yield Layout(0, TABLE[0], uses)
+    heads = [size for size in statistics.arrival if size <= (1 - LEAST) * uses]
+    for base in (*heads, uses):
+        known = min(statistics.arrival, key=lambda size: abs(size - base))
         for mcs in TABLE:
-            size, chance = room(uses, mcs) - 1, chances[mcs.name]
-            if size >= FLAT_BYTES and chance > 0:
-                arrived = quality.of_hybrid(np.array(8 * size / pixels), np.array(rate), snr_db).mean()
-                expected = float(chance * arrived + (1 - chance) * quality.grey)
-                yield HybridLayout(uses, mcs, design, expected)
+            if room(base, mcs) - 1 >= FLAT_BYTES and max(statistics.arrival[known][mcs.name]) > 0:
+                yield Layout(base, mcs, uses - base)
 
 
-@cache
-def measured(small: bool) -> Quality:
-    """The shipped table, of thumbnails or of photographs."""
-    tables: Mapping[str, dict] = json.loads(QUALITY.read_text())["quality"]
-    return Quality(**tables["small" if small else "natural"])
+def _short_list(scored: Sequence[tuple[float, Layout]], within: float) -> tuple[Layout, ...]:
+    """The best all-digital layout, the planes, and the best hybrid ones of different bases, none far from the best."""
+    best, found, bases = scored[0][0], list[Layout](), set[int]()
+    for own, layout in scored:
+        hybrid = bool(layout.base and layout.analog)
+        kind = layout.base if hybrid else -1 if layout.base else 0
+        if best - own <= within and kind not in bases and (not hybrid or len([b for b in bases if b > 0]) < HYBRIDS):
+            bases.add(kind)
+            found.append(layout)
+    return tuple(found)
 
 
-def _interpolate(grid: Sequence[Any], values: object, *where: np.ndarray) -> np.ndarray:
-    from scipy.interpolate import RegularGridInterpolator
+def _header(statistics: LinkStatistics) -> tuple[Mcs, int]:
+    short, long = HEADERS
+    arrival = statistics.arrival.get(short[1], {}).get(short[0].name, (0.0,))
+    return short if sum(arrival) / len(arrival) >= SURE else long
 
-    axes = [np.asarray(axis, float) for axis in grid]
-    inside = [np.clip(w, axis[0], axis[-1]) for w, axis in zip(where, axes, strict=True)]
-    points = np.stack(np.broadcast_arrays(*inside), axis=-1)
-    found: np.ndarray = RegularGridInterpolator(axes, np.asarray(values, float))(points)
-    return found
+
+def _decibels(reliability: np.ndarray) -> np.ndarray:
+    return forms.snr_db(np.asarray(reliability), LEAST_RELIABLE)

@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 from tqdm import tqdm
 
+from semlink.codecs._sources import ladder
 from semlink.codecs._sources.coders import coder
-from semlink.codecs.semlink.hybrid.base import Base, draw_base, is_small, mean_colour, read_base
+from semlink.codecs._sources.separated import is_small
+from semlink.codecs.semlink.hybrid.base import Base, draw_base, read_base
 from semlink.codecs.semlink.hybrid.transform import CELL
 from semlink.simulator.files import write_aside
 
-QUALITIES = (0, 62)  # of the image coder; 0.05 to 2 bits per pixel on photographs
-COLOURS = 0.05  # share of bases that are just a colour
+BUDGETS = ((0.008, 2.5), (0.08, 5.0))  # bits per pixel of photographs and of thumbnails
 DRAWN, DRAWN_BYTES = 0.5, (4, 48)  # share and lengths of the bases of thumbnails that are quantised coefficients
 SOURCE = "hevc"
 
@@ -54,14 +56,14 @@ def _code(job: tuple[np.ndarray, int, int]) -> tuple[np.ndarray, float]:
 
 
 def random_base(picture: np.ndarray, rng: np.random.Generator) -> Base:
-    """A base of a uint8 `[H, W, 3]` picture, of a random kind and quality."""
+    """A base of a uint8 `[H, W, 3]` picture, of a random kind and size."""
     height, width = picture.shape[:2]
-    kind, source = rng.random(), coder(SOURCE)
-    if kind < COLOURS:
-        return read_base(mean_colour(picture), height, width, source)
-    if is_small(height, width) and kind < COLOURS + DRAWN:
+    small, source = is_small(height, width), coder(SOURCE)
+    if small and rng.random() < DRAWN:
         return draw_base(picture, int(rng.integers(*DRAWN_BYTES)))
-    return read_base(source.encode(picture, int(rng.integers(*QUALITIES))), height, width, source)
+    budget = np.exp(rng.uniform(*np.log(BUDGETS[small]))) * height * width / 8
+    found = cast(ladder.Coded, ladder.code(source, picture, max(ladder.FLAT_BYTES, int(budget))))
+    return read_base(found.data, height, width, source)
 
 
 def _write(arrays: dict[str, np.ndarray], path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from semlink.codecs._sources import hevc
-from semlink.codecs._sources.coders import CODERS, coder, fit
+from semlink.codecs._sources.coders import CODERS, coder
+from semlink.codecs._sources.fitting import fit
 from semlink.simulator.errors import SemlinkError
 
 NAMES = tuple(CODERS)
