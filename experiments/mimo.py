@@ -130,7 +130,8 @@ def figure(found: Compared, variables: Mapping[str, Variable]) -> Figure:
     def panel(case: Case, metric: str) -> curves.Panel:
         own = Case(case.channel) if metric == antennas.EFFICIENCY else case
         results = [r for r in found[own] if r.line.metric == metric]
-        return curves.panel_of(str(own), results, style.y_label(metric, variables[metric], "\n"))
+        variable = variables[metric]
+        return curves.panel_of(str(own), results, style.y_label(metric, variable, "\n"), variable=variable)
 
     return curves.panels([[panel(case, metric) for metric in variables] for case in found if case.codec], (3.7, 3.1))
 
