@@ -27,6 +27,8 @@ class Codec(Protocol):
     """encodes_on: what encode reads of `tx`: "nothing", "snr" or "link".
 
     `files() -> tuple[Path, ...]`, which our own have and others should: the files and folders that results depend on.
+    `check(height, width)`, where a codec has it: SemlinkError, before anything is measured, when it cannot meet
+    pictures of that size, as without weights.
     """
 
     encodes_on: str
