@@ -19,7 +19,7 @@ COLOURS = (  # Okabe and Ito's, safe for the colour-blind, then Tol's muted ones
     "#882255", "#332288", "#44AA99", "#999933", "#661100", "#777777", "#AA4499", "#117733",
 )  # fmt: skip
 MARKERS = "os^DvPX*<>phd8"
-SHADES = (0.0, 0.45, -0.4)  # towards white, and towards black
+SHADES = (0.0, 0.35, -0.4)  # towards white, and towards black
 
 
 class Look(NamedTuple):

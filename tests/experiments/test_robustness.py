@@ -250,7 +250,7 @@ def test_weight_files_survive_in_a_codecs_word(channel):
         ("--lr 0", "positive learning rate"),
         ("--train-snr 5 -5", "give the lower SNR in dB first"),
         ("--metrics beauty", "unknown metric 'beauty'"),
-        ("--codecs adjscc:weights=nowhere.safetensors --minutes 0", "nowhere.safetensors: not a safetensors file"),
+        ("--codecs adjscc:weights=nowhere.safetensors --minutes 0", "no nowhere.safetensors is there"),
         ("--data pictures --crop 64", "--crop 64 does not train the network that pictures of 32x32 px meet"),
         ("--data pictures --train-data cifar10", "a test set is not for training"),
     ],
