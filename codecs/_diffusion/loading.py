@@ -172,7 +172,7 @@ def _fetched(read: Callable[..., Any]) -> Any:
     try:
         return read()
     except DAMAGED as error:
-        if "safetensors" not in str(error):  # out of reach, or another kind of model
+        if "safetensors" not in str(error) or "connect to" in str(error):  # another kind of model, or out of reach
             raise
         try:
             return read(**HALF)
