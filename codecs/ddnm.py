@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from semlink.codecs._diffusion import loading
-from semlink.codecs._diffusion.inner import Inner
+from semlink.codecs._diffusion.inner import Inner, check_inner
 from semlink.codecs._diffusion.priors import prior_files, range_null_prior, shipped_prior
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Session, Transmission, TxInfo
@@ -77,6 +77,10 @@ class Ddnm:
     def files(self) -> tuple[Path, ...]:
         """What its pictures depend on: the inner codec, the table of its errors where it is asked, the prior."""
         return (*self.carried.files(), *prior_files(self.prior))
+
+    def check(self, height: int, width: int) -> None:
+        """SemlinkError when the inner codec cannot meet pictures of that size; loads nothing."""
+        check_inner(self.inner, *self.coarse(height, width))
 
     @property
     def inner(self) -> Any:

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from semlink.codecs._diffusion import captions, latents
 from semlink.codecs._diffusion.captions import Captions
 from semlink.codecs._diffusion.guided import Hint, each, finite
-from semlink.codecs._diffusion.inner import Inner, files_of
+from semlink.codecs._diffusion.inner import Inner, check_inner, files_of
 from semlink.codecs._diffusion.pretrained import MODEL, Pretrained, path
 from semlink.codecs._diffusion.states import check_steps
 from semlink.codecs._learned.codec import pad_to_cells
@@ -69,6 +69,10 @@ class Img2Img:
         """What its pictures depend on: the inner codec and its errors; unless steps are 0, folders of models."""
         models = () if self.steps == 0 else (*self.pretrained.files(), *files_of(self.captioner))
         return (*self.carried.files(), *models)
+
+    def check(self, height: int, width: int) -> None:
+        """SemlinkError when the inner codec cannot meet pictures of that size; loads nothing."""
+        check_inner(self.carried.codec, height, width)
 
     @property
     def encodes_on(self) -> str:

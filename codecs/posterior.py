@@ -19,7 +19,15 @@ import torch
 from torch import Generator, Tensor
 
 from semlink.codecs._diffusion import loading
-from semlink.codecs._diffusion.inner import LEAST_RELIABLE, TABLE, files_of, inner_codec, nearest_errors, told_beyond
+from semlink.codecs._diffusion.inner import (
+    LEAST_RELIABLE,
+    TABLE,
+    check_inner,
+    files_of,
+    inner_codec,
+    nearest_errors,
+    told_beyond,
+)
 from semlink.codecs._diffusion.levels import sound, step_of
 from semlink.codecs._diffusion.priors import posterior_prior, prior_files, shipped_prior
 from semlink.codecs._learned.codec import LatentCodec, from_symbols, pad_to_cells, to_symbols
@@ -93,6 +101,10 @@ class Posterior:
         """What its pictures depend on: the inner codec, the table of its errors where it is asked, the prior."""
         table = (TABLE,) if self.start is None else ()
         return (*files_of(self.inner), *table, *prior_files(self.prior))
+
+    def check(self, height: int, width: int) -> None:
+        """SemlinkError when the inner codec cannot meet pictures of that size; loads nothing."""
+        check_inner(self.inner, height, width)
 
     @property
     def encodes_on(self) -> str:

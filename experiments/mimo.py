@@ -6,7 +6,7 @@ at --rho 1/12 a codec is asked for rho L, and `rho_total` of all rows is the sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -22,7 +22,7 @@ from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import antennas, cli
 from semlink.simulator.study.antennas import Arrangement, arrangement
 from semlink.simulator.study.study import Answer, Study, run
-from semlink.simulator.words import parse, short
+from semlink.simulator.words import labels, parse
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,12 +62,16 @@ class Case(NamedTuple):
     codec: str = ""
     rho: float = 0.0
 
-    def __str__(self) -> str:
-        at = f"rho_total {tables.rate(self.rho)}" if self.rho else ""
-        return ", ".join(filter(None, (short(self.channel), short(self.codec), at)))
-
 
 Compared = Mapping[Case, Sequence[Result]]
+
+
+def titles(cases: Iterable[Case]) -> dict[Case, str]:
+    """What each case is, for people, all different."""
+    every = list(cases)
+    channels, codecs = labels(case.channel for case in every), labels(case.codec for case in every)
+    at = {case: f"rho_total {tables.rate(case.rho)}" if case.rho else "" for case in every}
+    return {c: ", ".join(filter(None, (channels[c.channel], codecs[c.codec], at[c]))) for c in every}
 
 
 def arrangements(flags: MimoFlags) -> tuple[Arrangement, ...]:
@@ -107,8 +111,9 @@ def link_efficiencies(flags: MimoFlags, rows: Rows) -> dict[Case, list[Result]]:
 def table(found: Compared, metric: str, variable: Variable) -> str:
     """One metric: an arrangement a line, an SNR a column, the mean and the paired difference to the first line."""
     own = {case: [r for r in results if r.line.metric == metric] for case, results in found.items()}
+    said = titles(found)
     blocks = {
-        f"{case} over {max(r.value.n for r in results)} images": comparison.by_snr(results, cell)
+        f"{said[case]} over {max(r.value.n for r in results)} images": comparison.by_snr(results, cell)
         for case, results in own.items()
         if results
     }
@@ -127,10 +132,13 @@ def figure(found: Compared, variables: Mapping[str, Variable]) -> Figure:
     """A row of panels per channel, codec and rate, a column per metric, a curve with its 95 % band per arrangement."""
     from semlink.simulator.figures import curves, style
 
+    said = titles(found)
+
     def panel(case: Case, metric: str) -> curves.Panel:
         own = Case(case.channel) if metric == antennas.EFFICIENCY else case
         results = [r for r in found[own] if r.line.metric == metric]
-        return curves.panel_of(str(own), results, style.y_label(metric, variables[metric], "\n"))
+        variable = variables[metric]
+        return curves.panel_of(said[own], results, style.y_label(metric, variable, "\n"), variable=variable)
 
     return curves.panels([[panel(case, metric) for metric in variables] for case in found if case.codec], (3.7, 3.1))
 

@@ -26,7 +26,7 @@ from semlink.simulator.study import checks, cli
 from semlink.simulator.study.links import KNOWLEDGE, link_word, power_settings, read_settings
 from semlink.simulator.study.study import Answer, Study, run
 from semlink.simulator.study.symbols import METRIC, PROFILES, parts
-from semlink.simulator.words import parse, short
+from semlink.simulator.words import labels, parse
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,8 +105,9 @@ def paired(flags: PowerFlags, rows: Rows) -> dict[tuple[str, str], list[Result]]
 def table(found: Compared) -> str:
     """Weighted error in dB, and by how many percent it is above the best rule's, +- half of the 95 % interval."""
     head = "weighted error in dB (and percent above semantic_waterfilling, +- 95 %, paired)"
+    titles = labels(channel for channel, _ in found)
     blocks = {
-        f"{short(channel)}, CSIT {csit}": comparison.by_snr(results, partial(cell, results))
+        f"{titles[channel]}, CSIT {csit}": comparison.by_snr(results, partial(cell, results))
         for (channel, csit), results in found.items()
     }
     return tables.against_snr(head, blocks, (22, 25))
@@ -140,8 +141,9 @@ def figure(found: Compared, above: bool) -> Figure:
     from semlink.simulator.figures import curves
 
     grid: dict[str, list[curves.Panel]] = {}
+    titles = labels(channel for channel, _ in found)
     for (channel, csit), results in found.items():
-        title, of = f"{short(channel).replace(',', ', ')}\nCSIT {csit}", partial(excess, results)
+        title, of = f"{titles[channel].replace(',', ', ')}\nCSIT {csit}", partial(excess, results)
         grid.setdefault(channel, []).append(curves.panel_of(title, results, of=of if above else in_decibels))
     what = f"error above {BEST}'s (%)" if above else "error (dB)"
     return curves.panels(list(grid.values()), (2.7, 2.4), f"importance-weighted {what}, lower is better")

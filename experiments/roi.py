@@ -28,7 +28,7 @@ from semlink.simulator.study import checks, cli, regions
 from semlink.simulator.study.links import link_word
 from semlink.simulator.study.regions import is_uniform, with_roi
 from semlink.simulator.study.study import Answer, Study, run
-from semlink.simulator.words import Setting, parse, short, with_settings
+from semlink.simulator.words import Setting, labels, parse, short, with_settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,8 +68,9 @@ def words(flags: RoiFlags) -> tuple[str, ...]:
 def roles(flags: RoiFlags) -> dict[str, str]:
     """The codecs that the others are compared with, and what they stand for."""
     uniform = [word for word in words(flags) if is_uniform(word)]
-    found = {word: short(word) if i else UNIFORM for i, word in enumerate(uniform)}
-    return found | {word: "digital" for word in words(flags) if parse(word).name == "digital"}
+    digital = [word for word in words(flags) if parse(word).name == "digital"]
+    others = labels((*uniform[1:], *digital))
+    return dict.fromkeys(uniform[:1], UNIFORM) | ({digital[0]: "digital"} if len(digital) == 1 else {}) | others
 
 
 def arms(flags: RoiFlags, channel: str) -> list[Entry]:
@@ -107,7 +108,8 @@ def codec_panels(flags: RoiFlags) -> dict[str, list[Entry]]:
 def arm_panels(flags: RoiFlags) -> dict[str, list[Entry]]:
     """The arms over each of their channels, by title."""
     found = [own for channel in dict.fromkeys(flags.arms) if (own := arms(flags, channel))]
-    return {f"means of {short(own[1].codec)} over {short(own[0].channel)}": own for own in found}
+    titles = labels(own[0].channel for own in found)
+    return {f"means of {short(own[1].codec)} over {titles[own[0].channel]}": own for own in found}
 
 
 def paired(flags: RoiFlags, rows: Rows) -> dict[str, list[Result]]:

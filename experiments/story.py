@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 CHANNEL, RHO, SNR_DB, METRIC = "tdl", 1 / 12, 0.0, "psnr"
-LOOKS = {  # label, colour and marker of each codec; the pictures are those of the first two
-    "digital": ("digital: HEVC (as BPG) + 5G LDPC + QAM", "#D55E00", "o"),
-    "semlink": ("semlink: hybrid, learned", "#0072B2", "s"),
-    "adjscc": ("adjscc: DeepJSCC for all SNRs", "#009E73", "^"),
+LABELS = {  # the pictures are those of the first two
+    "digital": "digital: HEVC (as BPG) + 5G LDPC + QAM",
+    "semlink": "semlink: hybrid, learned",
+    "adjscc": "adjscc: DeepJSCC for all SNRs",
 }
-SHOWN = tuple(LOOKS)[:2]
+SHOWN = tuple(LABELS)[:2]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,10 @@ def show(axes: Axes, out: Path, condition: Condition | None, title: str) -> None
 
 def plot(axes: Axes, lines: list[Line]) -> None:
     """A curve with its 95 % band for every codec; a dotted line where the pictures are from."""
-    for codec, (label, colour, marker) in LOOKS.items():
+    from semlink.simulator.figures.looks import look
+
+    for codec, label in LABELS.items():
+        colour, marker = look(codec)
         points = sorted((x for x in lines if x.codec == codec), key=lambda x: x.snr_db)
         at = [x.snr_db for x in points]
         axes.plot(at, [x.mean for x in points], color=colour, marker=marker, label=label)

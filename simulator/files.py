@@ -79,9 +79,11 @@ def is_here(path: str | Path) -> bool:
 
 
 def slug(text: str) -> str:
-    """`text` as a file name; long ones are cut and end in a hash."""
+    """`text` as a file name, another for every text; long ones are cut, and those that lose more end in a hash."""
     name = re.sub(r"[^A-Za-z0-9.+=-]+", "_", text)
-    return name if len(name) <= 120 else f"{name[:100]}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    if len(name) <= 120 and re.fullmatch(r"[A-Za-z0-9.+=:,_-]*", text):
+        return name
+    return f"{name[:100]}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def file_digest(path: str | Path) -> str:

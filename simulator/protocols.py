@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -26,6 +27,8 @@ class Codec(Protocol):
     """encodes_on: what encode reads of `tx`: "nothing", "snr" or "link".
 
     `files() -> tuple[Path, ...]`, which our own have and others should: the files and folders that results depend on.
+    `check(height, width)`, where a codec has it: SemlinkError, before anything is measured, when it cannot meet
+    pictures of that size, as without weights.
     """
 
     encodes_on: str
@@ -49,12 +52,15 @@ class Variable:
     """One measured number: unit, name for people, and which way is better ("higher", "lower" or "").
 
     home: `module:function`, (original, received) -> `[batch]`, of what is measured on pairs of pictures; else empty.
+    least, most: what no value is beyond, so that no interval is drawn there.
     """
 
     units: str = "1"
     label: str = ""
     better: str = ""
     home: str = ""
+    least: float = -math.inf
+    most: float = math.inf
 
     def load(self) -> Callable[[Tensor, Tensor], Tensor]:
         """The function; its module is imported now."""

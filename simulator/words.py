@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from semlink.simulator.errors import SemlinkError
@@ -11,6 +13,8 @@ from semlink.simulator.errors import SemlinkError
 Setting = bool | int | float | str | None
 
 _PLUS = re.compile(r"\+(?=[A-Za-z_]\w*(?::|\+|$))")  # before a name: not the plus of 1e+3 or of most paths
+_SETTING = re.compile(r"(?<==)[^=,;+]+")  # the value of one, also of a word within a word
+_PATH = re.compile(r"[./~].*/|.*/.*\.[A-Za-z]\w*$")  # what begins as one, or ends in the suffix of a file
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "none": None}
 
 
@@ -61,8 +65,32 @@ def with_settings(text: str, **settings: Setting) -> str:
 
 
 def short(text: str) -> str:
-    """A word for figures and tables: files in its settings without their folders."""
-    return re.sub(r"=[^,]*/(?=[^,/])", "=", text)
+    """A word for people: paths of files in its settings without their folders. `labels` tells several words apart."""
+    return _with_tails(text, 1)
+
+
+def labels(words: Iterable[str]) -> dict[str, str]:
+    """Of each word the shortest form that no other of them has: `short`, or with as many folders as tell it apart."""
+    found: dict[str, str] = {}
+    every = list(dict.fromkeys(words))
+    left, folders = every, 1
+    while left:
+        tried = {word: _with_tails(word, folders) for word in left}
+        held = Counter([*found.values(), *tried.values()])
+        settled = {word: label for word, label in tried.items() if held[label] == 1 or label == word}
+        found |= settled
+        left, folders = [word for word in left if word not in settled], folders + 1
+    return {word: found[word] for word in every}
+
+
+def _with_tails(text: str, parts: int) -> str:
+    return _SETTING.sub(lambda found: _tail(found[0], parts), text)
+
+
+def _tail(value: str, parts: int) -> str:
+    """The last parts of a path; other values as they are, such as lists with slashes and names of the hub."""
+    found = value.rstrip("/").split("/")
+    return "/".join(found[-parts:]) if _PATH.match(value) and parts < len(found) else value
 
 
 def _value(text: str) -> Setting:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import pkgutil
 import warnings
 from collections.abc import Callable, Mapping
@@ -48,10 +49,13 @@ class Registry:
         return inspect.signature(self.get(name)).parameters
 
     def create(self, name: str, /, **settings: Any) -> Any:
-        """`get(name)(**settings)`; a TypeError of the constructor names the plug-in and its settings."""
+        """`get(name)(**settings)`; a TypeError of the constructor names the plug-in and its settings.
+
+        Texts that begin with ~ are paths, and are given with the home folder in its place.
+        """
         factory = self.get(name)
         try:
-            return factory(**settings)
+            return factory(**{key: _from_home(value) for key, value in settings.items()})
         except TypeError as error:
             raise TypeError(f"{self.kind} {name!r}: {error}") from error
 
@@ -69,6 +73,10 @@ class Registry:
             else:
                 found[point.name] = point
         return found
+
+
+def _from_home(value: Any) -> Any:
+    return os.path.expanduser(value) if isinstance(value, str) else value
 
 
 class UnknownName(LookupError):

@@ -87,6 +87,11 @@ def inner_codec(word: str, rho: float) -> Any:
     return codecs.create(parsed.name, rho=rho, **dict(parsed.settings))
 
 
+def check_inner(codec: Any, height: int, width: int) -> None:
+    """What a codec checks of pictures of that size; others' may check nothing."""
+    getattr(codec, "check", lambda height, width: None)(height, width)
+
+
 def files_of(part: Any) -> tuple[Path, ...]:
     """What a codec or a captioner declares; those of others may declare nothing."""
     return local(*getattr(part, "files", tuple)())

@@ -1,6 +1,7 @@
 """Pipelines, networks and schedulers of diffusers, from a folder or from the hub, by short names and in one manner.
 
-Weights are read as safetensors and nothing that came with them is run; what was fetched once stays in the hub's cache.
+Weights are read as safetensors, those of half precision (`*.fp16.safetensors`) where there are no others, and nothing
+that came with them is run; what was fetched once stays in the hub's cache.
 `import diffusers` takes seconds, so it happens on first use.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ MEMORY = {
     "sequential_offload": "enable_sequential_cpu_offload",
 }
 VAE_MEMORY = {"vae_slicing": "enable_slicing", "vae_tiling": "enable_tiling"}
+HALF = {"variant": "fp16"}  # told to diffusers and transformers, names of files hold it
 OFFLOADS = ("cpu_offload", "sequential_offload")
 PIPELINE_FILES = "model_index.json and, for each module, its config and its weights as safetensors"
 PROCESSOR_FILES = "the model's preprocessor and tokenizer files beside it"
@@ -137,15 +140,14 @@ def placed(pipeline: Any, device: torch.device | str, memory: tuple[str, ...] = 
 def _load(read: Callable[..., Any], name: str | Path, dtype: str, wanted: str, **where: Any) -> Any:
     folder = Path(name).expanduser()
     local = is_here(folder) and folder.is_dir()
+    common = {"dtype": dtype_of(dtype), "use_safetensors": True, **where}
+    common["low_cpu_mem_usage"] = False  # else it warns that accelerate is missing
     try:
         with _quiet():
-            return read(
-                folder if local else str(name),
-                dtype=dtype_of(dtype),
-                use_safetensors=True,
-                low_cpu_mem_usage=False,  # else it warns that accelerate is missing
-                **where,
-            )
+            if local:
+                half = HALF if is_half(folder / where.get("subfolder", "")) else {}
+                return read(folder, **half, **common)
+            return _fetched(partial(read, str(name), **common))
     except DAMAGED as error:
         if local:
             raise SemlinkError(f"{name}: did not load ({first_line(error)}); it needs {wanted}") from error
@@ -153,6 +155,29 @@ def _load(read: Callable[..., Any], name: str | Path, dtype: str, wanted: str, *
             f"{name!r} is neither a folder nor on the hub or in its cache ({first_line(error)}); where the hub is in "
             f"reach, `hf download {name} --local-dir FOLDER` fetches {wanted}; then give FOLDER instead"
         ) from error
+
+
+def is_half(folder: Path) -> bool:
+    """Whether a model, or a module of a pipeline, is there in half precision alone, as `*.fp16.safetensors`."""
+    return any(_only_half(part) for part in (folder, *(p for p in folder.glob("*") if p.is_dir())))
+
+
+def _only_half(folder: Path) -> bool:
+    names = [path.name for path in folder.glob("*.safetensors")]
+    return bool(names) and all(".fp16" in name for name in names)
+
+
+def _fetched(read: Callable[..., Any]) -> Any:
+    """What is read by hub id: in half precision where there is nothing else."""
+    try:
+        return read()
+    except DAMAGED as error:
+        if "safetensors" not in str(error) or "connect to" in str(error):  # another kind of model, or out of reach
+            raise
+        try:
+            return read(**HALF)
+        except DAMAGED:
+            raise error from None
 
 
 def _inside(subfolder: str | None) -> dict[str, str]:

@@ -8,6 +8,7 @@ are sent plane by plane in raster order, which spreads the m symbols of a place 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -18,8 +19,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from semlink.codecs._learned.packing import unpack
-from semlink.codecs._learned.shipped import WEIGHTS, local
+from semlink.codecs._learned.shipped import WEIGHTS, local, no_weights, not_shipped, planes_shipped
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import is_here
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
 
 DOMAINS = ("small", "natural")
@@ -42,7 +44,7 @@ class LatentCodec:
 
     def __init__(self, rho: float, weights: str | Path | None, build: Callable[..., nn.Module], variant: str) -> None:
         self.rho = rho
-        self.planes = planes_for(rho, self.cell)
+        self.planes = planes_for(rho, self.cell, self.rates(f"{self.name}-*.safetensors"))
         self.weights = weights
         self._build = build
         self._variant = variant
@@ -54,11 +56,33 @@ class LatentCodec:
 
     def network(self, height: int, width: int) -> Any:
         """The network for pictures of that size, loaded on first use. SemlinkError when its weights do not fit."""
-        shipped = self.shipped(DOMAINS[max(height, width) > SMALL])
-        key = "own" if self.weights else shipped.name
+        path = self.weight_file(height, width)
+        key = "own" if self.weights else path.name
         if key not in self._networks:
-            self._networks[key] = self.load(Path(self.weights) if self.weights else shipped)
+            self._networks[key] = self.load(path)
         return self._networks[key]
+
+    def weight_file(self, height: int, width: int) -> Path:
+        """The weights for pictures of that size: its own, or those shipped."""
+        return Path(self.weights).expanduser() if self.weights else self.shipped(DOMAINS[max(height, width) > SMALL])
+
+    def check(self, height: int, width: int) -> None:
+        """SemlinkError when the weights for pictures of that size are not here, with what is shipped; loads none."""
+        path = self.weight_file(height, width)
+        if "own" in self._networks or is_here(path):
+            return
+        if self.weights:
+            raise SemlinkError(no_weights(path))
+        alike = re.sub(r"-m\d+", "-m*", path.name)
+        raise SemlinkError(not_shipped(self.name, path, fraction(self.rho), [fraction(r) for r in self.rates(alike)]))
+
+    def rates(self, pattern: str) -> tuple[float, ...]:
+        """The rates of shipped weights of that pattern, rising."""
+        return tuple(self.rate_of(planes) for planes in planes_shipped(pattern))
+
+    def rate_of(self, planes: int) -> float:
+        """The codec's rate with so many planes."""
+        return planes / (3 * self.cell**2)
 
     def shipped(self, domain: str) -> Path:
         """File of the shipped weights for `domain`, "small" or "natural"."""
@@ -125,15 +149,23 @@ class LatentCodec:
         return from_symbols(x_hat, self.planes, rows, columns), a.reshape(-1, self.planes, rows, columns)
 
 
-def planes_for(rho: float, cell: int) -> int:
-    """Complex latent planes m of that rate; SemlinkError when rho is not near m / (3 cell^2)."""
+def planes_for(rho: float, cell: int, shipped: Sequence[float] = ()) -> int:
+    """Complex latent planes m of that rate; SemlinkError when rho is not near m / (3 cell^2).
+
+    shipped: rates that there are weights for, which the error lists.
+    """
     exact = rho * 3 * cell**2
     planes = round(exact)
     if planes < 1 or abs(planes - exact) > 0.02 * exact:
-        raise SemlinkError(
-            f"rho {rho:g} is not a multiple of 1/{3 * cell**2} within 2 %; try {max(1, planes) / (3 * cell**2):.4f}"
-        )
+        known = f"shipped: {', '.join(map(fraction, shipped))}"
+        remedy = known if shipped else f"try {max(1, planes) / (3 * cell**2):.4f}"
+        raise SemlinkError(f"rho {rho:g} is not a multiple of 1/{3 * cell**2} within 2 %; {remedy}")
     return planes
+
+
+def fraction(rho: float) -> str:
+    """A rate as people say it: 1/12."""
+    return f"1/{1 / rho:.3g}"
 
 
 def to_symbols(latent: Tensor) -> Tensor:
@@ -169,9 +201,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             settings = (file.metadata() or {}).get("settings", "{}")
             return unpack({key: file.get_tensor(key) for key in file.keys()}), json.loads(settings)
     except FileNotFoundError as error:
-        raise SemlinkError(
-            f"{path}: no such weights; train them with experiments/train.py or choose a shipped rate"
-        ) from error
+        raise SemlinkError(no_weights(path)) from error
     except (SafetensorError, OSError, ValueError) as error:
         raise SemlinkError(
             f"{path}: not a safetensors file ({error}); save weights with safetensors, never as a pickle"

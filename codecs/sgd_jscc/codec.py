@@ -80,11 +80,11 @@ class SgdJscc(LatentCodec):
         device: str | None = None,
         memory: str | None = None,
     ) -> None:
-        whole = planes_for(rho, CELL)
+        whole = planes_for(rho, CELL, self.rates(f"{self.name}-*.safetensors"))
         if whole < 2:
             raise SemlinkError(f"rho {rho:g} leaves nothing for guides; the least is {2 / (3 * CELL**2):.4f}")
         super().__init__(rho, weights, LatentNetwork, variant="")
-        self.whole, self.planes = whole, whole - max(1, whole // 8)
+        self.whole, self.planes = whole, whole - _of_guides(whole)
         self.guidance, self.mcs = check_guidance(guidance), get(mcs)
         self.steps, self.level, self.scale = check_steps(steps), check_level(level), scale
         self.denoiser = Denoiser(Path(denoiser or DENOISER), scheduler, dtype, device, memory)
@@ -93,6 +93,10 @@ class SgdJscc(LatentCodec):
     def shipped(self, domain: str) -> Path:
         """One file for all picture sizes."""
         return super().shipped("natural")
+
+    def rate_of(self, planes: int) -> float:
+        """With the planes that guides take."""
+        return next(w for w in range(planes, 2 * planes + 2) if w - _of_guides(w) == planes) / (3 * CELL**2)
 
     def files(self) -> tuple[Path, ...]:
         """What its pictures depend on: the weights, and of denoiser, estimator and tags what is used."""
@@ -202,3 +206,8 @@ def check_level(level: str | float) -> str | float:
 def grid(height: int, width: int) -> tuple[int, int]:
     """Rows and columns of the latent of a picture of that size."""
     return -(-height // CELL), -(-width // CELL)
+
+
+def _of_guides(whole: int) -> int:
+    """Planes of all that are left to guides."""
+    return max(1, whole // 8)

@@ -10,13 +10,21 @@ from typing import TypeVar
 import numpy as np
 
 from semlink.simulator.analysis import set_miou
-from semlink.simulator.analysis.statistics import COLUMNS, NOTHING, Interval, Line, mean_interval, paired_difference
+from semlink.simulator.analysis.statistics import (
+    COLUMNS,
+    NOTHING,
+    Interval,
+    Line,
+    lost,
+    mean_interval,
+    paired_difference,
+)
 from semlink.simulator.analysis.tables import Columns, cell, ends, in_units, named_ends, rate
 from semlink.simulator.metrics import of_set
 from semlink.simulator.protocols import Variable
 from semlink.simulator.records.rows import Measurement, Rows
 from semlink.simulator.records.store import Condition
-from semlink.simulator.words import parse, short
+from semlink.simulator.words import labels, parse
 
 RATES = ("main", "total")
 Case = TypeVar("Case", bound=tuple[object, ...])
@@ -53,7 +61,7 @@ class Result:
     @property
     def value(self) -> Interval:
         """Mean and interval of the entry itself."""
-        return Interval(self.line.mean, self.line.ci95_low, self.line.ci95_high, self.line.n)
+        return interval_of(self.line)
 
     @property
     def more(self) -> Interval:
@@ -62,8 +70,14 @@ class Result:
 
 
 def side_by_side(codecs: Sequence[str], channels: Sequence[str]) -> dict[str, list[Entry]]:
-    """The codecs (canonical words), each under its word as label, over every channel, by the channels' short words."""
-    return {short(c): [Entry(word, word, c) for word in codecs] for c in (str(parse(channel)) for channel in channels)}
+    """The codecs (canonical words), each under its word as label, over every channel, by the channels' labels."""
+    titles = labels(str(parse(channel)) for channel in channels)
+    return {title: [Entry(word, word, channel) for word in codecs] for channel, title in titles.items()}
+
+
+def interval_of(line: Line) -> Interval:
+    """The interval that a line holds."""
+    return Interval(line.mean, line.ci95_low, line.ci95_high, line.n, line.lost)
 
 
 def compare(
@@ -111,23 +125,25 @@ def value(m: Measurement | None, metric: str) -> Interval:
     """Mean with its interval over the images that have the metric; nothing where there is none."""
     if m is None:
         return NOTHING
+    gone = len(lost(m))
     if metric.endswith(of_set.SUFFIX):
-        return set_miou.interval(m, metric.removesuffix(of_set.SUFFIX))
-    return mean_interval(having(m, metric).values[metric]) if metric in m.values else NOTHING
+        return replace(set_miou.interval(m, metric.removesuffix(of_set.SUFFIX)), lost=gone)
+    return replace(mean_interval(having(m, metric).values[metric]), lost=gone) if metric in m.values else NOTHING
 
 
 def difference(own: Measurement | None, other: Measurement | None, metric: str) -> Interval:
-    """own - other over the images that both have, with the interval of the paired difference.
+    """own - other over the images that both have, with the interval of the paired difference; lost: by either.
 
     Nothing where one lacks the metric; SemlinkError when they share no image.
     """
     if own is None or other is None:
         return NOTHING
+    gone = len({*lost(own), *lost(other)} & set(own.positions) & set(other.positions))
     if metric.endswith(of_set.SUFFIX):
-        return set_miou.difference(own, other, metric.removesuffix(of_set.SUFFIX))
+        return replace(set_miou.difference(own, other, metric.removesuffix(of_set.SUFFIX)), lost=gone)
     if metric not in own.values or metric not in other.values:
         return NOTHING
-    return paired_difference(having(own, metric), having(other, metric), metric)
+    return replace(paired_difference(having(own, metric), having(other, metric), metric), lost=gone)
 
 
 def having(m: Measurement, metric: str) -> Measurement:
@@ -142,7 +158,8 @@ def paired_table(results: Sequence[Result], variable: Variable, title: str) -> s
     snrs = sorted({r.line.snr_db for r in results})
     digits = 2 if in_units(variable) else 3
     images = max((r.line.n for r in results), default=0)
-    wide = 2 + max(len(short(r.label)) for r in results)
+    names = labels(name for r in results for name in (r.label, *r.minus))
+    wide = 2 + max(len(names[r.label]) for r in results)
     lines = [
         f"{variable.label}{in_units(variable)}, {title}, {images} images: mean +- 95 %, differences paired",
         f"{'':{wide}}{'rho_total':>10}" + "".join(f"{f'{snr:g} dB':>18}" for snr in snrs),
@@ -151,9 +168,9 @@ def paired_table(results: Sequence[Result], variable: Variable, title: str) -> s
         own = sorted((r for r in results if r.label == label), key=lambda r: r.line.snr_db)
         totals = [r.line.rho_total for r in own if math.isfinite(r.line.rho_total)]
         total = f"{sum(totals) / len(totals):.5f}" if totals else "-"
-        lines.append(f"{short(label):{wide}}{total:>10}" + "".join(f"{cell(r.value, digits):>18}" for r in own))
+        lines.append(f"{names[label]:{wide}}{total:>10}" + "".join(f"{cell(r.value, digits):>18}" for r in own))
         for other in own[0].minus:
-            name = f"  minus {short(other)}"
+            name = f"  minus {names[other]}"
             lines.append(f"{name:{wide + 10}}" + "".join(f"{cell(r.minus[other], digits, '+'):>18}" for r in own))
     return "\n".join(lines)
 
@@ -210,4 +227,4 @@ def _line(c: Condition, m: Measurement | None, metric: str) -> Line:
     main, total = (math.nan if m is None else float(m.values[f"rho_{r}"].mean()) for r in RATES)
     own = value(m, metric)
     csi = "" if m is None else m.csi
-    return Line(c.codec, c.channel, csi, c.snr_db, main, total, metric, *ends(own), n=own.n, rho=c.rho)
+    return Line(c.codec, c.channel, csi, c.snr_db, main, total, metric, *ends(own), n=own.n, rho=c.rho, lost=own.lost)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from semlink.simulator.analysis.comparison import difference, value
 from semlink.simulator.analysis.statistics import Interval
@@ -12,7 +13,7 @@ from semlink.simulator.protocols import Variable
 from semlink.simulator.records.rows import Measurement, Rows
 from semlink.simulator.records.store import Condition
 from semlink.simulator.records.sweep import Sweep
-from semlink.simulator.words import parse, short
+from semlink.simulator.words import labels, parse
 
 KINDS = ("value", "minus_matched", "minus_best")
 
@@ -25,12 +26,11 @@ class Variant:
     trained_on: str = ""
     csi: str = ""
 
-    def label(self, several: bool = False) -> str:
-        """For people; `several` codecs are told apart."""
-        word = parse(self.codec)
+    def label(self, name: str, trained_on: str) -> str:
+        """For people. name: of the codec, or none where there is only one; trained_on: label of that channel."""
         if self.trained_on:
-            return (f"{word.name}, " if several else "") + channel_label(self.trained_on, self.csi)
-        return short(self.codec) if "weights" in dict(word.settings) else f"{short(self.codec)}, as shipped"
+            return ", ".join(filter(None, (name, trained_on)))
+        return name if "weights" in dict(parse(self.codec).settings) else f"{name}, as shipped"
 
 
 @dataclass(frozen=True)
@@ -94,28 +94,38 @@ def _cell(
 
 
 def same_codec(one: Variant, other: Variant) -> bool:
-    """Whether they differ in weights alone, as far as names tell."""
-    return parse(one.codec).name == parse(other.codec).name
-
-
-def channel_label(channel: str, csi: str) -> str:
-    """A channel's word without the csi setting, and the CSI in brackets behind it."""
-    word = parse(channel)
-    plain = replace(word, settings=tuple((key, value) for key, value in word.settings if key != "csi"))
-    return short(str(plain)) + (f" ({csi})" if csi else "")
+    """Whether they differ in weights alone."""
+    words = (parse(variant.codec).split(("weights",))[0] for variant in (one, other))
+    return next(words) == next(words)
 
 
 def row_labels(cells: Sequence[Cell]) -> dict[Variant, str]:
-    """The variants in order of appearance with their labels."""
+    """The variants in order of appearance with their labels, all different."""
     chosen = list(dict.fromkeys(cell.variant for cell in cells))
+    trained = _channel_labels({v.trained_on: v.csi for v in chosen})
     several = not all(same_codec(v, chosen[0]) for v in chosen)
-    return {v: v.label(several) for v in chosen}
+    whole = labels(v.codec for v in chosen)
+    bare = labels(str(parse(v.codec).split(("weights",))[0]) for v in chosen) if several else {}
+    names = {
+        v: bare.get(str(parse(v.codec).split(("weights",))[0]), "") if v.trained_on else whole[v.codec] for v in chosen
+    }
+    found = {v: v.label(names[v], trained[v.trained_on]) for v in chosen}
+    counts = Counter(found.values())
+    return {v: label if counts[label] == 1 else f"{whole[v.codec]}, {label}" for v, label in found.items()}
 
 
 def column_labels(cells: Sequence[Cell]) -> dict[str, str]:
-    """The channels in order of appearance with their labels."""
-    csi = {cell.channel: cell.csi for cell in cells}
-    return {channel: channel_label(channel, csi[channel]) for channel in csi}
+    """The channels in order of appearance with their labels, all different."""
+    return _channel_labels({cell.channel: cell.csi for cell in cells})
+
+
+def _channel_labels(csi: Mapping[str, str]) -> dict[str, str]:
+    """Each channel's word without the csi setting, unless two are told apart by it, and the CSI in brackets behind."""
+    plain = {channel: str(parse(channel).split(("csi",))[0]) if channel else "" for channel in csi}
+    said = Counter((plain[channel], csi[channel]) for channel in csi)
+    chosen = {c: plain[c] if said[plain[c], csi[c]] == 1 else c for c in csi}
+    names = labels(chosen.values())
+    return {c: names[chosen[c]] + (f" ({csi[c]})" if csi[c] else "") for c in csi}
 
 
 def cell_tables(cells: Sequence[Cell], rows: Rows) -> Iterator[str]:

@@ -46,7 +46,7 @@ class Estimate:
 
 def describe(name: str) -> Variable | None:
     """What FID is; None for other names."""
-    return Variable("1", "FID (Inception-v3)", "lower") if name == NAME else None
+    return Variable("1", "FID (Inception-v3)", "lower", least=0) if name == NAME else None
 
 
 def check(pictures: int, data: str) -> None:

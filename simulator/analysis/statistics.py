@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,28 +17,39 @@ import numpy as np
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import write_table
 from semlink.simulator.records.rows import Measurement, Rows
-from semlink.simulator.words import short
+from semlink.simulator.words import labels
 
 NOT_SUMMARISED = ("mse", "uses_main", "uses_total", "rho_main", "rho_total", "blocks", "block_errors")
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, the ends of its 95 % confidence interval (NaN for fewer than two values) and the number of values."""
+    """A mean, the ends of its 95 % confidence interval (NaN for fewer than two values) and the number of values.
+
+    lost: how many of them are of pictures that lost bits on the way.
+    """
 
     mean: float
     low: float
     high: float
     n: int
+    lost: int = 0
 
     def each(self, change: Callable[[float], float]) -> Interval:
         """Mean and ends, each changed: an interval of something that grows with the values."""
-        return Interval(change(self.mean), change(self.low), change(self.high), self.n)
+        return Interval(change(self.mean), change(self.low), change(self.high), self.n, self.lost)
+
+    def within(self, least: float, most: float) -> Interval:
+        """With ends that are no further than what there can be, the mean aside."""
+        return replace(self, low=max(self.low, min(least, self.mean)), high=min(self.high, max(most, self.mean)))
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the summary, with the columns of summary.csv; `rho`, the asked rate, is not one of them."""
+    """One line of the summary, with the columns of summary.csv.
+
+    Not among them: rho, the asked rate, and lost, how many of the n pictures lost bits on the way.
+    """
 
     codec: str
     channel: str
@@ -52,9 +63,10 @@ class Line:
     ci95_high: float
     n: int
     rho: float
+    lost: int = 0
 
 
-COLUMNS = tuple(field.name for field in fields(Line) if field.name != "rho")
+COLUMNS = tuple(field.name for field in fields(Line) if field.name not in ("rho", "lost"))
 NOTHING = Interval(math.nan, math.nan, math.nan, 0)
 
 
@@ -92,6 +104,12 @@ def paired_difference(first: Measurement, second: Measurement, metric: str) -> I
     return mean_interval(np.array([ours[place] - theirs[place] for place in common]))
 
 
+def lost(measurement: Measurement) -> tuple[int, ...]:
+    """Places in the data set of the pictures of which a code block did not arrive."""
+    errors = measurement.values.get("block_errors", np.zeros(len(measurement.positions)))
+    return tuple(place for place, count in zip(measurement.positions, errors, strict=True) if count > 0)
+
+
 def summarise(rows: Rows) -> tuple[Line, ...]:
     """One line per condition and metric; a failed condition has a line for every metric, with NaN and n = 0."""
     found = {name for m in rows.measurements for name in m.values if name not in NOT_SUMMARISED}
@@ -119,9 +137,10 @@ def table(lines: Sequence[Line], metric: str, units: str = "", difference: bool 
     """
     chosen = [line for line in lines if line.metric == metric]
     snrs = sorted({line.snr_db for line in chosen})
+    channels, codecs = labels(line.channel for line in chosen), labels(line.codec for line in chosen)
     rows: dict[tuple[str, ...], dict[float, str]] = {}
     for line in chosen:
-        name = (short(line.channel), line.csi or "-", short(line.codec), f"{line.rho:.4g}")
+        name = (channels[line.channel], line.csi or "-", codecs[line.codec], f"{line.rho:.4g}")
         rows.setdefault(name, {})[line.snr_db] = _cell(line, "+" if difference else "", units == "dB")
     head = ("channel", "csi", "codec", "rho", *(f"{snr:g} dB" for snr in snrs))
     body = [(*name, *(cells.get(snr, "") for snr in snrs)) for name, cells in sorted(rows.items())]
@@ -137,8 +156,9 @@ def _lines(measurement: Measurement, metrics: Sequence[str]) -> list[Line]:
     failed = dict.fromkeys((*metrics, "psnr_of_mean_mse"), NOTHING)
     intervals = failed if measurement.error else _intervals(values, metrics)
     main, total = (float(values[name].mean()) if name in values else math.nan for name in ("rho_main", "rho_total"))
+    gone = len(lost(measurement))
     return [
-        Line(c.codec, c.channel, measurement.csi, c.snr_db, main, total, name, i.mean, i.low, i.high, i.n, c.rho)
+        Line(c.codec, c.channel, measurement.csi, c.snr_db, main, total, name, i.mean, i.low, i.high, i.n, c.rho, gone)
         for name, i in intervals.items()
     ]
 

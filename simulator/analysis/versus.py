@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -47,11 +48,12 @@ def difference_name(metric: str, reference: str) -> str:
 
 def difference_of(variable: Variable, reference: str) -> Variable:
     """What such a difference is."""
-    return replace(variable, label=f"{variable.label} minus that of {short(reference)}")
+    label = f"{variable.label} minus that of {short(reference)}"
+    return replace(variable, label=label, least=-math.inf, most=math.inf)
 
 
 def _difference(result: Result, reference: str) -> Line:
     line, minus = result.line, result.minus[reference]
     mean, low, high = ends(minus)
     name = difference_name(line.metric, reference)
-    return replace(line, metric=name, mean=mean, ci95_low=low, ci95_high=high, n=minus.n)
+    return replace(line, metric=name, mean=mean, ci95_low=low, ci95_high=high, n=minus.n, lost=minus.lost)

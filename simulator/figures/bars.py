@@ -11,7 +11,8 @@ import numpy as np
 from semlink.simulator.analysis.comparison import Result
 from semlink.simulator.analysis.statistics import NOTHING, Interval
 from semlink.simulator.analysis.tables import in_units
-from semlink.simulator.figures.style import SNR, colour, dress, figure_of, legend_below
+from semlink.simulator.figures.looks import looks
+from semlink.simulator.figures.style import SNR, dress, figure_of, legend_below
 from semlink.simulator.protocols import Variable
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def gains(results: Sequence[Result], variables: Mapping[str, Variable], baseline
 def _bars(axes: Axes, results: Sequence[Result], baseline: str) -> None:
     snrs = sorted({r.line.snr_db for r in results})
     labels = [label for label in dict.fromkeys(r.label for r in results) if label != baseline]
+    found_looks = looks(r.label for r in results)
     for place, label in enumerate(labels):
         own = {r.line.snr_db: r.minus.get(baseline, NOTHING) for r in results if r.label == label}
         found = [own.get(snr, NOTHING) for snr in snrs]
@@ -55,7 +57,7 @@ def _bars(axes: Axes, results: Sequence[Result], baseline: str) -> None:
             [i.mean for i in found],
             0.92 * WIDTH / len(labels),
             yerr=_whiskers(found),
-            color=colour(place + 1),  # the first colour is the baseline's
+            color=found_looks[label].colour,
             error_kw={"elinewidth": 0.9, "capsize": 2},
             label=f"{label}{_total(results, label)}",
         )

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from semlink.simulator.analysis.comparison import Result
+from semlink.simulator.analysis.comparison import Result, interval_of
 from semlink.simulator.analysis.statistics import Interval, Line
 from semlink.simulator.analysis.tables import rate
-from semlink.simulator.figures.style import DASHES, SNR, colour, dress, figure_of, legend_below, marker, y_label
+from semlink.simulator.figures.bands import UNBOUNDED, band, fit, name_lost
+from semlink.simulator.figures.looks import Look, looks
+from semlink.simulator.figures.style import DASHES, SNR, dress, figure_of, legend_below, y_label
 from semlink.simulator.protocols import Variable
-from semlink.simulator.words import short
+from semlink.simulator.words import labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 PANELS_A_ROW = 3
 MOST_TICKS = 12
-REACH = 1.0
 ZERO = Interval(0.0, 0.0, 0.0, 1)
 Axis = Literal["snr_db", "rho_total"]
 Name = tuple[str, float]  # of a curve: the codec, and its rate or SNR
@@ -35,14 +36,19 @@ class Panel:
     title: str
     curves: Mapping[str, Sequence[tuple[float, Interval]]]
     y: str = ""
+    variable: Variable = UNBOUNDED
 
 
 def panel_of(
-    title: str, results: Sequence[Result], y: str = "", of: Callable[[Result], Interval] = lambda result: result.value
+    title: str,
+    results: Sequence[Result],
+    y: str = "",
+    of: Callable[[Result], Interval] = lambda result: result.value,
+    variable: Variable = UNBOUNDED,
 ) -> Panel:
-    """Results against SNR, a curve for each label. of: what is drawn of them."""
-    labels = dict.fromkeys(r.label for r in results)
-    return Panel(title, {label: [(r.line.snr_db, of(r)) for r in results if r.label == label] for label in labels}, y)
+    """Results against SNR, a curve for each label. of: what is drawn of them, which is `variable`."""
+    points = {name: [(r.line.snr_db, of(r)) for r in results if r.label == name] for name in (r.label for r in results)}
+    return Panel(title, points, y, variable)
 
 
 def curves(
@@ -56,12 +62,13 @@ def curves(
     """One metric against SNR or rate: a panel per channel with a shared y axis, a curve with its 95 % band per codec
     and rate (or, against rate, per codec and SNR). Failed conditions are gaps.
 
-    difference: the lines are differences, so 0 is marked. codecs: all that have a colour, where not all are drawn.
+    difference: the lines are differences, so 0 is marked. codecs: all of the run, where not all are drawn.
     """
     chosen = [line for line in lines if line.metric == metric]
     panels = sorted(
         {(line.channel, line.csi) for line in chosen if line.csi} or {(line.channel, "") for line in chosen}
     )
+    titles = labels(channel for channel, _ in panels)
     names = sorted({_curve(line, x) for line in chosen})
     styles = _styles(names, codecs)
     columns = max(1, min(PANELS_A_ROW, len(panels)))
@@ -69,15 +76,17 @@ def curves(
     figure = figure_of(1.2 + 3.6 * columns, 1.1 + 3.0 * rows + 0.12 * len(names))
     grid = figure.subplots(rows, columns, sharey=True, sharex=True, squeeze=False)
     for axes, panel in zip(grid.flat, panels, strict=False):
-        _panel(axes, [line for line in chosen if line.channel == panel[0]], styles, x)
-        axes.set_title(f"{short(panel[0])} (CSI {panel[1] or 'unknown'})", fontsize=10)
+        _panel(axes, [line for line in chosen if line.channel == panel[0]], styles, x, variable)
+        axes.set_title(f"{titles[panel[0]]} (CSI {panel[1] or 'unknown'})", fontsize=10)
         if difference:
             axes.axhline(0, color="black", linewidth=0.8)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
     for axes in grid[-1]:
         axes.set_xlabel(_AXIS_LABELS[x], fontsize=10)
-    fit(grid[0, 0], [_interval(line) for line in chosen] + ([ZERO] if difference else []))
+    drawn = [interval_of(line) for line in chosen]
+    fit(grid[0, 0], drawn + ([ZERO] if difference else []), variable)
+    name_lost(grid[0, 0], drawn)
     figure.supylabel(y_label(metric, variable), fontsize=10)
     legend_below(figure, list(grid.flat)[: len(panels)])
     return figure
@@ -101,11 +110,13 @@ def panels(rows: Sequence[Sequence[Panel]], size: tuple[float, float], y: str = 
     columns = max(map(len, rows))
     figure = figure_of(1.0 + size[0] * columns, 1.2 + size[1] * len(rows))
     grid = figure.subplots(len(rows), columns, sharex=True, sharey="row" if y else False, squeeze=False)
-    names = list(dict.fromkeys(name for row in rows for panel in row for name in panel.curves))
+    found = looks(name for row in rows for panel in row for name in panel.curves)
     for line, row in zip(grid, rows, strict=True):
         for axes, panel in zip(line, row, strict=True):
-            _bands(axes, panel, names)
-            fit(axes, [i for p in (row if y else [panel]) for points in p.curves.values() for _, i in points])
+            drawn = [i for p in (row if y else [panel]) for points in p.curves.values() for _, i in points]
+            _bands(axes, panel, found)
+            fit(axes, drawn, panel.variable)
+            name_lost(axes, drawn)
     for axes in grid[-1]:
         axes.set_xlabel(SNR, fontsize=9)
     figure.supylabel(y, fontsize=10)
@@ -113,32 +124,10 @@ def panels(rows: Sequence[Sequence[Panel]], size: tuple[float, float], y: str = 
     return figure
 
 
-def band(
-    axes: Axes, points: Sequence[tuple[float, Interval]], label: str, style: Mapping[str, Any], width: float
-) -> None:
-    """A curve through the means, and what their intervals hold in a lighter tone."""
-    at = [x for x, _ in points]
-    axes.plot(at, [i.mean for _, i in points], **style, linewidth=width, label=label)
-    low, high = [i.low for _, i in points], [i.high for _, i in points]
-    axes.fill_between(at, low, high, color=style["color"], alpha=0.12, linewidth=0)
-
-
-def fit(axes: Axes, drawn: Sequence[Interval]) -> None:
-    """Let the means fill the height: bands that go beyond them by more than `REACH` times their range are cut."""
-    means = [i.mean for i in drawn if math.isfinite(i.mean)]
-    span = max(means) - min(means) if means else 0.0
-    if span > 0:
-        ends = [end for i in drawn for end in (i.low, i.high) if math.isfinite(end)]
-        low = max(min([*means, *ends]), min(means) - REACH * span)
-        high = min(max([*means, *ends]), max(means) + REACH * span)
-        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
-
-
-def _bands(axes: Axes, panel: Panel, names: Sequence[str]) -> None:
+def _bands(axes: Axes, panel: Panel, found: Mapping[str, Look]) -> None:
     for name, points in panel.curves.items():
-        place = names.index(name)
-        style = {"color": colour(place), "marker": marker(place), "markersize": 4}
-        band(axes, points, name, style, 1.4)
+        style = {"color": found[name].colour, "marker": found[name].marker, "markersize": 4}
+        band(axes, points, name, style, 1.4, panel.variable)
     _ticks(axes, sorted({x for points in panel.curves.values() for x, _ in points}))
     dress(axes)
     axes.set_title(panel.title, fontsize=9)
@@ -154,15 +143,15 @@ def _curve(line: Line, x: Axis) -> Name:
     return (line.codec, line.rho if x == "snr_db" else line.snr_db)
 
 
-def _interval(line: Line) -> Interval:
-    return Interval(line.mean, line.ci95_low, line.ci95_high, line.n)
-
-
-def _panel(axes: Axes, lines: Sequence[Line], styles: Mapping[Name, Mapping[str, Any]], x: Axis) -> None:
+def _panel(
+    axes: Axes, lines: Sequence[Line], styles: Mapping[Name, Mapping[str, Any]], x: Axis, variable: Variable
+) -> None:
+    said = labels(codec for codec, _ in styles)
     for name, style in styles.items():
         points = sorted((line for line in lines if _curve(line, x) == name), key=lambda line: getattr(line, x))
         if points:
-            band(axes, [(getattr(p, x), _interval(p)) for p in points], _name(name, x), style, 1.6)
+            drawn = [(getattr(p, x), interval_of(p)) for p in points]
+            band(axes, drawn, f"{said[name[0]]}, {_second(name[1], x)}", style, 1.6, variable)
     if x == "snr_db":
         _ticks(axes, sorted({line.snr_db for line in lines}))
     else:
@@ -173,12 +162,12 @@ def _panel(axes: Axes, lines: Sequence[Line], styles: Mapping[Name, Mapping[str,
 
 def _styles(names: Sequence[Name], others: Sequence[str]) -> dict[Name, dict[str, Any]]:
     """A colour and marker per codec, a dash per rate (or SNR)."""
-    codecs = sorted({codec for codec, _ in names}.union(others))
+    found = looks((*(codec for codec, _ in names), *others))
     seconds = sorted({second for _, second in names})
     return {
         (codec, second): {
-            "color": colour(codecs.index(codec)),
-            "marker": marker(codecs.index(codec)),
+            "color": found[codec].colour,
+            "marker": found[codec].marker,
             "linestyle": DASHES[seconds.index(second) % len(DASHES)],
             "markersize": 5,
         }
@@ -186,5 +175,5 @@ def _styles(names: Sequence[Name], others: Sequence[str]) -> dict[Name, dict[str
     }
 
 
-def _name(name: Name, x: Axis) -> str:
-    return f"{short(name[0])}, " + (f"rho {name[1]:.3g}" if x == "snr_db" else f"{name[1]:g} dB")
+def _second(value: float, x: Axis) -> str:
+    return f"rho {value:.3g}" if x == "snr_db" else f"{value:g} dB"

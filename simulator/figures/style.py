@@ -1,12 +1,12 @@
-"""How figures look, and how they are kept: colours, axes, legends, files. Needs matplotlib.
+"""How figures look, and how they are kept: sizes, axes, legends, files. Needs matplotlib.
 
-Figures are made without pyplot, so there is no global state; colours are Okabe and Ito's, safe for the colour-blind.
+Figures are made without pyplot, so there is no global state; `looks` has colours and markers.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,31 +20,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
-MARKERS = "osD^vPX*"
 DASHES = ("-", "--", ":", "-.")
 SNR = "SNR Es/N0 (dB)"
 CHARACTER = 0.07  # width of a character of a legend, in inches
 DPI = 150
-PNG_BYTES = 400_000  # at most
-LEAST_DPI = 20
+PNG_BYTES, PDF_BYTES = 400_000, 8_000_000  # at most
+PIXELS = 25_000_000  # of a file, at most
+LEAST_DPI = 8
+LARGEST = 48.0  # inches of a side
+TRUETYPE = 42  # of fonts in files: publishers refuse Type 3
 
 
 def figure_of(width: float, height: float) -> Figure:
-    """An empty figure of that size in inches."""
+    """An empty figure of that size in inches, or of `LARGEST` where a side would be longer."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def colour(place: int) -> str:
-    """Of the curve or bar at that place."""
-    return COLOURS[place % len(COLOURS)]
-
-
-def marker(place: int) -> str:
-    """Of the curve at that place."""
-    return MARKERS[place % len(MARKERS)]
+    return Figure(figsize=(min(width, LARGEST), min(height, LARGEST)), layout="constrained")
 
 
 def dress(axes: Axes, size: float = 8, **grid: Any) -> None:
@@ -88,34 +79,66 @@ def y_label(metric: str, variable: Variable, between: str = ", ") -> str:
 
 
 def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
-    """`stem`.png of at most `PNG_BYTES`, and `stem`.pdf, each all or nothing; returns their paths.
+    """`stem`.png of at most `PNG_BYTES`, and `stem`.pdf of at most `PDF_BYTES`, each all or nothing; their paths.
 
-    A PNG that would be larger gets a palette, and fewer pixels if need be. The same rows give the same files.
+    What would be larger gets fewer pixels, a PNG a palette first. Fonts are embedded as TrueType. The same rows give
+    the same files.
     """
     paths = stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".pdf")
-    image = small_png(figure)
-    write_aside(paths[0], lambda aside: aside.write_bytes(image))
-    stable: dict[str, Any] = {"metadata": {"CreationDate": None}}
-    write_aside(paths[1], partial(figure.savefig, format="pdf", dpi=DPI, **stable))
+    for path, image in zip(paths, (small_png(figure), small_pdf(figure)), strict=True):
+        write_aside(path, partial(_write, image))
     return paths
 
 
 def small_png(figure: Figure, most: int = PNG_BYTES) -> bytes:
     """A figure as PNG of at most so many bytes."""
-    image, dpi = drawn(figure, DPI), float(DPI)
-    if len(image) > most:
-        image = with_palette(image)
-    while len(image) > most and dpi > LEAST_DPI:
-        dpi *= min(0.95, 0.97 * (most / len(image)) ** 0.5)
-        image = with_palette(drawn(figure, dpi))
-    return image
+    image = drawn(figure, _dpi(figure))
+    return image if len(image) <= most else _fewer_pixels(figure, with_palette(image), _as_palette, most)
+
+
+def small_pdf(figure: Figure, most: int = PDF_BYTES) -> bytes:
+    """A figure as PDF of at most so many bytes, as far as it is its pictures that make it large."""
+    return _fewer_pixels(figure, _as_pdf(figure, _dpi(figure)), _as_pdf, most)
 
 
 def drawn(figure: Figure, dpi: float) -> bytes:
     """A figure as PNG with so many pixels an inch."""
+    return _drawn(figure, "png", dpi)
+
+
+def _fewer_pixels(figure: Figure, image: bytes, draw: Callable[[Figure, float], bytes], most: int) -> bytes:
+    dpi = _dpi(figure)
+    while len(image) > most and dpi > LEAST_DPI:
+        dpi *= min(0.95, 0.97 * (most / len(image)) ** 0.5)
+        image = draw(figure, dpi)
+    return image
+
+
+def _dpi(figure: Figure) -> float:
+    """Pixels an inch of a figure's files before any is found to be too large."""
+    width, height = figure.get_size_inches()
+    return min(float(DPI), (PIXELS / (width * height)) ** 0.5)
+
+
+def _as_palette(figure: Figure, dpi: float) -> bytes:
+    return with_palette(drawn(figure, dpi))
+
+
+def _as_pdf(figure: Figure, dpi: float) -> bytes:
+    return _drawn(figure, "pdf", dpi, metadata={"CreationDate": None})
+
+
+def _drawn(figure: Figure, kind: str, dpi: float, **more: Any) -> bytes:
+    from matplotlib import rc_context
+
     held = io.BytesIO()
-    figure.savefig(held, format="png", dpi=dpi)
+    with rc_context({"pdf.fonttype": TRUETYPE, "ps.fonttype": TRUETYPE}):
+        figure.savefig(held, format=kind, dpi=dpi, **more)
     return held.getvalue()
+
+
+def _write(image: bytes, path: Path) -> None:
+    path.write_bytes(image)
 
 
 def with_palette(image: bytes) -> bytes:

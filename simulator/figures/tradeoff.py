@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from semlink.simulator.analysis.comparison import Entry, compare
 from semlink.simulator.analysis.statistics import Interval
-from semlink.simulator.figures.style import MARKERS, colour, dress, figure_of, y_label
+from semlink.simulator.figures.looks import MARKERS, looks
+from semlink.simulator.figures.style import dress, figure_of, y_label
 from semlink.simulator.protocols import Variable
 from semlink.simulator.records.rows import Rows
-from semlink.simulator.words import short
+from semlink.simulator.words import labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +57,7 @@ def tradeoff(decoders: Mapping[str, Sequence[Point]], variable: Variable, title:
     the first panel); decoders without steps are dashed lines there. What no decoder beats in both time and quality is
     joined in grey. Points that failed (n = 0) are left out.
     """
-    curves = _curves(decoders)
+    curves = _curves(decoders, variable)
     markers = _markers(point.steps for curve in curves for point in curve.points)
     figure = figure_of(8.6, 3.7 + 0.14 * len(curves))
     left, right = figure.subplots(1, 2, sharey=True)
@@ -92,14 +93,19 @@ def frontier(points: Iterable[Point], better: str) -> list[Point]:
     return best
 
 
-def _curves(decoders: Mapping[str, Sequence[Point]]) -> list[_Curve]:
-    measured = {label: [p for p in points if p.quality.n] for label, points in decoders.items()}
+def _curves(decoders: Mapping[str, Sequence[Point]], variable: Variable) -> list[_Curve]:
+    measured = {label: [_within(p, variable) for p in points if p.quality.n] for label, points in decoders.items()}
     ordered = {
         label: tuple(sorted(points, key=lambda p: (p.steps is None, p.steps or 0)))
         for label, points in measured.items()
         if points
     }
-    return [_Curve(label, colour(i), points) for i, (label, points) in enumerate(ordered.items())]
+    found, said = looks(ordered), labels(ordered)
+    return [_Curve(said[label], found[label].colour, points) for label, points in ordered.items()]
+
+
+def _within(point: Point, variable: Variable) -> Point:
+    return replace(point, quality=point.quality.within(variable.least, variable.most))
 
 
 def _markers(steps: Iterable[Steps]) -> dict[Steps, str]:
@@ -151,12 +157,12 @@ def _legend(figure: Figure, curves: Sequence[_Curve], markers: Mapping[Steps, st
     from matplotlib.lines import Line2D
 
     lines = [
-        Line2D([], [], color=curve.colour, linestyle="--" if curve.plain else "-", label=short(curve.label))
+        Line2D([], [], color=curve.colour, linestyle="--" if curve.plain else "-", label=curve.label)
         for curve in curves
     ]
     marks = [Line2D([], [], color="black", linestyle="", marker=m, label=name_steps(n)) for n, m in markers.items()]
     marks.append(Line2D([], [], color="0.8", linewidth=5, label="nothing is better and faster"))
-    columns = 2 if max((len(short(curve.label)) for curve in curves), default=0) > 40 else 3
+    columns = 2 if max((len(curve.label) for curve in curves), default=0) > 40 else 3
     figure.legend(handles=lines + marks, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
 
 

@@ -8,12 +8,14 @@ from typing import cast
 from semlink.channels.base.fade import Channel, antennas
 from semlink.channels.base.grid import Grid
 from semlink.channels.base.impaired import Impaired
+from semlink.channels.base.names import unknown
 from semlink.simulator import power as rules
 from semlink.simulator.engine.setup import CSI, EQUALIZERS, Csi, Setup
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.link.allocation import PLACEMENT
 from semlink.simulator.link.feedback import CSIT, PRECODING
 
+NAMED = ("csi", "equalizer", "power", "csit", "precoding", "placement")  # settings that are one of a few names
 BITS = 3  # of a quantised report's magnitudes and phases
 
 
@@ -46,10 +48,8 @@ class LinkSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "csi", self.csi or self.channel.csi)
-        names = ((self.csi, CSI), (self.equalizer, EQUALIZERS), (self.power, rules.names()), (self.csit, CSIT))
-        for value, known in (*names, (self.precoding, PRECODING), (self.placement, PLACEMENT)):
-            if value not in known:
-                raise SemlinkError(f"{value!r} is none of {', '.join(known)}")
+        for name in NAMED:
+            check_name(name, getattr(self, name))
         if getattr(self.channel, "coherence", "") == "symbol" and self.csi != "perfect":
             raise SemlinkError('gains that change with every symbol cannot be estimated from pilots: use csi="perfect"')
         check_antennas(self)
@@ -78,6 +78,13 @@ class LinkSettings:
         return Setup(
             self.grid, cast(Csi, self.csi), self.equalizer, rx, tx, self.layers, self.precoding == "svd", specular
         )
+
+
+def check_name(setting: str, value: object) -> None:
+    """SemlinkError that lists the known values when a setting of `NAMED` has another one."""
+    known = dict(zip(NAMED, (CSI, EQUALIZERS, rules.names(), CSIT, PRECODING, PLACEMENT), strict=True))[setting]
+    if value not in known:
+        raise SemlinkError(unknown(setting, str(value), known))
 
 
 def check_antennas(settings: LinkSettings) -> None:

@@ -6,6 +6,7 @@ of group `semlink.metrics` that names a `Metric`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Literal
@@ -19,32 +20,38 @@ if TYPE_CHECKING:  # importing the metrics' names must not import torch
 Better = Literal["higher", "lower"]
 GROUP = "semlink.metrics"
 _UPSAMPLED = "_up64"
+_SHARE = (0.0, 1.0)  # least and most
 
 
 class Metric(Variable):
-    """One metric. home: `module:function`, (original, received) -> `[batch]`; label: for axes, without unit."""
+    """One metric. home: `module:function`, (original, received) -> `[batch]`; label: for axes, without unit.
 
-    def __init__(self, home: str, units: str, better: Better, label: str) -> None:
-        super().__init__(units, label, better, home)
+    least, most: what no value is beyond.
+    """
+
+    def __init__(
+        self, home: str, units: str, better: Better, label: str, least: float = -math.inf, most: float = math.inf
+    ) -> None:
+        super().__init__(units, label, better, home, least, most)
 
 
 METRICS: Mapping[str, Metric] = {
-    "psnr": Metric(f"{__name__}.psnr:psnr", "dB", "higher", "PSNR"),
-    "mse": Metric(f"{__name__}.psnr:mse", "1", "lower", "MSE"),
-    "ssim": Metric(f"{__name__}.ssim:ssim", "1", "higher", "SSIM"),
-    "ms_ssim": Metric(f"{__name__}.ssim:ms_ssim", "1", "higher", "MS-SSIM"),
-    "lpips_alex": Metric(f"{__name__}.lpips:lpips_alex", "1", "lower", "LPIPS (AlexNet)"),
-    "lpips_vgg": Metric(f"{__name__}.lpips:lpips_vgg", "1", "lower", "LPIPS (VGG-16)"),
+    "psnr": Metric(f"{__name__}.psnr:psnr", "dB", "higher", "PSNR", 0.0),
+    "mse": Metric(f"{__name__}.psnr:mse", "1", "lower", "MSE", *_SHARE),
+    "ssim": Metric(f"{__name__}.ssim:ssim", "1", "higher", "SSIM", *_SHARE),
+    "ms_ssim": Metric(f"{__name__}.ssim:ms_ssim", "1", "higher", "MS-SSIM", *_SHARE),
+    "lpips_alex": Metric(f"{__name__}.lpips:lpips_alex", "1", "lower", "LPIPS (AlexNet)", *_SHARE),
+    "lpips_vgg": Metric(f"{__name__}.lpips:lpips_vgg", "1", "lower", "LPIPS (VGG-16)", *_SHARE),
 }
 
 # In rows, but not from a pair of pictures alone: of masks, or of class maps.
 _DERIVED: Mapping[str, Metric] = {
-    "psnr_of_mean_mse": Metric(f"{__name__}.psnr:psnr_of_mean_mse", "dB", "higher", "PSNR of the mean MSE"),
-    "theta_psnr": Metric(f"{__name__}.psnr:theta_psnr", "dB", "higher", "theta-PSNR"),
-    "psnr_roi": Metric(f"{__name__}.psnr:psnr_roi", "dB", "higher", "PSNR in the region of interest"),
-    "psnr_roni": Metric(f"{__name__}.psnr:psnr_roni", "dB", "higher", "PSNR outside the region of interest"),
-    "miou_truth": Metric(f"{__name__}.segmentation:miou", "1", "higher", "mIoU against the ground truth"),
-    "miou_sent": Metric(f"{__name__}.segmentation:miou", "1", "higher", "mIoU against the transmitted map"),
+    "psnr_of_mean_mse": Metric(f"{__name__}.psnr:psnr_of_mean_mse", "dB", "higher", "PSNR of the mean MSE", 0.0),
+    "theta_psnr": Metric(f"{__name__}.psnr:theta_psnr", "dB", "higher", "theta-PSNR", 0.0),
+    "psnr_roi": Metric(f"{__name__}.psnr:psnr_roi", "dB", "higher", "PSNR in the region of interest", 0.0),
+    "psnr_roni": Metric(f"{__name__}.psnr:psnr_roni", "dB", "higher", "PSNR outside the region of interest", 0.0),
+    "miou_truth": Metric(f"{__name__}.segmentation:miou", "1", "higher", "mIoU against the ground truth", *_SHARE),
+    "miou_sent": Metric(f"{__name__}.segmentation:miou", "1", "higher", "mIoU against the transmitted map", *_SHARE),
 }
 
 
@@ -79,7 +86,7 @@ def describe(name: str) -> Variable:
     """Unit, label and direction of a metric or row name. SemlinkError that lists the known ones for an unknown one."""
     metric = _DERIVED.get(name) or _metric(name.removesuffix(_UPSAMPLED))
     label = f"{metric.label}, upsampled to 64 px" if name.endswith(_UPSAMPLED) else metric.label
-    return Variable(metric.units, label, metric.better)
+    return Variable(metric.units, label, metric.better, least=metric.least, most=metric.most)
 
 
 def _row_name(name: str, height: int, width: int) -> str:

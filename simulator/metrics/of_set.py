@@ -26,7 +26,7 @@ def describe(name: str) -> Variable | None:
     """What a variable of `columns`, or the mIoU of the set, is; None for other names."""
     for metric, against in AGAINST.items():
         if name == metric + SUFFIX:
-            return Variable("1", f"mIoU of the set against {against}", "higher")
+            return Variable("1", f"mIoU of the set against {against}", "higher", least=0, most=1)
         if is_part(name) and name.startswith(metric):
             part, _, of = name.removeprefix(f"{metric}_").partition("_")
             where = "both maps" if part == "hits" else "either map"

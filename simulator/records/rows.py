@@ -8,6 +8,7 @@ The attribute `sha256` tells whether the file is as it was written (`seal`).
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,26 +26,27 @@ if TYPE_CHECKING:  # h5py loads when a file is read or written
     import h5py
 
 AXES = ("codec", "channel", "rho", "snr_db")
+ENDS = ("least", "most")  # attributes of a variable that has a range
 NUMBER = np.float32  # of measured numbers in the file; 24 bits are far below what any interval can tell
 
 
 VARIABLES: Mapping[str, Variable] = {
-    "mse": Variable("1", "mean squared error, peak 1", "lower"),
-    "psnr_of_mean_mse": Variable("dB", "PSNR of the mean MSE", "higher"),
-    "encode_s": Variable("s", "encoding time per image, its share of a block", "lower"),
-    "decode_s": Variable("s", "decoding time per image, its share of a block", "lower"),
+    "mse": Variable("1", "mean squared error, peak 1", "lower", least=0, most=1),
+    "psnr_of_mean_mse": Variable("dB", "PSNR of the mean MSE", "higher", least=0),
+    "encode_s": Variable("s", "encoding time per image, its share of a block", "lower", least=0),
+    "decode_s": Variable("s", "decoding time per image, its share of a block", "lower", least=0),
     "snr_measured_db": Variable("dB", "transmit power over measured noise power"),
     "snr_realised_db": Variable("dB", "received power over noise power, fade included"),
     "papr_db": Variable("dB", "peak to average power of the time signal", "lower"),
-    "uses_main": Variable("1", "channel uses of the main stream", "lower"),
-    "uses_total": Variable("1", "channel uses of all streams", "lower"),
-    "uses_on_air": Variable("1", "resource elements on air, pilots and filler included", "lower"),
-    "rho_main": Variable("1", "channel uses of the main stream per source dimension", "lower"),
-    "rho_total": Variable("1", "channel uses of all streams per source dimension", "lower"),
-    "air_time_s": Variable("s", "simulated time on air", "lower"),
-    "blocks": Variable("1", "code blocks sent"),
-    "block_errors": Variable("1", "code blocks lost", "lower"),
-    "block_error_rate": Variable("1", "share of code blocks lost", "lower"),
+    "uses_main": Variable("1", "channel uses of the main stream", "lower", least=0),
+    "uses_total": Variable("1", "channel uses of all streams", "lower", least=0),
+    "uses_on_air": Variable("1", "resource elements on air, pilots and filler included", "lower", least=0),
+    "rho_main": Variable("1", "channel uses of the main stream per source dimension", "lower", least=0),
+    "rho_total": Variable("1", "channel uses of all streams per source dimension", "lower", least=0),
+    "air_time_s": Variable("s", "simulated time on air", "lower", least=0),
+    "blocks": Variable("1", "code blocks sent", least=0),
+    "block_errors": Variable("1", "code blocks lost", "lower", least=0),
+    "block_error_rate": Variable("1", "share of code blocks lost", "lower", least=0, most=1),
 }
 
 
@@ -203,6 +205,9 @@ def _describe(dataset: h5py.Dataset, variable: Variable) -> None:
     dataset.attrs["long_name"] = variable.label
     if variable.better:
         dataset.attrs["better"] = variable.better
+    for name, end in zip(ENDS, (variable.least, variable.most), strict=True):
+        if math.isfinite(end):
+            dataset.attrs[name] = float(end)
 
 
 def _attach(file: h5py.File, dataset: h5py.Dataset, dimensions: Sequence[str]) -> None:
@@ -268,10 +273,14 @@ def _read(file: h5py.File) -> Rows:
     data = {name: file[name][()] for name in names}
     measured = np.any([np.isfinite(column) for column in data.values()], axis=0) if data else None
     measurements = tuple(_read_measurements(file, data, measured))
-    variables = {
-        name: Variable(*(str(file[name].attrs.get(k, "")) for k in ("units", "long_name", "better"))) for name in names
-    }
+    variables = {name: _variable(file[name].attrs) for name in names}
     return Rows(measurements, {**VARIABLES, **variables}, _told(file))
+
+
+def _variable(attributes: Mapping[str, Any]) -> Variable:
+    units, label, better = (str(attributes.get(name, "")) for name in ("units", "long_name", "better"))
+    least, most = (float(attributes.get(name, end)) for name, end in zip(ENDS, (-math.inf, math.inf), strict=True))
+    return Variable(units, label, better, least=least, most=most)
 
 
 def _told(file: h5py.File) -> dict[str, Any]:

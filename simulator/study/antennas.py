@@ -103,7 +103,7 @@ def efficiencies(links: Mapping[str, str], channel: str, rows: Rows, snrs: Seque
 
 def describe(metric: str) -> Variable | None:
     """What the spectral efficiency is; None for other names."""
-    return Variable("bit/use", "spectral efficiency", "higher") if metric == EFFICIENCY else None
+    return Variable("bit/use", "spectral efficiency", "higher", least=0) if metric == EFFICIENCY else None
 
 
 def _efficiency(label: str, channel: str, snr_db: float, own: np.ndarray, others: Mapping[str, np.ndarray]) -> Result:

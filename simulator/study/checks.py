@@ -22,7 +22,8 @@ def check_codecs(words: Sequence[str]) -> None:
 def check_channels(words: Sequence[str]) -> None:
     """SemlinkError when a channel's word is misspelt, or names an unknown channel, impairment or setting.
 
-    So it is when the channel refuses the value of a setting. Settings of the link are known by name only.
+    So it is when the channel refuses the value of a setting, and when one of the link that has a name has an unknown
+    one; what they are together is told where the link is made (`beforehand`).
     """
     kinds, others = package("channels"), package("channels.impairments")
     check_words("channel", words, kinds.names(), others.names())
@@ -30,7 +31,16 @@ def check_channels(words: Sequence[str]) -> None:
         check_settings("channel", kinds.registry, word, more=LINK_SETTINGS)
         for added in word.added:
             check_settings("impairment", others.registry, added)
+        _check_link_names(word)
         _try_channel(word)
+
+
+def _check_link_names(word: Word) -> None:
+    from semlink.simulator.link.settings import NAMED, check_name
+
+    for setting, value in word.settings:
+        if setting in NAMED and value is not None:
+            check_name(setting, value)
 
 
 def _try_channel(word: Word) -> None:

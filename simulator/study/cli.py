@@ -6,11 +6,12 @@ Importing this module and printing `--help` load neither torch, TensorFlow, matp
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 import tyro
 
@@ -100,17 +101,31 @@ def read(default: AnyFlags, arguments: Sequence[str]) -> AnyFlags:
         what = "flag" if others[0].startswith("-") else "argument"
         meant = did_you_mean(others[0].partition("=")[0].replace("_", "-"), known)
         raise SemlinkError(f"unknown {what} {others[0]!r}; {meant}known flags: {' '.join(known)}")
-    return flags
+    return replace(flags, **{name: _from_home(getattr(flags, name)) for name in _places(kind)})
+
+
+def _places(kind: type[DataclassInstance]) -> tuple[str, ...]:
+    """The flags that are files, folders or data sets."""
+    types = get_type_hints(kind)
+    return tuple(
+        field.name
+        for field in fields(kind)
+        if field.name.endswith("data") or Path in (types[field.name], *get_args(types[field.name]))
+    )
+
+
+def _from_home(value: Any) -> Any:
+    """A path, a text or several, with the home folder in place of ~."""
+    if isinstance(value, tuple):
+        return tuple(map(_from_home, value))
+    if isinstance(value, Path):
+        return value.expanduser()
+    return os.path.expanduser(value) if isinstance(value, str) else value
 
 
 def _check_places(kind: type[DataclassInstance], arguments: Sequence[str]) -> None:
     """SemlinkError where a file, folder or data set is the empty text, which would be the working folder."""
-    types = get_type_hints(kind)
-    places = {
-        f"--{field.name.replace('_', '-')}"
-        for field in fields(kind)
-        if field.name.endswith("data") or Path in (types[field.name], *get_args(types[field.name]))
-    }
+    places = {f"--{name.replace('_', '-')}" for name in _places(kind)}
     for flag, value in zip(arguments, [*arguments[1:], None], strict=False):
         name, equals, own = flag.replace("_", "-").partition("=")
         if name in places and "" == (own if equals else value):

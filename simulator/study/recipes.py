@@ -29,7 +29,7 @@ def with_recipe(default: AnyFlags, arguments: Sequence[str]) -> AnyFlags:
     kinds = get_type_hints(type(default))
     if FLAG not in arguments[:-1] or "recipe" not in kinds:
         return default
-    path = Path(arguments[list(arguments).index(FLAG) + 1])
+    path = Path(arguments[list(arguments).index(FLAG) + 1]).expanduser()
     said = _read(path)
     for name in said.keys() - kinds.keys():
         raise SemlinkError(f"{path}: unknown flag {name!r}; known: {', '.join(kinds)}")

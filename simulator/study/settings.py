@@ -6,20 +6,26 @@ import inspect
 import re
 from collections.abc import Mapping, Sequence
 from inspect import Parameter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semlink.channels.base.names import unknown
+from semlink.channels.base.names import did_you_mean, unknown
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import is_here
 from semlink.simulator.words import Setting, Word
 
 if TYPE_CHECKING:
     from semlink.channels.base.registry import Registry
+
+_LOCAL = re.compile(r"[./~]|.*\.(safetensors|json|h5|npz|mat)$")
 
 
 def check_settings(
     kind: str, registry: Registry, word: Word, given: Sequence[str] = (), more: Sequence[str] = ()
 ) -> None:
     """SemlinkError when a word of that kind has an unknown setting, no number where one belongs, or lacks a setting.
+
+    So it is when a setting names a file or folder that is not there.
 
     given: parameters that no word sets. more: settings that are not the plug-in's own. A plug-in that does not load, or
     takes anything, is not checked: it says itself what is wrong.
@@ -32,6 +38,8 @@ def check_settings(
             raise SemlinkError(unknown(f"setting of {kind} {word.name}:", name, (*known, *more)))
         if name in known and not _fits(known[name], value):
             raise SemlinkError(f"{kind} {word}: {name} must be a finite number")
+        if name in known and _is_missing(known[name], value):
+            raise SemlinkError(f"{kind} {word}: no {value} is there{_near(Path(str(value)).expanduser())}")
     for name in known.keys() - dict(word.settings).keys():
         if known[name].default is Parameter.empty:
             raise SemlinkError(f"{kind} {word}: say {name}, as in {word.name}:{name}=...")
@@ -45,6 +53,17 @@ def _parameters(registry: Registry, name: str, given: Sequence[str]) -> Mapping[
     if any(p.kind in (Parameter.VAR_KEYWORD, Parameter.POSITIONAL_ONLY) for p in found.values()):
         return None
     return {name: p for name, p in found.items() if name not in given and p.kind is not Parameter.VAR_POSITIONAL}
+
+
+def _is_missing(parameter: Parameter, value: Setting) -> bool:
+    """Whether a parameter for paths is given what can only be one, and not a name of a hub, and nothing is there."""
+    takes = "Path" in re.findall(r"\w+", inspect.formatannotation(parameter.annotation))
+    return takes and isinstance(value, str) and bool(_LOCAL.match(value)) and not is_here(Path(value).expanduser())
+
+
+def _near(path: Path) -> str:
+    beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
+    return f"; {meant}" if (meant := did_you_mean(path.name, beside).rstrip()) else ""
 
 
 def _fits(parameter: Parameter, value: Setting) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study.answer import Answer, publish
+from semlink.simulator.study.beforehand import check_questions
 from semlink.simulator.study.closing import failures, say_more, whole_run
 from semlink.simulator.sweep.trial import Parts
 
@@ -40,9 +41,13 @@ class Study:
 
 
 def run(study: Study, out: Path, workers: int) -> int:
-    """Measure what `out` lacks, publish everything, and say where it is. The exit code: 1 when conditions failed."""
+    """Measure what `out` lacks, publish everything, and say where it is. The exit code: 1 when conditions failed.
+
+    SemlinkError, before anything is measured, for codecs and links that cannot be what is asked of them.
+    """
     from semlink.simulator.sweep import runner
 
+    check_questions(study.questions, study.parts)
     started = time.monotonic()
     outcomes = [runner.run(question, out, workers, study.parts, study.questions) for question in study.questions]
     if study.flags is None:

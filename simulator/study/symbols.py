@@ -116,7 +116,7 @@ def describe(name: str) -> Variable:
     """The only metric there is."""
     from semlink.simulator.protocols import Variable
 
-    return Variable("1", "importance-weighted error of a symbol of unit power", "lower")
+    return Variable("1", "importance-weighted error of a symbol of unit power", "lower", least=0)
 
 
 def parts(profile: str, slots: int, seed: int) -> Parts:

@@ -89,4 +89,4 @@ def training(codec: str) -> dict[str, Any]:
     from semlink.simulator.training.tuning import read_tuning
 
     weights = dict(parse(codec).settings).get("weights")
-    return read_tuning(Path(weights)) if isinstance(weights, str) else {}
+    return read_tuning(Path(weights).expanduser()) if isinstance(weights, str) else {}

@@ -125,14 +125,46 @@ def test_images_without_the_metric_are_left_out_of_the_pairs():
     assert cell.minus_matched.mean == pytest.approx((part - ALL[3].values["psnr"])[:5].mean())
 
 
+def row_labels(*chosen: Variant) -> list[str]:
+    found = fill(chosen, replace(ASKED, codecs=()), as_rows(*ALL))
+    return list(matrix.row_labels(found).values())
+
+
+def test_labels_of_rows_are_short_where_nothing_is_like_them():
+    mine = Variant("adjscc:weights=some/where/mine.safetensors")
+    assert row_labels(SHIPPED, mine) == ["adjscc, as shipped", "adjscc:weights=mine.safetensors"]
+    other = Variant("semlink:base=none")
+    assert row_labels(ON_AWGN, other) == ["adjscc, awgn (perfect)", "semlink:base=none, as shipped"]
+
+
+def test_labels_of_rows_differ_where_files_or_settings_do():
+    one, two = (Variant(f"adjscc:weights={folder}/mine.safetensors", "awgn", "perfect") for folder in "ab")
+    assert len(set(row_labels(one, two, replace(one, trained_on="")))) == 3
+    small, base = (Variant(f"swinjscc:size={size},weights=w/{size}.st", "awgn", "ls") for size in ("small", "base"))
+    assert row_labels(small, base) == ["swinjscc:size=small, awgn (ls)", "swinjscc:size=base, awgn (ls)"]
+    assert not matrix.same_codec(small, base) and matrix.same_codec(SHIPPED, ON_AWGN)
+
+
+def test_labels_of_columns_are_channels_without_their_csi():
+    words = {
+        "tdl:csi=perfect,speed=20+cfo:hertz=9": "perfect",
+        "recorded:path=a/x.h5": "ls",
+        "recorded:path=b/x.h5": "ls",
+    }
+    found = fill(
+        (SHIPPED,), replace(ASKED, channels=tuple(words)), as_rows(*(measurement("adjscc", c, 20) for c in words))
+    )
+    said = [replace(cell, csi=words[cell.channel]) for cell in found]
+    assert list(matrix.column_labels(said).values()) == [
+        "tdl:speed=20+cfo:hertz=9 (perfect)",
+        "recorded:path=a/x.h5 (ls)",
+        "recorded:path=b/x.h5 (ls)",
+    ]
+
+
 def test_labels():
     cells = fill(VARIANTS, ASKED, as_rows(*ALL))
     assert list(matrix.row_labels(cells).values()) == ["adjscc, as shipped", "awgn (perfect)", "tdl:speed=20 (ls)"]
-    assert matrix.channel_label("tdl:csi=perfect,speed=20+cfo:hertz=9", "perfect") == (
-        "tdl:speed=20+cfo:hertz=9 (perfect)"
-    )
-    assert ON_AWGN.label(several=True) == "adjscc, awgn (perfect)"
-    assert Variant("adjscc:weights=some/where/mine.safetensors").label() == "adjscc:weights=mine.safetensors"
     text = next(matrix.cell_tables([c for c in cells if c.metric == "psnr"], as_rows(*ALL)))
     assert text.startswith("psnr (dB) at 10 dB SNR: mean +- 95 % over 20 images")
     assert text.splitlines()[2].split()[:2] == ["awgn", "(perfect)"] and text.count("*") == 2
@@ -218,7 +250,7 @@ def test_weight_files_survive_in_a_codecs_word(channel):
         ("--lr 0", "positive learning rate"),
         ("--train-snr 5 -5", "give the lower SNR in dB first"),
         ("--metrics beauty", "unknown metric 'beauty'"),
-        ("--codecs adjscc:weights=nowhere.safetensors --minutes 0", "nowhere.safetensors: not a safetensors file"),
+        ("--codecs adjscc:weights=nowhere.safetensors --minutes 0", "no nowhere.safetensors is there"),
         ("--data pictures --crop 64", "--crop 64 does not train the network that pictures of 32x32 px meet"),
         ("--data pictures --train-data cifar10", "a test set is not for training"),
     ],

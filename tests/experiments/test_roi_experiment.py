@@ -93,6 +93,25 @@ def test_roles_of_the_codecs(experiment, flags):
     assert experiment.roles(replace(flags, codecs=("roi_jscc",))) == {}
 
 
+def test_two_digital_baselines_have_columns_of_their_own(experiment, flags):
+    both = replace(flags, codecs=("roi_jscc", "digital", "digital:source=jpegxl"), channels=("awgn",), arms=())
+    roles = experiment.roles(both)
+    assert roles == {"digital": "digital", "digital:source=jpegxl": "digital:source=jpegxl"}
+    held = [measurement(word, np.array([20.0, 22.0]) + i) for i, word in enumerate(experiment.words(both))]
+    entries = experiment.codec_panels(both)["awgn"]
+    results = comparison.compare(Rows(tuple(held)), entries, tuple(roles), ("psnr",), (1 / 12,), (5.0,))
+    columns = comparison.paired_columns(results, roles)
+    first = dict(zip(columns.head, next(iter(columns.lines)), strict=True))
+    assert (first["minus_digital"], first["minus_digital:source=jpegxl"]) == (-1, -2)
+
+
+def test_channels_of_one_file_name_are_all_shown(experiment, flags):
+    channels = ("recorded:path=/one/cir.h5", "recorded:path=/two/cir.h5")
+    found = experiment.codec_panels(replace(flags, channels=channels))
+    assert list(found) == ["recorded:path=one/cir.h5", "recorded:path=two/cir.h5"]
+    assert len(experiment.arm_panels(replace(flags, arms=channels))) == 2
+
+
 def measurement(codec: str, values: np.ndarray, error: str = "") -> Measurement:
     places = tuple(range(len(values)))
     rates = {name: np.full(len(values), 0.08) for name in ("rho_main", "rho_total")}

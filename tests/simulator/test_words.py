@@ -3,7 +3,7 @@
 import pytest
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.words import Word, parse, short, with_settings
+from semlink.simulator.words import Word, labels, parse, short, with_settings
 
 
 def test_settings_get_their_types():
@@ -40,5 +40,42 @@ def test_settings_are_replaced_or_added():
 
 
 def test_short_words_drop_folders():
-    assert short("adjscc:hub=a/b,weights=/x/y z/mine.safetensors") == "adjscc:hub=b,weights=mine.safetensors"
+    assert short("adjscc:hub=a/b,weights=/x/y z/mine.safetensors") == "adjscc:hub=a/b,weights=mine.safetensors"
+    assert short("ddnm:model=~/models/prior/") == "ddnm:model=prior" and short("x:model=./sd") == "x:model=sd"
+    assert short("roi:importance=file:path=/a/b.png;margin=2,weights=c/d.st") == (
+        "roi:importance=file:path=b.png;margin=2,weights=d.st"
+    )
     assert short("tdl:model=C,speed=30") == "tdl:model=C,speed=30"
+
+
+@pytest.mark.parametrize(
+    "text", ["sgd_jscc:guidance=edges/tag", "roi:importance=segmentation:classes=car/pole", "x:a=1/2"]
+)
+def test_lists_with_slashes_are_no_paths(text):
+    assert short(text) == text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["adjscc:weights=/one/mine.st", "adjscc:weights=/two/mine.st", "adjscc"],
+        ["x:w=/a/b/m.st", "x:w=/c/b/m.st", "x:w=b/m.st", "x:w=m.st"],
+        ["x:w=/a/m/", "x:w=/a/m", "x:w=/m"],
+        ["a+b:path=~/x/c.h5", "a+b:path=~/y/c.h5"],
+    ],
+)
+def test_labels_tell_words_apart_and_stay_short(words):
+    found = labels([*words, words[0]])
+    assert found.keys() == set(words)
+    assert len(set(found.values())) == len(words)
+    assert all(len(label) <= len(word) for word, label in found.items())
+    assert labels(words[:1]) == {words[0]: short(words[0])}
+
+
+def test_only_words_that_are_alike_get_longer_labels():
+    words = ["adjscc:weights=/one/mine.st", "adjscc:weights=/two/mine.st", "adjscc:weights=/two/yours.st"]
+    assert list(labels(words).values()) == [
+        "adjscc:weights=one/mine.st",
+        "adjscc:weights=two/mine.st",
+        "adjscc:weights=yours.st",
+    ]

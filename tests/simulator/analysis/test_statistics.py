@@ -12,6 +12,7 @@ import scipy.stats
 
 from semlink.simulator.analysis.statistics import (
     COLUMNS,
+    lost,
     mean_interval,
     paired_difference,
     psnr_of_mean_mse,
@@ -143,3 +144,17 @@ def test_table_is_aligned():
     assert head.split() == ["channel", "csi", "codec", "rho", "0", "dB", "5", "dB"]
     assert body[0].split() == ["awgn", "perfect", "a", "0.08333", "31.00", "+-12.71", "failed"]
     assert body[1].endswith("31.00 +-12.71") and len({len(line) for line in (head, *body)}) == 1
+
+
+def test_two_codecs_of_one_file_name_are_two_lines_of_a_table():
+    codecs = [f"adjscc:weights=/{folder}/mine.st" for folder in ("one", "two")]
+    rows = Rows(tuple(measurement({"psnr": [20.0 + i, 21.0 + i]}, codec) for i, codec in enumerate(codecs)))
+    text = table(summarise(rows), "psnr", "dB")
+    assert "weights=one/mine.st" in text and "weights=two/mine.st" in text and "20.50" in text and "21.50" in text
+
+
+def test_lines_count_the_pictures_that_lost_bits():
+    values = {"psnr": [20.0, 21.0, 30.0], "blocks": [2.0, 2, 2], "block_errors": [1.0, 2, 0]}
+    (line,) = (x for x in summarise(Rows((measurement(values),))) if x.metric == "psnr")
+    assert line.lost == 2 and lost(measurement(values, positions=(4, 5, 9))) == (4, 5)
+    assert lost(measurement({"psnr": [1.0]})) == ()

@@ -87,7 +87,7 @@ def test_the_strip_shows_low_middle_and_high_snr(measured):
     assert titles == ["original", "0 dB SNR", "5 dB SNR", "10 dB SNR", "", "", ""]
     captions = [axes.get_xlabel() for axes in figure.axes[1:4]]
     first = [m for m in found.measurements if m.condition.channel == "tdl"][:3]
-    assert captions == [f"PSNR {m.values['psnr'][0]:.1f} dB" for m in first]
+    assert captions == [f"PSNR {m.values['psnr'][0]:.1f} dB, bits lost" for m in first]
     shown = figure.axes[1].get_images()[0].get_array()
     assert np.array_equal(np.round(255 * shown), np.asarray(Image.open(picture_path(measured, first[0].condition))))
 

@@ -57,6 +57,47 @@ def test_paper_stays_white_beside_nearly_white_pictures():
     assert (pixels[:3] == 255).all() and (pixels[:, :3] == 255).all()
 
 
+@pytest.mark.parametrize("shape", [(4, 1000), (1000, 4), (1, 4000), (4000, 1), (1, 1), (3000, 4000)])
+def test_pictures_of_any_shape_make_bounded_figures(shape, tmp_path):
+    """A strip of 4000x1 pictures once was 700 inches high and took 22 GB."""
+    tile = strips.Tile(strips.reduced(np.random.default_rng(0).random((3, *shape), np.float32)), "codec", "PSNR 30 dB")
+    figure = strips.strip([(f"row {i}", [tile] * 3) for i in range(4)])
+    assert max(figure.get_size_inches()) <= 30 and max(tile.pixels.shape) <= strips.PIXELS
+    png, pdf = style.save(figure, tmp_path / "pictures")
+    assert png.stat().st_size <= style.PNG_BYTES and pdf.stat().st_size <= style.PDF_BYTES
+    shown = figure.axes[0].get_window_extent()
+    assert min(shown.width, shown.height) > 40, "too narrow to be seen"
+
+
+def test_many_rows_are_cut_and_said_to_be():
+    tile = strips.Tile(photograph(0, 0.1), "a")
+    figure = strips.strip([(f"row {i}", [tile]) for i in range(strips.MOST_ROWS + 2)])
+    assert len(figure.axes) == strips.MOST_ROWS and figure.get_suptitle() == "2 more rows left out"
+    assert max(figure.get_size_inches()) <= style.LARGEST
+
+
+def test_a_large_figure_has_few_pixels():
+    figure = style.figure_of(500, 3)
+    assert figure.get_size_inches().tolist() == [style.LARGEST, 3]
+    with Image.open(io.BytesIO(style.small_png(style.figure_of(48, 48)))) as file:
+        assert file.width * file.height <= style.PIXELS
+
+
+def test_pictures_are_made_smaller_by_means():
+    picture = np.random.default_rng(0).random((3, 1500, 100)).astype(np.float32)
+    found = strips.reduced(picture)
+    assert found.shape == (3, 500, 100) and np.allclose(found[:, 2, 5], picture[:, 6:9, 5].mean(1))
+
+
+def test_a_pdf_of_noise_is_bounded_and_has_no_type_3_fonts(tmp_path):
+    noise = np.random.default_rng(0).random((3, 600, 600)).astype(np.float32)
+    figure = strips.strip([("row", [strips.Tile(noise, "a")] * 3)])
+    assert len(style.small_pdf(figure, 100_000)) <= 100_000
+    _, pdf = style.save(figure, tmp_path / "a")
+    assert b"/TrueType" in pdf.read_bytes() or b"/CIDFontType2" in pdf.read_bytes()
+    assert b"/Type3" not in pdf.read_bytes()
+
+
 def test_a_figure_that_is_small_stays_as_it_is():
     def figure():
         made = style.figure_of(3, 2)

@@ -125,7 +125,7 @@ def test_contract_of_an_allocation_by_old_estimates(power: str) -> None:
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("tdl:csit=psychic", "'psychic' is none of none, perfect, delayed, quantised"),
+        ("tdl:csit=psychic", "unknown csit 'psychic'; known: none, perfect, delayed, quantised"),
         ("tdl:csit=delayed,csit_delay=0", "whole slots, 1 or more, and csit_bits 1 to 16, got 0, 3"),
         ("tdl:csit=delayed,csit_delay=1.5", "whole slots, 1 or more, and csit_bits 1 to 16, got 1.5, 3"),
         ("tdl:csit=quantised,csit_bits=0", "got None, 0"),

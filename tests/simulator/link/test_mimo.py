@@ -245,7 +245,7 @@ IMPOSSIBLE = [
     ("tdl:rx_antennas=1.5", "must be whole numbers from 1 on, got 1.5 and 1"),
     ("tdl:rx_antennas=2,rx_correlation=1", "antenna correlations must be within 0 and 1, got 1 and 0"),
     ("awgn:rx_antennas=2", "awgn.*rx_antennas"),
-    ("tdl:precoding=zf", "'zf' is none of none, svd"),
+    ("tdl:precoding=zf", "unknown precoding 'zf'; known: none, svd"),
     ("tdl:precoding=svd,csi=lmmse", 'precoding="svd" needs channel knowledge at the transmitter: give csit='),
     ("tdl:precoding=svd,csit=perfect", "precoding=\"svd\" with csi='ls'.*use csi=\"lmmse\" or \"perfect\""),
     ("tdl:power=waterfilling,csi=lmmse", "power='waterfilling' needs channel knowledge"),

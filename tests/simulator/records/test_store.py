@@ -173,3 +173,8 @@ def test_slugs_are_short_file_names():
     assert slug("tdl:model=C,speed=30") == "tdl_model=C_speed=30"
     long = {slug("a" * 300 + end) for end in "xy"}
     assert len(long) == 2 and all(len(name) < 130 for name in long)
+
+
+def test_no_two_texts_share_a_slug():
+    alike = ["a:b=c/d", "a:b=c;d", "a:b=c_d", "a:b=c//d", "a:b=c d"]
+    assert len({slug(text) for text in alike}) == len(alike)

@@ -134,6 +134,15 @@ def test_no_rate(text):
         ("--channels tdl:model=Q", "channel tdl:model=Q: "),
         ("--channels tdl:speed=-1", "channel tdl:speed=-1: "),
         ("--channels tdl+erasure:rate=2", "channel tdl+erasure:rate=2: "),
+        ("--channels tdl:csi=sl", "unknown csi 'sl'; did you mean 'ls'? known: perfect, ls, ls-nearest, lmmse\n"),
+        ("--channels tdl:equalizer=foo", "unknown equalizer 'foo'; known: lmmse, zf, mf\n"),
+        ("--channels tdl:power=unifrom", "unknown power 'unifrom'; did you mean 'uniform'? known: importance, "),
+        ("--channels tdl:csit=perfekt", "unknown csit 'perfekt'; did you mean 'perfect'? known: none, "),
+        ("--channels tdl:precoding=sdv", "unknown precoding 'sdv'; did you mean 'svd'? known: none, svd\n"),
+        ("--channels tdl:placement=odrer", "unknown placement 'odrer'; did you mean 'order'? known: order, "),
+        ("--codecs adjscc:weights=/no/where.st", "adjscc:weights=/no/where.st: no /no/where.st is there\n"),
+        ("--codecs ddnm:prior=~/nothing", "ddnm:prior=~/nothing: no ~/nothing is there"),
+        ("--codecs semlink:hybrid=none.safetensors", "no none.safetensors is there"),
         ("--channels recorded:path=nowhere.h5", "nowhere.h5"),
         ("--channels recorded", "channel recorded: say path, as in recorded:path=...\n"),
     ],
@@ -176,6 +185,46 @@ def test_right_settings_are_right(capsys):
         "--channels awgn+aging:slots=none,seconds=1 tdl:speed=3,csi=perfect,csit=none+erasure:packet=slot rayleigh"
     )
     assert outcome(capsys, *codecs.split(), *channels.split(), "--seed", str(2**63 - 1)) == (0, "")
+
+
+def test_a_file_that_is_nearly_there_is_suggested(capsys, tmp_path):
+    (tmp_path / "mine.safetensors").touch()
+    _, error = outcome(capsys, "--codecs", f"adjscc:weights={tmp_path}/mien.safetensors")
+    assert error.endswith("mien.safetensors is there; did you mean 'mine.safetensors'?\n")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Flags of all kinds of places."""
+
+    out: Path = Path("~/out")
+    """Folder."""
+    train_data: tuple[str, ...] = ("cifar10",)
+    """Sets."""
+    data: str = "samples"
+    """Set."""
+    init: Path | None = None
+    """File."""
+    name: str = "~/no place"
+    """Word."""
+
+
+def test_the_home_folder_is_written_as_a_tilde(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    flags = cli.read(Places(), ["--train-data", "cifar10", "~/a", "--data", "~/b", "--init", "~/c"])
+    assert flags == Places(Path("/home/me/out"), ("cifar10", "/home/me/a"), "/home/me/b", Path("/home/me/c"))
+    assert cli.read(DEFAULT, ["--out=~/x"]).out == Path("/home/me/x")
+
+
+def test_plugins_get_paths_from_the_home_folder(monkeypatch, tmp_path):
+    from semlink import codecs
+    from semlink.channels.base.registry import Registry
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert codecs.create("adjscc", weights="~/w.st").weights == f"{tmp_path}/w.st"
+    assert codecs.create("ddnm", inner="adjscc:weights=~/w.st").inner.weights == f"{tmp_path}/w.st"
+    given = Registry("semlink.codecs", "codec").create("img2img", model="~/sd", prompt="a ~ b", sigma_y=0.1)
+    assert given.pretrained.model == f"{tmp_path}/sd" and given.prompt == "a ~ b"
 
 
 def test_a_seed_of_the_limit_is_written_and_drawn_from(tmp_path):
