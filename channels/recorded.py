@@ -1,9 +1,9 @@
 """Measured channels: impulse responses from an HDF5 file, linear in time between its snapshots.
 
 `recorded:path=results/my_cir.h5`. The schema is told in `_cir_file.py`; `write_cir_file` writes it, of arrays, lists or
-what MATLAB saved. An image starts
-at a random snapshot of a random route and runs on along it at the speed at which it was measured; at the ends of a
-route it turns around. All is divided by one constant, the root of the mean power of the whole file.
+what MATLAB saved. An image starts at a random snapshot of a random route and runs on along it at the speed at which it
+was measured; at the ends of a route it turns around. All is divided by one constant, the root of the mean power of the
+whole file.
 """
 
 from __future__ import annotations
