@@ -6,7 +6,8 @@ Schema "semlink-cir-1", in the root of the file:
     attribute snapshot_interval   seconds between the snapshots of a route
     attribute carrier_frequency   Hz
     attribute schema              "semlink-cir-1"
-A route is one continuous measurement. gains is mapped into memory, so the size of a file costs nothing.
+A route is one continuous measurement. gains is mapped into memory, so the size of a file costs nothing. What MATLAB and
+others write instead is converted once, by `write_cir_file`, see `_cir_forms`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from semlink.channels._cir_forms import MATLAB, as_delays, as_gains, as_number, is_complex64
 
 SCHEMA = "semlink-cir-1"
 PIECES, PIECE = 64, 1 << 13  # of the gains that a fingerprint reads: their number, and taps of each
@@ -51,21 +54,24 @@ def write_cir_file(
 ) -> None:
     """Write measured responses in the schema above.
 
-    gains: array or h5py dataset `[routes, snapshots, rx, tx, paths]`, read route by route. delays: `[paths]` seconds.
-    snapshot_interval in seconds, carrier_frequency in Hz. The file is written aside and renamed. ValueError for wrong
-    shapes, NaN or infinite taps, negative delays, or an interval or a carrier that is not positive.
+    gains: lists, array or h5py dataset `[routes, snapshots, rx, tx, paths]`, read route by route; complex, or with
+    fields real and imag. delays: seconds, `[paths]`, or the same for every route. snapshot_interval in seconds,
+    carrier_frequency in Hz. Datasets of a MATLAB file (v7.3) may be given as h5py opens them. The file is written
+    aside and renamed. ValueError for wrong shapes, NaN or infinite taps, negative delays, delays that differ between
+    routes, or an interval or a carrier that is not positive.
     """
     import h5py
 
-    path = Path(path)
-    delays = np.asarray(delays, np.float64)
-    check(path, tuple(gains.shape), delays, snapshot_interval, carrier_frequency)
+    path, gains = Path(path), as_gains(path, gains)
+    delays = as_delays(path, delays, gains.shape)
+    snapshot_interval, carrier_frequency = as_number(snapshot_interval), as_number(carrier_frequency)
+    check(path, gains.shape, delays, snapshot_interval, carrier_frequency)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=path.name) as folder:
         part = Path(folder) / "part.h5"
         with h5py.File(part, "w") as file:
             stored = file.create_dataset("gains", gains.shape, np.complex64)
-            for route in range(len(gains)):
-                taps = np.asarray(gains[route], np.complex64)
+            for route in range(gains.shape[0]):
+                taps = gains.route(route)
                 if not np.isfinite(taps).all():
                     raise ValueError(
                         f"{path}: gains of route {route} hold NaN or infinite taps: leave them out or repair them"
@@ -99,6 +105,11 @@ def _opened(path: str, size: int, modified: int) -> CirFile:
 
     try:
         with h5py.File(path, "r") as file:
+            if any(MATLAB in part.attrs for part in file.values()):
+                raise ValueError(
+                    f"{path} is a MATLAB file: convert it once, with h5py.File({path!r}) as f: write_cir_file(NEW, "
+                    "f['gains'], f['delays'], f['snapshot_interval'], f['carrier_frequency'])"
+                )
             lost = [n for n in ("gains", "delays") if not isinstance(file.get(n), h5py.Dataset)]
             lost += [n for n in ATTRIBUTES if n not in file.attrs]
             if lost:
@@ -106,7 +117,9 @@ def _opened(path: str, size: int, modified: int) -> CirFile:
                     f"{path} lacks {', '.join(lost)}: write it with semlink.channels.recorded.write_cir_file"
                 )
             schema, interval, carrier = (file.attrs[n] for n in ("schema", "snapshot_interval", "carrier_frequency"))
-            shape, delays, offset = file["gains"].shape, file["delays"][()], _offset(file["gains"])
+            interval, carrier = as_number(interval), as_number(carrier)
+            shape, offset = file["gains"].shape, _offset(file["gains"])
+            delays = as_delays(path, file["delays"][()], shape)
     except OSError as error:
         raise ValueError(f"{path} is no sound HDF5 file ({error}): copy or write it again") from error
     if schema not in (SCHEMA, SCHEMA.encode()):
@@ -122,7 +135,7 @@ def _opened(path: str, size: int, modified: int) -> CirFile:
 
 def _offset(gains: Any) -> int | None:
     """Where the taps begin in the file, or None where they do not lie there as they are in memory."""
-    plain = gains.dtype == np.dtype("<c8") and gains.chunks is None and not gains.external and not gains.is_virtual
+    plain = is_complex64(gains.dtype) and gains.chunks is None and not gains.external and not gains.is_virtual
     return gains.id.get_offset() if plain else None
 
 

@@ -1,21 +1,28 @@
 """What a receiver would know of a measured channel, estimated from its file: mean and local power, correlation, LOS.
 
-Everything is cached per file, and every function keeps its memory bounded however large the file.
+Everything is cached per file, and every function keeps its memory bounded however large the file. What takes more than
+PATIENCE seconds shows how far it is, on stderr.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar, cast
 from warnings import warn
 
 import numpy as np
+from tqdm import tqdm
 
 from semlink.channels._cir_file import CirFile, reflected, taps
 
+Step = TypeVar("Step")
+
 CHUNK = 1 << 20  # taps per step of a pass over a file
-TAPS = 1 << 22  # in memory at once
+TAPS = 1 << 20  # in memory at once, and of a sample
+PATIENCE = 2.0  # s
 SAMPLE = 1 << 14  # snapshots from which the correlation is estimated
 MOMENTS = 1 << 12  # snapshots from which moments are estimated
 FADES = 100  # independent fades, in time and paths, over which the local power is averaged: leaves 10 % of error
@@ -32,8 +39,8 @@ def mean_power(file: CirFile) -> float:
 
     ValueError for NaN or infinite taps (says where) and for a file of zeros.
     """
-    total = 0.0
-    for start, part in _chunks(file):
+    total, size = 0.0, math.prod(file.shape)
+    for start, part in told(_chunks(file), "power of", file, -(-size // CHUNK)):
         power = float(np.square(part.view(np.float32), dtype=np.float64).sum())
         if not np.isfinite(power):
             bad = start + int(np.flatnonzero(~np.isfinite(part))[0])
@@ -43,6 +50,12 @@ def mean_power(file: CirFile) -> float:
     if total == 0:
         raise ValueError(f"{file.path}: all taps are 0, nothing to normalise: check what wrote it")
     return total / (file.shape[0] * file.shape[1] * file.shape[2] * file.shape[3])
+
+
+def told(steps: Iterable[Step], what: str, file: CirFile, total: int) -> Iterable[Step]:
+    """The steps of a loop over a file, with a bar on stderr when they take long."""
+    bar = tqdm(steps, f"{what} {Path(file.path).name}", total, leave=False, delay=PATIENCE, dynamic_ncols=True)
+    return cast("Iterable[Step]", bar)
 
 
 def _chunks(file: CirFile) -> Iterator[tuple[int, np.ndarray]]:
@@ -61,9 +74,10 @@ def lag_correlation(file: CirFile, lag: int) -> np.ndarray:
 
 
 def _correlation(file: CirFile, route: np.ndarray, snapshot: np.ndarray, lag: int) -> np.ndarray:
-    now = taps(file, route, snapshot).astype(np.complex128)
+    now = taps(file, route, snapshot)
     later = taps(file, route, reflected(snapshot + lag, file.shape[1]))
-    return (later * now.conj()).mean((0, 1, 2)) / (np.abs(now) ** 2).mean((0, 1, 2)).sum()
+    power = np.square(now.view(np.float32)).mean(dtype=np.float64) * 2 * now.shape[-1]
+    return (later * now.conj()).mean((0, 1, 2), dtype=np.complex128) / power
 
 
 @lru_cache(maxsize=64)
@@ -114,7 +128,8 @@ def stretch(file: CirFile) -> int | None:
     lags = np.unique(np.geomspace(1, max(file.shape[1] - 1, 1), 64).astype(int))
     times = np.array([0, *lags])
     ahead = [snapshot * (file.shape[1] - lag) // file.shape[1] for lag in times]  # from where no route has to turn
-    products = np.abs([_correlation(file, route, n, lag) for n, lag in zip(ahead, times, strict=True)]) ** 2
+    pairs = told(zip(ahead, times, strict=True), "stretch of", file, len(times))
+    products = np.abs([_correlation(file, route, n, lag) for n, lag in pairs]) ** 2
     covariance = (products - np.median(products[-8:], axis=0)).clip(0).sum(1)
     enough = min(1 / FADES, covariance[0] / DECORRELATED)
     for end, length in enumerate(lags, 2):

@@ -1,7 +1,10 @@
 """Drops of users, 3GPP TR 38.901 clause 7.5: every image is one user at a random place of a sector.
 
-Sionna draws line of sight, large-scale parameters, clusters and rays (steps 2 to 9) for the places given here; phases
-and coefficients (steps 10 and 11) are ours, so that a fade runs on through any number of slots.
+Ours: places, heights and who is indoors (table 7.2-1; floors from TR 36.873, table 6-1), depths in buildings (7.4.3.1),
+removal of faint clusters (end of step 6), phases and coefficients (steps 10 and 11), so that a fade runs on through any
+number of slots. Sionna's, with the corrections of `_scenario_3gpp`: line of sight (table 7.4.2-1), path and penetration
+loss (7.4.1-1; 7.4.3 with low loss), large-scale parameters, clusters and rays (steps 2 to 9, tables 7.5-2 to 7.5-9).
+Not drawn: the loss into cars (7.4.3.2), and the base station's antenna pattern.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from semlink.channels import _scenario_3gpp
 from semlink.channels._clusters import OFFSETS, Rays, ray_fade, with_line_of_sight, with_subclusters
 from semlink.channels._tr38901 import LIGHT
 from semlink.channels.base.arrays import check_antennas
@@ -20,7 +24,10 @@ from semlink.channels.base.fade import RayFade, ray_correlation
 
 LOS = ("any", "los", "nlos")
 HALF_SECTOR = np.pi / 3
-USER_HEIGHT = 1.5  # m
+USER_HEIGHT = 1.5  # m, on the ground floor
+FLOOR_HEIGHT = 3.0  # m
+FLOORS = 4, 8  # of buildings, uniform; an indoor user is on any of them
+FAINTEST = 10**-2.5  # of the strongest cluster's power: weaker ones are removed
 KNOWN_USERS = 2000  # whose mean is the second-order statistic that a receiver knows
 AVERAGED_USERS = 1 << 15  # of which the mean gain is taken
 LONGEST_DELAY = 30e-6  # s, 9 km: log-normal delay spreads have tails beyond any sector
@@ -50,6 +57,8 @@ class Drops:
     csi = "ls"
     scenario: ClassVar[str]  # Sionna's name of it
     base_height: ClassVar[float]  # m
+    floors: ClassVar[tuple[int, int]] = FLOORS
+    highest_carrier: ClassVar[float] = 100e9  # Hz
 
     def __post_init__(self) -> None:
         if self.los not in LOS:
@@ -58,8 +67,9 @@ class Drops:
             raise ValueError(f"indoor is a share of users within 0 and 1, got {self.indoor}")
         if self.los == "los" and self.indoor > 0:
             raise ValueError("indoor users have no line of sight: set indoor=0 or los='any'")
-        if not (self.speed >= 0 and 0.5e9 <= self.carrier_frequency <= 100e9):
-            raise ValueError(f"speed must not be negative, the carrier must be within 0.5 and 100 GHz: {self}")
+        if not (self.speed >= 0 and 0.5e9 <= self.carrier_frequency <= self.highest_carrier):
+            most = f"{self.highest_carrier / 1e9:g} GHz"
+            raise ValueError(f"speed must not be negative, the carrier must be within 0.5 and {most}: {self}")
         if not 10 <= self.min_distance <= self.max_distance <= 5000:
             raise ValueError(f"distances must rise within 10 and 5000 m, the range of TR 38.901: {self}")
         check_antennas(self.rx_antennas, self.tx_antennas)
@@ -114,7 +124,7 @@ def drop(channel: Drops, rng: np.random.Generator, users: int) -> Users:
     parameters = large()
     clusters = small(parameters)
     gain = 10 ** (-_array(large.sample_pathloss()) / 10) * _array(parameters.sf)
-    powers = _array(clusters.powers)
+    powers = without_faint(_array(clusters.powers))
     angles = (_array(a) for a in (clusters.aoa, clusters.zoa, clusters.aod, clusters.zod))
     delays = np.where(powers > 0, _array(clusters.delays), 0).clip(max=LONGEST_DELAY)
     rays = Rays(delays, np.repeat(powers[:, :, None] / len(OFFSETS), len(OFFSETS), 2), *angles)
@@ -124,6 +134,12 @@ def drop(channel: Drops, rng: np.random.Generator, users: int) -> Users:
     direct = (aod + np.pi, np.pi - zod, aod, zod)
     spread = 1e-9 * _array(scenario.get_param("cDS"))
     return Users(with_line_of_sight(with_subclusters(rays, spread), specular, direct), specular, gain)
+
+
+def without_faint(powers: np.ndarray) -> np.ndarray:
+    """Powers of clusters `[users, clusters]` without those 25 dB below the user's strongest; their sum is 1 again."""
+    kept = np.where(powers < FAINTEST * powers.max(1, keepdims=True), 0, powers)
+    return kept / kept.sum(1, keepdims=True)
 
 
 def mean_gain(channel: Drops) -> float:
@@ -147,10 +163,12 @@ def _placed(channel: Drops, rng: np.random.Generator, users: int) -> tuple[Any, 
     config.seed = int(rng.integers(1 << 31))
     area = channel.min_distance**2, channel.max_distance**2
     distance, azimuth = np.sqrt(rng.uniform(*area, users)), rng.uniform(-HALF_SECTOR, HALF_SECTOR, users)
-    place = np.stack([distance * np.cos(azimuth), distance * np.sin(azimuth), np.full(users, USER_HEIGHT)], -1)
+    indoors = rng.random(users) < channel.indoor
+    height = heights(rng, indoors, channel.floors) if channel.indoor else np.full(users, USER_HEIGHT)
+    place = np.stack([distance * np.cos(azimuth), distance * np.sin(azimuth), height], -1)
     base = np.tile([0, 0, channel.base_height], (users, 1))
     zeros = tf.zeros([users, 1, 3])
-    inside = tf.constant(rng.random(users) < channel.indoor)[:, None]
+    inside = tf.constant(indoors)[:, None]
     user, base = (tf.constant(v[:, None], tf.float32) for v in (place, base))
     los = None if channel.los == "any" else channel.los == "los"
     scenario.set_topology(user, base, zeros, zeros, zeros, inside, los)
@@ -159,9 +177,15 @@ def _placed(channel: Drops, rng: np.random.Generator, users: int) -> tuple[Any, 
     return scenario, large, small
 
 
+def heights(rng: np.random.Generator, indoors: np.ndarray, floors: tuple[int, int]) -> np.ndarray:
+    """Of users in m: 3 (n - 1) + 1.5 on floor n, any of a building's indoors, the first outdoors."""
+    own = rng.integers(1, rng.integers(floors[0], floors[1] + 1, len(indoors)) + 1)
+    return USER_HEIGHT + FLOOR_HEIGHT * np.where(indoors, own - 1, 0)
+
+
 @lru_cache(maxsize=16)
 def _generators(name: str, carrier_frequency: float, los: str) -> tuple[Any, Any, Any]:
-    """Sionna 1.2.2's objects for one scenario (`los`: it remembers a forced one), three slips of it corrected."""
+    """Sionna 1.2.2's objects for one scenario (`los`: it remembers a forced one), corrected."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
 
@@ -171,27 +195,12 @@ def _generators(name: str, carrier_frequency: float, los: str) -> tuple[Any, Any
     from sionna.phy.channel import tr38901
 
     element = tr38901.PanelArray(1, 1, "single", "V", "omni", carrier_frequency)
-    base = getattr(tr38901, f"{name}Scenario")
-    # Sionna's distance_3d is the horizontal one, and its depths inside of buildings are uniform
-    mended = {"distance_3d": property(lambda self: self._distance_3d), "_sample_indoor_distance": _go_inside}
-    corrected = type(base.__name__, (base,), mended)
+    corrected = _scenario_3gpp.corrected(getattr(tr38901, f"{name}Scenario"))
     arrays = {"ut_array": element, "bs_array": element, "direction": "downlink"}
     scenario = corrected(carrier_frequency, **arrays, **({} if name == "RMa" else {"o2i_model": "low"}))
     small = tr38901.RaysGenerator(scenario)
     small._ray_offsets = tf.constant(OFFSETS, tf.float32)  # the 16th of its own is -0.1481
     return scenario, tr38901.LSPGenerator(scenario), small
-
-
-def _go_inside(scenario: Any) -> None:
-    """Depths of users in buildings, the least of two uniform draws (clause 7.4.3.1): 1 - sqrt(1 - u) has its law."""
-    import tensorflow as tf
-
-    super(type(scenario), scenario)._sample_indoor_distance()
-    most = scenario.max_2d_in
-    depth = most * (1 - tf.sqrt(1 - scenario._distance_2d_in / most))
-    scenario._distance_2d_in, scenario._distance_2d_out = depth, scenario.distance_2d - depth
-    scenario._distance_3d_in = depth / scenario.distance_2d * scenario.distance_3d
-    scenario._distance_3d_out = scenario.distance_3d - scenario._distance_3d_in
 
 
 def _array(tensor: Any) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Measured channels: impulse responses from an HDF5 file, linear in time between its snapshots.
 
-`recorded:path=results/my_cir.h5`. The schema is told in `_cir_file.py`; `write_cir_file` writes it. An image starts
-at a random snapshot of a random route and runs on along it at the speed at which it was measured; at the ends of a
-route it turns around. All is divided by one constant, the root of the mean power of the whole file.
+`recorded:path=results/my_cir.h5`. The schema is told in `_cir_file.py`; `write_cir_file` writes it, of arrays, lists or
+what MATLAB saved. An image starts at a random snapshot of a random route and runs on along it at the speed at which it
+was measured; at the ends of a route it turns around. All is divided by one constant, the root of the mean power of the
+whole file.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ class Recorded:
         file, form = self.file(), np.broadcast(seconds, hertz).shape
         times, t = np.unique(np.round(np.broadcast_to(seconds, form), 12), return_inverse=True)
         shifts, f = np.unique(np.round(np.broadcast_to(hertz, form), 6), return_inverse=True)
-        in_time = np.stack([_between_lags(file, time) for time in times])
+        steps = statistics.told(times, "correlation of", file, len(times))
+        in_time = np.stack([_between_lags(file, time) for time in steps])
         found = in_time @ np.exp(-2j * np.pi * np.array(file.delays)[:, None] * shifts)
         return found[t.reshape(form), f.reshape(form)]
 

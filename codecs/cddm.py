@@ -29,8 +29,6 @@ from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, TxInfo
 
-TRAINED_SNR_DB = (-3.0, 16.0)
-
 
 class Cddm(LatentCodec):
     """`adjscc` with its latent denoised; any picture size; rho = m / 48 (shipped: 1/24).
@@ -112,10 +110,11 @@ class Cddm(LatentCodec):
 
     @torch.no_grad()
     def examples(self, images: Tensor, generator: torch.Generator) -> Examples:
-        """What the denoiser is trained on: latents of unit variance, encoded for SNRs of -3 to 16 dB."""
-        low, high = TRAINED_SNR_DB
+        """What the denoiser is trained on: latents of unit variance, encoded for SNRs of the encoder's training."""
+        network = self.network(*images.shape[-2:])
+        low, high = network.trained.low, network.trained.high
         snr_db = low + (high - low) * torch.rand(len(images), generator=generator, device=generator.device)
-        latent = self.network(*images.shape[-2:]).encode(images, snr_per_image(TxInfo(snr_db=snr_db), len(images)))
+        latent = network.encode(images, snr_per_image(TxInfo(snr_db=snr_db), len(images)))
         return Examples(latent / latent.square().mean((1, 2, 3), keepdim=True).clamp_min(1e-12).sqrt())
 
 

@@ -27,6 +27,7 @@ from semlink.codecs._learned.codec import (
 )
 from semlink.codecs._learned.modulated import AdaptiveNetwork
 from semlink.codecs._learned.shipped import WEIGHTS
+from semlink.codecs._learned.trained import range_of, set_range
 from semlink.codecs._regions import mask_code, threshold
 from semlink.codecs._regions.cells import (
     CELL,
@@ -99,6 +100,7 @@ class RoiDual(LatentCodec):
         state, settings = read_weights(path)
         network = self._build(**settings)
         fit_weights(network, state, path)
+        set_range(network, range_of(path))
         return network.eval()
 
     def new_network(self) -> nn.Module:
@@ -292,8 +294,9 @@ def shown(network: AdaptiveNetwork, fill: Tensor, z: Tensor, a: Tensor, chosen: 
     """A network's picture from what its own places, bool `[batch, 1, h, w]`, received; the others are filled."""
     arrived = chosen & (a > 0).any(1, keepdim=True)
     mean = (a * arrived).sum((1, 2, 3)) / (a.shape[1] * chosen.sum((1, 2, 3))).clamp_min(1)
+    snr_db, z, a = network.snrs.heard(forms.snr_db(mean, least=1e-4), z, a)
     latent = torch.cat([torch.where(arrived, z, fill), a * arrived], 1)
-    return F.pixel_shuffle(network.decoder(latent, forms.snr_db(mean, least=1e-4)), PLACE) / 2 + 0.5
+    return F.pixel_shuffle(network.decoder(latent, snr_db), PLACE) / 2 + 0.5
 
 
 PLUGIN = RoiDual

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semlink.codecs._learned.codec import LatentCodec, in_parts, pad_to_cells, snr_per_image
-from semlink.codecs._learned.modulated import CONDITION, PIXELS
+from semlink.codecs._learned.modulated import CONDITION, PIXELS, steering
+from semlink.codecs._learned.trained import RangedNetwork
 from semlink.codecs._regions import mask_code, unet
 from semlink.codecs._regions.cells import (
     CELL,
@@ -199,7 +200,7 @@ def symbol_importance(levels: Tensor, order: Tensor, contrast: float) -> Tensor:
     return contrast ** levels.flatten(1).gather(1, order % levels[0].numel())
 
 
-class RoiNetwork(nn.Module):
+class RoiNetwork(RangedNetwork):
     """Encoder and decoder. planes: mean complex symbols per place (at most twice as many); others as in `adjscc`."""
 
     def __init__(self, planes: int = 4, width: int = 96, blocks: tuple[int, int] = (3, 4)) -> None:
@@ -212,12 +213,13 @@ class RoiNetwork(nn.Module):
 
     def encode(self, images: Tensor, snr_db: Tensor, maps: Tensor) -> Tensor:
         """Pictures `[batch, 3, H, W]`, SNR in dB `[batch]`, maps `[batch, 2, h, w]` to `[batch, 2 most, h, w]`."""
+        snr_db = self.snrs.told(snr_db)
         latent = self.encoder(F.pixel_unshuffle(2 * images - 1, PLACE), snr_db, maps)
         return latent * self.amplitude(maps, snr_db)
 
     def decode(self, received: Tensor, quality: Tensor, maps: Tensor) -> Tensor:
         """Real parts, imaginary parts and `a`, `[batch, 3 most, h, w]`, and the mean `a` per image, to pictures."""
-        snr_db = forms.snr_db(quality, least=1e-4)
+        snr_db, received = self.snrs.heard(forms.snr_db(quality, least=1e-4), received)
         z, a = received.split([2 * self.most, self.most], 1)
         z = z / self.amplitude(maps, snr_db)
         return F.pixel_shuffle(self.decoder(torch.cat([z, a], 1), snr_db, maps), PLACE) / 2 + 0.5
@@ -274,11 +276,6 @@ class MappedBlock(nn.Module):
     def forward(self, x: Tensor, condition: Tensor, maps: Tensor) -> Tensor:
         scale, shift = (self.modulation(condition)[:, :, None, None] + self.map(maps)).chunk(2, 1)
         return x + self.last(F.silu(self.first(x) * (1 + scale) + shift))
-
-
-def steering(snr_db: Tensor) -> Tensor:
-    """SNR in dB `[batch]` as the networks take it, `[batch, 1]`, about within -1 and 1."""
-    return (snr_db[:, None].clamp(-10, 30) - 7.5) / 10
 
 
 def _zero(layer: nn.Module) -> nn.Module:

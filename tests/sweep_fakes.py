@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import torch
 
+from semlink.simulator.errors import SemlinkError
 from semlink.simulator.protocols import Variable
 from semlink.simulator.sweep.trial import Parts
 from semlink.simulator.values import (
@@ -26,6 +27,7 @@ from semlink.simulator.values import (
 )
 
 LANDSCAPE, PORTRAIT = (4, 6), (6, 4)
+RED = 0.7
 
 
 def generator(*key):
@@ -53,7 +55,11 @@ class FakeData:
 
 
 class FakeCodec:
-    """Sends pixels as they are, after recording what it was told. `fails` makes it raise, return NaN or die."""
+    """Sends pixels as they are, after recording what it was told.
+
+    fails: makes it raise, return NaN or die; "red", "late red": on pictures whose first red level is above 0.7, when
+    encoding or decoding; "portrait", "broken portrait": on pictures in portrait, refused or by a fault.
+    """
 
     calls: ClassVar[list] = []
 
@@ -67,6 +73,10 @@ class FakeCodec:
         FakeCodec.calls.append((self.encodes_on, tx))
         if self.fails == "encode":
             raise RuntimeError("cannot\nencode")
+        if self.fails == "red" and (images[:, 0, 0, 0] > RED).any():
+            raise RuntimeError("too red")
+        if self.fails.endswith("portrait") and images.shape[-2] > images.shape[-1]:
+            raise (SemlinkError if self.fails == "portrait" else RuntimeError)("no portraits")
         if self.fails == "die":
             os._exit(9)
         if self.fails == "leave":
@@ -82,6 +92,8 @@ class FakeCodec:
     def decode(self, reception):
         x = reception.streams[0].x_hat
         pictures = torch.view_as_real(x).reshape(len(x), 3, reception.session.height, reception.session.width)
+        if self.fails == "late red" and (pictures[:, 0, 0, 0] > RED).any():
+            raise SemlinkError("too red")
         if self.fails == "nan":
             pictures[-1, 0, 0, 0] = float("nan")
         return pictures.clamp(0, 1)
@@ -98,13 +110,13 @@ class FakeLink:
         return TxInfo(snr_db=snr_db, uses=uses, statistics=known, public_seed=seed)
 
     def run(self, transmission, snr_db, seed=0, first_image=0):
-        block = first_image // 32
+        block, first = divmod(first_image, 32)
         x = transmission.streams[0].payload
         n = len(x)
-        gain = torch.rand(32, generator=generator("fade", seed, self.channel, block))[:n, None] + 0.5
+        gain = torch.rand(32, generator=generator("fade", seed, self.channel, block))[first : first + n, None] + 0.5
         noise = torch.randn(
             32, *x.shape[1:], dtype=x.dtype, generator=generator("noise", seed, self.channel, block, snr_db)
-        )[:n]
+        )[first : first + n]
         received = x + noise * 10 ** (-snr_db / 20) / gain
         reception = Reception(
             (ReceivedStream("pixels", "analog", received, torch.ones(x.shape)),), transmission.session

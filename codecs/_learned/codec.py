@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from semlink.codecs._learned.packing import unpack
 from semlink.codecs._learned.shipped import WEIGHTS, local, no_weights, not_shipped, planes_shipped
+from semlink.codecs._learned.trained import card_of, range_of, set_range
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import is_here
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
@@ -35,7 +36,8 @@ class LatentCodec:
     name: for messages and weight files. rho: channel uses per source dimension, one that the network can have.
     weights: a safetensors file of your own; None takes the shipped ones for the picture's size.
     Networks implement `encode(pictures, snr_db [batch]) -> latent` and `decode(z, a) -> pictures`,
-    z real `[batch, 2 m, h, w]` (x_hat), a `[batch, m, h, w]`; `settings` rebuilds them.
+    z real `[batch, 2 m, h, w]` (x_hat), a `[batch, m, h, w]`; `settings` rebuilds them. Those of `RangedNetwork` keep
+    conditions within the SNRs of their training, which the card beside the weights tells.
     """
 
     name = ""
@@ -89,14 +91,16 @@ class LatentCodec:
         return WEIGHTS / f"{self.name}-{domain}-m{self.planes}{self._variant}.safetensors"
 
     def files(self) -> tuple[Path, ...]:
-        """What its pictures depend on: its own weights, or those shipped at its rate for pictures of every size."""
-        return local(*((self.weights,) if self.weights else map(self.shipped, DOMAINS)))
+        """What its pictures depend on: its own weights, or those shipped at its rate for every size; with cards."""
+        weights = local(*((self.weights,) if self.weights else map(self.shipped, DOMAINS)))
+        return local(*weights, *map(card_of, weights))
 
     def load(self, path: Path) -> nn.Module:
         """A network in evaluation mode from a safetensors file. SemlinkError when it is not one or does not fit."""
         state, settings = self.read(path)
         network = self._build(**self.fits(settings, path))
         fit_weights(network, state, path)
+        set_range(network, range_of(path))
         return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
 
     def read(self, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

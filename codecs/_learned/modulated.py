@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from semlink.codecs._learned.trained import RangedNetwork
 from semlink.simulator import forms
 
 CELL = 4  # px
@@ -13,7 +14,7 @@ PIXELS = 3 * CELL**2  # source dimensions of a cell
 CONDITION = 64
 
 
-class AdaptiveNetwork(nn.Module):
+class AdaptiveNetwork(RangedNetwork):
     """Encoder and decoder. planes: complex symbols per 4x4 cell; width: features; blocks: (encoder, decoder)."""
 
     def __init__(self, planes: int = 8, width: int = 96, blocks: tuple[int, int] = (3, 4)) -> None:
@@ -24,11 +25,11 @@ class AdaptiveNetwork(nn.Module):
 
     def encode(self, images: Tensor, snr_db: Tensor) -> Tensor:
         """Pictures `[batch, 3, H, W]` in [0, 1] and SNR in dB `[batch]` to a latent `[batch, 2 m, H/4, W/4]`."""
-        return self.encoder(F.pixel_unshuffle(2 * images - 1, CELL), snr_db)
+        return self.encoder(F.pixel_unshuffle(2 * images - 1, CELL), self.snrs.told(snr_db))
 
     def decode(self, z: Tensor, a: Tensor) -> Tensor:
         """x_hat as real `[batch, 2 m, h, w]` and its `a` `[batch, m, h, w]` to pictures."""
-        snr_db = forms.snr_db(a.mean((1, 2, 3)), least=1e-4)
+        snr_db, z, a = self.snrs.heard(forms.snr_db(a.mean((1, 2, 3)), least=1e-4), z, a)
         return F.pixel_shuffle(self.decoder(torch.cat([z, a], 1), snr_db), CELL) / 2 + 0.5
 
 
@@ -44,11 +45,16 @@ class ModulatedStack(nn.Module):
         self.last = nn.Conv2d(width, outputs, 3, padding=1)
 
     def forward(self, x: Tensor, snr_db: Tensor) -> Tensor:
-        condition = self.condition((snr_db[:, None].clamp(-10, 30) - 7.5) / 10)
+        condition = self.condition(steering(snr_db))
         h = self.first(x)
         for block in self.blocks:
             h = block(h, condition)
         return self.last(h) + self.linear(x)
+
+
+def steering(snr_db: Tensor) -> Tensor:
+    """SNR in dB `[batch]` as networks take it, `[batch, 1]`, about within -1 and 1."""
+    return (snr_db[:, None] - 7.5) / 10
 
 
 class ModulatedBlock(nn.Module):

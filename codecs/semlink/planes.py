@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semlink.codecs._learned.prefix import heard
+from semlink.codecs._learned.trained import RangedNetwork
 
 FINE, CELL = 4, 8
 PLANES = 64  # complex symbols of an 8x8 cell at the highest rate, 1/3
@@ -32,7 +33,7 @@ class Size(NamedTuple):
 SIZES = {"compact": Size((96, 192), (2, 5), (3, 6)), "base": Size((128, 320), (3, 8), (4, 10))}
 
 
-class PlaneNetwork(nn.Module):
+class PlaneNetwork(RangedNetwork):
     """Encoder and decoder with `planes` complex symbols per 8x8 cell; the other settings are those of `Size`."""
 
     def __init__(
@@ -46,18 +47,20 @@ class PlaneNetwork(nn.Module):
     def encode(self, images: Tensor, snr_db: Tensor, planes: int) -> Tensor:
         """Pictures `[batch, 3, H, W]` in [0, 1], SNR in dB `[batch]` to the first planes `[batch, 2 m, H/8, W/8]`."""
         share = torch.full_like(snr_db, planes / PLANES)
-        real, imaginary = self.encoder(2 * images - 1, condition(snr_db, share)).chunk(2, dim=1)
+        real, imaginary = self.encoder(2 * images - 1, condition(self.snrs.told(snr_db), share)).chunk(2, dim=1)
         return torch.cat([real[:, :planes], imaginary[:, :planes]], 1)
 
     def decode(self, z: Tensor, a: Tensor) -> Tensor:
         """x_hat as real `[batch, 2 M, h, w]` and its `a` `[batch, M, h, w]`, 0 where nothing came, to pictures."""
-        pictures: Tensor = self.decoder(z, a, condition(*heard(a)))
+        snr_db, share = heard(a)
+        snr_db, z, a = self.snrs.heard(snr_db, z, a)
+        pictures: Tensor = self.decoder(z, a, condition(snr_db, share))
         return pictures / 2 + 0.5
 
 
 def condition(snr_db: Tensor, share: Tensor) -> Tensor:
     """SNR in dB `[batch]` and share of the planes `[batch]` as `[batch, 2]` of order 1."""
-    return torch.stack([(snr_db.clamp(-10, 30) - 7.5) / 10, share.clamp_min(1 / PLANES).log2() / 3 + 1], 1)
+    return torch.stack([(snr_db - 7.5) / 10, share.clamp_min(1 / PLANES).log2() / 3 + 1], 1)
 
 
 class Encoder(nn.Module):

@@ -13,7 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from semlink.codecs._learned.modulated import steering
 from semlink.codecs._learned.prefix import heard
+from semlink.codecs._learned.trained import RangedNetwork
 from semlink.codecs.swinjscc.stages import Expand, Merge, small_weights, stage
 
 MODNET_LAYERS = 7
@@ -31,7 +33,7 @@ class Size(NamedTuple):
     window: int
 
 
-class SwinNetwork(nn.Module):
+class SwinNetwork(RangedNetwork):
     """Encoder and decoder with `planes` complex symbols per cell; the other settings are those of `Size`."""
 
     def __init__(
@@ -56,14 +58,15 @@ class SwinNetwork(nn.Module):
     def encode(self, images: Tensor, snr_db: Tensor, planes: int) -> Tensor:
         """Pictures `[batch, 3, H, W]` in [0, 1], SNR in dB `[batch]` to the first planes `[batch, 2 m, h, w]`."""
         share = torch.full_like(snr_db, planes / self.planes)
-        latent = self.encoder((2 * images - 1).permute(0, 2, 3, 1), of_snr(snr_db), of_share(share))
+        latent = self.encoder((2 * images - 1).permute(0, 2, 3, 1), steering(self.snrs.told(snr_db)), of_share(share))
         real, imaginary = latent.permute(0, 3, 1, 2).chunk(2, dim=1)
         return torch.cat([real[:, :planes], imaginary[:, :planes]], 1)
 
     def decode(self, z: Tensor, a: Tensor) -> Tensor:
         """x_hat as real `[batch, 2 M, h, w]` and its `a` `[batch, M, h, w]`, 0 where nothing came, to pictures."""
         snr_db, share = heard(a)
-        known = torch.cat([of_snr(snr_db), of_share(share)], 1)
+        snr_db, z, a = self.snrs.heard(snr_db, z, a)
+        known = torch.cat([steering(snr_db), of_share(share)], 1)
         pictures: Tensor = self.decoder(torch.cat([z, a], 1).permute(0, 2, 3, 1), known)
         return pictures.permute(0, 3, 1, 2) / 2 + 0.5
 
@@ -71,11 +74,6 @@ class SwinNetwork(nn.Module):
 def cell_of(patch: int, widths: tuple[int, ...]) -> int:
     """Side in px of the square behind a place of the latent."""
     return int(patch * 2 ** (len(widths) - 1))
-
-
-def of_snr(snr_db: Tensor) -> Tensor:
-    """SNR in dB `[batch]` as `[batch, 1]` of order 1."""
-    return (snr_db[:, None].clamp(-10, 30) - 7.5) / 10
 
 
 def of_share(share: Tensor) -> Tensor:

@@ -85,7 +85,8 @@ class Rows:
 def merge(records: Iterable[Record]) -> tuple[Measurement, ...]:
     """One measurement per condition. A block measured twice (with more images or metrics) counts once.
 
-    A condition of which a block failed and never succeeded carries that error.
+    A condition of which a block failed and never succeeded carries that error; but a block of which the codec refused
+    all pictures is grey pictures beside blocks that succeeded.
     """
     groups: dict[Condition, list[Record]] = {}
     for record in records:
@@ -131,6 +132,9 @@ def _merged(condition: Condition, records: Sequence[Record]) -> Measurement:
     whole = sorted((r for r in records if not r.error), key=lambda r: (len(r.images), len(r.metrics), r.key()))
     covered = {record.block for record in whole}
     failed = [record for record in records if record.error and record.block not in covered]
+    if whole:
+        whole += (refused := [record for record in failed if record.values])
+        failed = [record for record in failed if record not in refused]
     ids = {place: image for record in whole for place, image in zip(record.positions, record.images, strict=True)}
     places = tuple(sorted(ids))
     last = (whole or failed)[-1]

@@ -60,8 +60,8 @@ class Identity:
 class Record:
     """One condition on one block. images and positions: id and place in the data set of each image.
 
-    values: one number per image and variable. error: why the condition failed, else empty. notes: text for the
-    rows, such as the MCS.
+    values: one number per image and variable. error: why the condition failed, else empty; with values, why the codec
+    refused every picture of the block: they are those of grey pictures. notes: text for the rows, such as the MCS.
     """
 
     identity: Identity

@@ -36,11 +36,12 @@ OWN_PARTS = Parts()
 
 @dataclass(frozen=True)
 class Progress:
-    """A record was kept."""
+    """A record was kept. error: why the block failed; refused: which pictures are grey, and why."""
 
     condition: Condition
     images: int
     error: str
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,15 +124,16 @@ def _prepare(sweep: Sweep, parts: Parts, out: str) -> Callable[[Task], Iterator[
 def _measure(tasks: Sequence[Task], wanted: int, prepare: Callable[[], Any], workers: int) -> None:
     from tqdm import tqdm
 
-    failed: set[Condition] = set()
+    said: set[tuple[Condition, str]] = set()
     missing = sum(len(task.wanted) * len(task.block.images) for task in tasks)
     with tqdm(total=wanted, initial=wanted - missing, unit="image", dynamic_ncols=True, disable=not tasks) as bar:
         for progress in pool.run(prepare, tasks, workers):
             bar.set_postfix_str(str(progress.condition), refresh=False)
             bar.update(progress.images)
-            if progress.error and progress.condition not in failed:
-                failed.add(progress.condition)
-                bar.write(f"failed: {progress.condition}: {progress.error}", file=sys.stderr)
+            what = "grey, counted as lost" if progress.refused else "failed" if progress.error else ""
+            if what and (progress.condition, what) not in said:
+                said.add((progress.condition, what))
+                bar.write(f"{what}: {progress.condition}: {progress.refused or progress.error}", file=sys.stderr)
 
 
 def _say(text: str) -> None:
@@ -170,7 +172,7 @@ def perform(task: Task, bench: Bench, store: Store) -> Iterator[Progress]:
         if received is not None:
             bench.parts.keep(store.out, record, images, received)
         store.write(record)
-        yield Progress(record.condition, len(record.images), record.error)
+        yield Progress(record.condition, len(record.images), record.error, record.notes.get("refused", ""))
 
 
 def _keep_pictures(out: Path, condition: Condition, original: Tensor, received: Tensor | None) -> None:

@@ -9,11 +9,13 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semlink.simulator.errors import SemlinkError
 from semlink.simulator.plugins import describe_metric, make_codec, make_dataset, make_link, measure_metrics
 from semlink.simulator.protocols import AnyLink, Codec, Dataset, Variable
 from semlink.simulator.records.store import Condition, Record
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.sweep.plan import BLOCK, Task
+from semlink.simulator.sweep.singly import CodecRaised, Passage, codec_at_work, singly
 from semlink.simulator.words import Word, parse
 
 if TYPE_CHECKING:
@@ -80,6 +82,13 @@ class Encodings:
         self._codec, self._images, self._seed = codec, images, seed
         self._key: tuple[Any, ...] | None = None
         self._last: tuple[Transmission, float] | None = None
+        self._singles: dict[int, Encodings] = {}
+
+    def single(self, place: int) -> Encodings:
+        """The encodings of one picture of the block alone."""
+        if place not in self._singles:
+            self._singles[place] = Encodings(self._codec, self._images[place : place + 1], self._seed)
+        return self._singles[place]
 
     def get(self, condition: Condition, link: AnyLink) -> tuple[Transmission, float]:
         """The transmission for a condition and its encoding time in seconds per image."""
@@ -115,29 +124,47 @@ def execute(task: Task, bench: Bench) -> Iterator[tuple[Record, Tensor, Tensor |
                     shared.append(Encodings(bench.codec(wanted.condition), images, bench.sweep.seed))
                 record, received = trial(wanted, images, shared[0], bench)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything, and the sweep goes on
-            record, received = replace(wanted, error=_one_line(error)), None
+            record, received = replace(wanted, error=one_line(error)), None
         yield record, images, received
 
 
 def trial(wanted: Record, images: Tensor, encodings: Encodings, bench: Bench) -> tuple[Record, Tensor]:
-    """One condition on one block: encode, send, decode, measure. Raises whatever a plug-in raises."""
+    """One condition on one block: encode, send, decode, measure. Raises whatever a plug-in raises.
+
+    A codec that raises on some of the pictures alone loses those, see `singly`.
+    """
+    try:
+        found = passage(wanted, images, encodings, bench)
+    except CodecRaised as raised:
+
+        def alone(place: int) -> Passage:
+            return passage(wanted, images[place : place + 1], encodings.single(place), bench, place)
+
+        budget = max(1, int(wanted.condition.rho * images[0].numel() + 1e-6))
+        found = singly(images, wanted.images, budget, alone, raised)
+    values = quality(wanted, images, found.received, bench.parts.measure, getattr(bench.data, "tile", None))
+    columns = {name: tuple(column) for name, column in {**values, **found.values}.items()}
+    error = one_line(found.error) if found.error else ""
+    csi = bench.link(wanted.condition).csi or ""
+    return replace(wanted, csi=csi, values=columns, notes=dict(found.notes), error=error), found.received
+
+
+def passage(wanted: Record, images: Tensor, encodings: Encodings, bench: Bench, first: int = 0) -> Passage:
+    """Pictures of a block, from its `first` on, over the link. CodecRaised where the codec raises or does not fit."""
     condition, link, codec = wanted.condition, bench.link(wanted.condition), bench.codec(wanted.condition)
-    transmission, encode_s = encodings.get(condition, link)
-    result = link.run(transmission, condition.snr_db, seed=bench.sweep.seed, first_image=wanted.block * BLOCK)
+    with codec_at_work():
+        transmission, encode_s = encodings.get(condition, link)
+    with codec_at_work(SemlinkError):  # a payload that its stream cannot carry
+        first += wanted.block * BLOCK
+        result = link.run(transmission, condition.snr_db, seed=bench.sweep.seed, first_image=first)
     start = time.perf_counter()
-    received = codec.decode(result.reception).detach().cpu()
+    with codec_at_work():
+        received = codec.decode(result.reception).detach().cpu()
     decode_s = (time.perf_counter() - start) / len(images)
-    values = quality(wanted, images, received, bench.parts.measure, getattr(bench.data, "tile", None))
-    values |= radio(result.report, transmission.streams[0].name, images[0].numel(), len(images))
+    values = radio(result.report, transmission.streams[0].name, images[0].numel(), len(images))
     values |= {"encode_s": [encode_s] * len(images), "decode_s": [decode_s] * len(images)}
-    notes = (
-        {"mcs": ", ".join(f"{name} {scheme}" for name, scheme in result.report.mcs.items())}
-        if result.report.mcs
-        else {}
-    )
-    return replace(
-        wanted, csi=link.csi or "", values={name: tuple(column) for name, column in values.items()}, notes=notes
-    ), received
+    mcs = ", ".join(f"{name} {scheme}" for name, scheme in result.report.mcs.items())
+    return Passage(received, values, {"mcs": mcs} if mcs else {})
 
 
 def quality(
@@ -195,7 +222,8 @@ def radio(report: LinkReport, main: str, dimensions: int, batch: int) -> dict[st
     return {name: [float(value) for value in column] for name, column in values.items()}
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """An error's kind, what it says, and where it was raised."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

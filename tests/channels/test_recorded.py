@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import time
 import tracemalloc
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -368,3 +369,107 @@ def test_fades_follow_the_contents_and_not_the_spelling_of_the_path(tdl_file, tm
     with h5py.File(copy, "r+") as file:
         file["gains"][-1, -1] *= 2
     assert identity(Recorded(str(copy))) != one
+
+
+# --- what other programs write
+
+
+def matlab(path: Path, **variables: np.ndarray) -> Path:
+    """A file as MATLAB's `save -v7.3` makes it: 512 bytes ahead, axes reversed, complex fields, chunks, 1x1 numbers."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, value in variables.items():
+            value = np.atleast_2d(value)
+            while value.ndim > 2 and value.shape[-1] == 1:  # MATLAB knows no axes of length 1 at the end
+                value = value[..., 0]
+            if np.iscomplexobj(value):
+                fields = np.zeros(value.shape, [("real", "<f8"), ("imag", "<f8")])
+                fields["real"], fields["imag"] = value.real, value.imag
+                value = fields
+            stored = file.create_dataset(name, data=value.T, chunks=True, compression="gzip")
+            stored.attrs["MATLAB_class"] = np.bytes_("double")
+    return path
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 2, 1, 5), (3, 4, 1, 1, 1), (2, 6, 1, 2, 1)], ids=str)
+def test_a_matlab_file_is_converted_by_the_writer(tmp_path, shape) -> None:
+    """Refused with the command that converts it, and then the same taps."""
+    gains = complex_normal(np.random.default_rng(0), shape)
+    delays = 1e-7 * np.arange(shape[-1])
+    variables = {"gains": gains, "delays": delays, "snapshot_interval": 1e-3, "carrier_frequency": CARRIER}
+    old, new = matlab(tmp_path / "old.mat", **variables), tmp_path / "new.h5"
+    with pytest.raises(ValueError, match="is a MATLAB file: convert it once, with h5py.File") as error:
+        Recorded(str(old))
+    assert "\n" not in str(error.value)
+    with h5py.File(old) as f:
+        write_cir_file(new, f["gains"], f["delays"], f["snapshot_interval"], f["carrier_frequency"])
+    channel = Recorded(str(new), rx_antennas=shape[2], tx_antennas=shape[3])
+    assert np.allclose(channel.file().gains(), gains)
+    assert channel.file().delays == pytest.approx(delays) and channel.file().snapshot_interval == 1e-3
+
+
+def test_complex_fields_of_single_precision_are_mapped(tmp_path) -> None:
+    """Fields real and imag of float32 lie as complex64 does; delays as a row, attributes as arrays of one number."""
+    gains = complex_normal(np.random.default_rng(0), (3, 4, 1, 1, 2))
+    path = write(tmp_path / "a.h5", gains)
+    with h5py.File(path, "r+") as file:
+        del file["gains"], file["delays"]
+        file["gains"] = gains.view([("real", "<f4"), ("imag", "<f4")]).reshape(gains.shape)
+        file["delays"] = np.array([[0.0, 1e-6]])
+        file.attrs["snapshot_interval"] = np.array([1e-3])
+        file.attrs["carrier_frequency"] = np.array([[CARRIER]])
+    channel = Recorded(str(path))
+    assert np.array_equal(channel.file().gains(), gains) and channel.file().delays == (0.0, 1e-6)
+    assert channel.draw(np.random.default_rng(0), 2).response(0, 1).shape[0] == 2
+
+
+def test_writer_takes_lists_and_delays_per_route_that_are_alike(tmp_path) -> None:
+    gains = complex_normal(np.random.default_rng(0), (2, 3, 1, 1, 4))
+    for delays in ([0, 1e-7, 2e-7, 3e-7], [[0, 1e-7, 2e-7, 3e-7]], np.tile([0, 1e-7, 2e-7, 3e-7], (2, 1))):
+        write_cir_file(tmp_path / "a.h5", gains.tolist(), delays, 1e-3, CARRIER)
+        assert np.array_equal(Recorded(str(tmp_path / "a.h5")).file().gains(), gains)
+
+
+def test_delays_of_quadriga_are_refused_with_the_way_out(tmp_path) -> None:
+    """QuaDRiGa has a delay per antenna pair, path and snapshot, `[rx, tx, paths, snapshots]`; others one per route."""
+    gains = complex_normal(np.random.default_rng(0), (2, 3, 1, 1, 4))
+    for delays in (np.random.default_rng(1).random((1, 1, 4, 3)), np.arange(8.0).reshape(2, 4) * 1e-7):
+        with pytest.raises(ValueError, match="on common delays, 0 where there is no path") as error:
+            write_cir_file(tmp_path / "a.h5", gains, delays, 1e-3, CARRIER)
+        assert "\n" not in str(error.value)
+    path = write(tmp_path / "b.h5", gains)
+    with h5py.File(path, "r+") as file:
+        del file["delays"]
+        file["delays"] = np.arange(8.0).reshape(2, 4) * 1e-7
+    with pytest.raises(ValueError, match="one per path: put the gains of all routes"):
+        Recorded(str(path))
+
+
+@pytest.mark.parametrize(
+    ("gains", "message"),
+    [(np.zeros((1, 1, 1, 1, 1), [("re", "f4"), ("im", "f4")]), "fields re, im"), ([["a"]], "type <U1")],
+    ids=["fields", "text"],
+)
+def test_gains_that_are_no_numbers(tmp_path, gains, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        write_cir_file(tmp_path / "a.h5", gains, [0.0], 1e-3, CARRIER)
+
+
+def test_statistics_of_many_antennas_are_quick(tmp_path) -> None:
+    """A Wiener filter asks for the correlation at 27 distances: 768 taps a snapshot took a minute, and said nothing."""
+    rng = np.random.default_rng(0)
+    gains = np.cumsum(complex_normal(rng, (20, 200, 4, 4, 48)), 1) / 200**0.5
+    path = write(tmp_path / "a.h5", gains, interval=2e-5)
+    channel = Recorded(str(path), rx_antennas=4, tx_antennas=4)
+    start = time.process_time()
+    channel.draw(rng, 2)
+    channel.correlation(np.arange(-13, 14) * 71.4e-6, np.zeros(27))
+    assert time.process_time() - start < 15
+
+
+def test_long_statistics_say_how_far_they_are(tdl_file, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(statistics, "PATIENCE", 0.0)
+    copy = tmp_path / "own.h5"  # nothing of it is known yet
+    copy.write_bytes(tdl_file.read_bytes())
+    Recorded(str(copy)).correlation(np.arange(3) * 1e-3, np.zeros(3))
+    said = capsys.readouterr()
+    assert "correlation of own.h5" in said.err and "power of own.h5" in said.err and not said.out

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from semlink.codecs._learned.codec import fit_weights, pad_to_cells, read_weights
+from semlink.codecs._learned.trained import range_of, set_range
 from semlink.codecs._sources.coders import SourceCoder, coder
 from semlink.codecs._sources.separated import is_small
 from semlink.codecs.semlink.hybrid import transform
@@ -36,6 +37,7 @@ class HybridCoder:
             raise SemlinkError(f"{weights}: no network of hybrid coding; train one with experiments/train_hybrid.py")
         self.network = HybridNetwork(**settings)
         fit_weights(self.network, state, weights)
+        set_range(self.network, range_of(weights))
         self.network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         self.network.spread.double()
 

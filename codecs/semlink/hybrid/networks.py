@@ -13,11 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from semlink.codecs._learned.modulated import steering
+from semlink.codecs._learned.trained import RangedNetwork, SnrRange
 from semlink.codecs.semlink.hybrid import transform
 
 FINE = 4
 STEERING = 64
 CORRECTION = 0.02  # size of what coding takes from a picture: outputs of order 1 learn fast and finely
+SNR = 2  # its place among what steers `Refine`
 BANDS = 6  # error energy of each colour kind (one luma, two chroma) in three bands of frequency
 
 
@@ -82,8 +85,10 @@ class Spread(nn.Module):
         return self.last(F.silu(h)).to(base.dtype)
 
 
-class Refine(nn.Module):
+class Refine(RangedNetwork):
     """The picture, from what was expected, what was received, and how far off each band of each cell still is."""
+
+    trained = SnrRange(-3.0, 20.0)  # of the recipes and the shipped weights
 
     def __init__(self, fine: int, coarse: int, before: int, between: int, after: int) -> None:
         super().__init__()
@@ -93,6 +98,8 @@ class Refine(nn.Module):
     def forward(self, base: Tensor, expected: Tensor, received: Tensor, errors: Tensor, known: Tensor) -> Tensor:
         """Pictures `[batch, 3, H, W]`: base, expected by `Restore`, received; errors `[batch, 192, H / 8, W / 8]`,
         variances; known `[batch, 5]` (see `about_reception`)."""
+        (snr_db,) = self.snrs.heard(known[:, SNR])
+        known = torch.cat([known[:, :SNR], steering(snr_db), known[:, SNR + 1 :]], 1)
         error = errors.mean((1, 2, 3), keepdim=True).clamp_min(1e-8).sqrt()  # the size of what is to be found
         parts = (2 * received - 1, (received - expected) / error, (base - expected) / CORRECTION)
         maps = F.interpolate(band_errors(errors), scale_factor=2.0)
@@ -116,8 +123,8 @@ def about_base(bpp: Tensor, small: Tensor) -> Tensor:
 
 
 def about_reception(bpp: Tensor, small: Tensor, snr_db: Tensor, share: Tensor, scale: Tensor) -> Tensor:
-    """What steers `Refine`: also the mean SNR in dB, the share of coefficients that came and the scale."""
-    more = [(snr_db.clamp(-10, 30) - 7.5) / 10, share.clamp_min(1e-4).log2() / 4 + 0.5, scale.log2() / 4]
+    """What steers `Refine`: also the mean SNR, in dB, the share of coefficients that came and the scale."""
+    more = [snr_db, share.clamp_min(1e-4).log2() / 4 + 0.5, scale.log2() / 4]
     return torch.cat([about_base(bpp, small), torch.stack(more, 1)], 1)
 
 

@@ -78,12 +78,15 @@ def test_files_are_there(name: str) -> None:
 
 def test_all_that_ships_is_declared() -> None:
     shipped = {path for path in WEIGHTS.iterdir() if path.suffix != ".json"} | set(TABLES.iterdir()) | {BLER}
-    assert shipped == {path for name in codecs.names() for path in declared(name)}
+    found = {path for name in codecs.names() for path in declared(name)}
+    cards = {path for path in found if path.parent == WEIGHTS and path.suffix == ".json"}
+    assert shipped == found - cards and all(path.with_suffix(".safetensors") in shipped for path in cards)
 
 
 def test_a_rate_has_its_own_files() -> None:
     names = [path.name for path in codecs.create("adjscc", rho=1 / 12).files()]
-    assert names == ["adjscc-small-m4.safetensors", "adjscc-natural-m4.safetensors"]
+    assert names[:2] == ["adjscc-small-m4.safetensors", "adjscc-natural-m4.safetensors"]
+    assert names[2:] == ["adjscc-small-m4.json", "adjscc-natural-m4.json"], "their cards tell the SNRs of training"
     assert codecs.create("digital", mcs="qpsk-0.25").files() == ()
     assert codecs.create("digital_capacity").files() == (TABLES / "rate_quality.json",)
     assert codecs.create("ddnm", inner="digital", sigma_y=0.1).files()[:2] == codecs.create("digital").files()
@@ -91,10 +94,11 @@ def test_a_rate_has_its_own_files() -> None:
 
 def test_what_is_not_used_is_not_declared() -> None:
     assert {p.name for p in codecs.create("sgd_jscc", rho=1 / 24, steps=0, guidance="none").files()} == {
-        "sgd_jscc-natural-m7.safetensors"
+        "sgd_jscc-natural-m7.safetensors",
+        "sgd_jscc-natural-m7.json",
     }
     assert TABLES / "ddnm_sigma.json" not in codecs.create("ddnm", rho=1 / 24, mode="paper").files()
-    assert codecs.create("semlink", base="none").files() == (WEIGHTS / "semlink.safetensors",)
+    assert codecs.create("semlink", base="none").files() == (WEIGHTS / "semlink.safetensors", WEIGHTS / "semlink.json")
     assert codecs.create("img2img", rho=1 / 6, sigma_y=0.1).files() == codecs.create("adjscc", rho=1 / 6).files()
 
 
@@ -199,6 +203,8 @@ def test_what_cannot_be_made_fails_alone(tmp_path: Path) -> None:
         str(path),
         "adjscc-small-m8.safetensors",
         "adjscc-natural-m8.safetensors",
+        "adjscc-small-m8.json",
+        "adjscc-natural-m8.json",
     }
 
 
