@@ -27,7 +27,8 @@ def blocks_in(uses: int, mcs: Mcs) -> tuple[int, ...]:
     A long payload has no short block at its end: that would be the first to be lost, and take all the rest with it.
     """
     blocks: list[int] = []
-    for size in (size for size in mcs.block_sizes() if size >= min(LEAST_OF_LONG, uses // 8)):
+    least = min(LEAST_OF_LONG, uses // 16)
+    for size in (size for size in mcs.block_sizes() if size >= least):
         count, uses = divmod(uses, size)
         blocks += [size] * count
     return tuple(blocks)

@@ -23,8 +23,8 @@ from semlink.simulator.values import LinkStatistics
 
 CLASSES = 16  # of images, by reliability
 FADES = (256, 1024)  # images sampled, whole classes: the more, the fewer slots each takes
-SLOTS = (2, 64)  # of an image, sounded
-SOUNDED = 2048  # slots in all, at about, unless that makes too few images
+SLOTS = (2, 32)  # of an image, sounded
+SOUNDED = 4096  # slots in all, at about, unless that makes too few images
 HEADS = (1 / 16, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8, 15 / 16)  # payloads ahead of others
 SHORT = (64, 128)  # symbols of headers
 HEAD_STEPS = (512, 128, 32)  # symbols
