@@ -90,7 +90,7 @@ class Cddm(LatentCodec):
         height, width = reception.session.height, reception.session.width
         network = self.network(height, width)
         rows, columns = -(-height // CELL), -(-width // CELL)
-        states, alpha = received_states(reception.stream("latent"), self.planes, rows, columns)
+        states, alpha = received_states(self.kept(height, width).whole(reception.stream("latent")), self.planes, rows, columns)
         if self.steps != 0:
             clean = self.denoised(states, alpha, reception.public_seed)
         else:

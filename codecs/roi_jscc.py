@@ -105,8 +105,8 @@ class RoiJscc(LatentCodec):
 
     def budget(self, height: int, width: int) -> Budget:
         """How the latent's symbols are shared between places."""
-        symbols, places = self.uses(height, width), super().uses(height, width) // self.planes
-        return Budget(symbols, min(base_planes(self.planes), symbols // places), 2 * self.planes)
+        symbols, (rows, columns) = self.uses(height, width), place_grid(height, width)
+        return Budget(symbols, min(base_planes(self.planes), symbols // (rows * columns)), 2 * self.planes)
 
     def cells(self, images: Tensor) -> Tensor:
         """The mask that is sent, bool `[batch, rows, columns]` of cells; nothing is of interest without importance."""

@@ -2,7 +2,8 @@
 
 A network maps pictures to a real latent `[batch, 2 m, H / cell, W / cell]` and back, so k = m (H / cell) (W / cell)
 complex uses and rho = m / (3 cell^2). The first m latent planes are real parts, the last m imaginary parts; symbols
-are sent plane by plane in raster order, which spreads the m symbols of a place over the resource grid.
+are sent plane by plane in raster order, which spreads the m symbols of a place over the resource grid. Of pictures that
+cells do not divide, some are left out (`budget`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from semlink.codecs._learned.budget import Kept, budget, kept
 from semlink.codecs._learned.packing import unpack
 from semlink.codecs._learned.shipped import WEIGHTS, local, no_weights, not_shipped, planes_shipped
 from semlink.codecs._learned.trained import card_of, range_of, set_range
@@ -43,6 +45,7 @@ class LatentCodec:
     name = ""
     encodes_on = "nothing"
     cell = 4
+    beside = True  # what is shown at places that send nothing, see `budget.kept`
 
     def __init__(self, rho: float, weights: str | Path | None, build: Callable[..., nn.Module], variant: str) -> None:
         self.rho = rho
@@ -53,8 +56,12 @@ class LatentCodec:
         self._networks: dict[str, nn.Module] = {}
 
     def uses(self, height: int, width: int) -> int:
-        """Channel uses per picture of that size."""
-        return self.planes * -(-height // self.cell) * -(-width // self.cell)
+        """Channel uses per picture of that size, at most floor(rho 3 H W)."""
+        return min(self.planes * -(-height // self.cell) * -(-width // self.cell), budget(self.rho, height, width))
+
+    def kept(self, height: int, width: int) -> Kept:
+        """The symbols that are sent of a picture of that size."""
+        return kept(height, width, self.cell, self.planes, self.uses(height, width), self.beside)
 
     def network(self, height: int, width: int) -> Any:
         """The network for pictures of that size, loaded on first use. SemlinkError when its weights do not fit."""
@@ -130,7 +137,8 @@ class LatentCodec:
         snr_db = snr_per_image(tx, len(images)).to(images.device)
         padded = pad_to_cells(images, self.cell)
         latent = in_parts(network.training, self.encoder(network), padded, snr_db, pixels=padded[0, 0].numel())
-        return Transmission((Stream("latent", "analog", to_symbols(latent)),), Session(height, width))
+        symbols = to_symbols(latent, self.kept(height, width))
+        return Transmission((Stream("latent", "analog", symbols),), Session(height, width))
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]`; clipped to [0, 1] unless the network is in training."""
@@ -138,7 +146,7 @@ class LatentCodec:
         network = self.network(height, width)
         stream = reception.stream("latent")
         rows, columns = -(-height // self.cell), -(-width // self.cell)
-        z, a = self.planes_of(cast(Tensor, stream.x_hat), cast(Tensor, stream.a), rows, columns)
+        z, a = self.planes_of(cast(Tensor, stream.x_hat), cast(Tensor, stream.a), height, width)
         pictures = in_parts(network.training, network.decode, z, a, pixels=rows * columns * self.cell**2)
         pictures = pictures[..., :height, :width]
         return pictures if network.training else pictures.clamp(0, 1)
@@ -148,9 +156,10 @@ class LatentCodec:
         encode: Callable[[Tensor, Tensor], Tensor] = network.encode
         return encode
 
-    def planes_of(self, x_hat: Tensor, a: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
-        """Symbols `[batch, k]` and their `a` as the planes that the network decodes."""
-        return from_symbols(x_hat, self.planes, rows, columns), a.reshape(-1, self.planes, rows, columns)
+    def planes_of(self, x_hat: Tensor, a: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Symbols `[batch, k]` and their `a` as the planes that the network decodes for a picture of that size."""
+        shape, places = (self.planes, -(-height // self.cell), -(-width // self.cell)), self.kept(height, width)
+        return from_symbols(places.spread(x_hat), *shape), places.spread(a).reshape(-1, *shape)
 
 
 def planes_for(rho: float, cell: int, shipped: Sequence[float] = ()) -> int:
@@ -172,10 +181,12 @@ def fraction(rho: float) -> str:
     return f"1/{1 / rho:.3g}"
 
 
-def to_symbols(latent: Tensor) -> Tensor:
-    """Real latent `[batch, 2 m, h, w]` to complex64 `[batch, m h w]` with mean power 1 per image."""
+def to_symbols(latent: Tensor, places: Kept = Kept()) -> Tensor:
+    """Real latent `[batch, 2 m, h, w]` to the complex64 symbols that are sent, `[batch, m h w]` or less of mean power 1
+    per image.
+    """
     real, imaginary = latent.float().flatten(2).chunk(2, dim=1)
-    symbols = torch.complex(real.contiguous(), imaginary.contiguous()).flatten(1)
+    symbols = places.pick(torch.complex(real.contiguous(), imaginary.contiguous()).flatten(1))
     power = symbols.abs().square().mean(1, keepdim=True)
     return symbols / power.clamp_min(1e-12).sqrt()
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from semlink.codecs._diffusion import guides
 from semlink.codecs._diffusion.states import Denoiser, check_steps, denoise_each, received_states, shown
 from semlink.codecs._diffusion.training import Examples
+from semlink.codecs._learned.budget import budget
 from semlink.codecs._learned.codec import LatentCodec, in_parts, pad_to_cells, planes_for, to_symbols
 from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.codecs._regions import mask_code
@@ -104,6 +105,11 @@ class SgdJscc(LatentCodec):
         estimator = self.estimator if self.level == "blind" else None
         return (*super().files(), *local(denoiser, estimator, TAGS if "tag" in self.guidance else None))
 
+    def uses(self, height: int, width: int) -> int:
+        """Symbols of the latent; with `guide_uses` they are at most floor(rho 3 H W)."""
+        left = budget(self.rho, height, width) - sum(self.guide_uses(height, width).values())
+        return min(super().uses(height, width), left)
+
     def guide_uses(self, height: int, width: int) -> dict[str, int]:
         """Channel uses of each guide that is sent with a picture of that size."""
         rows, columns = grid(height, width)
@@ -115,7 +121,7 @@ class SgdJscc(LatentCodec):
         network = self.network(height, width)
         padded = pad_to_cells(images, CELL)
         latent = in_parts(network.training, network.encode, padded, pixels=padded[0, 0].numel())
-        streams = [Stream("latent", "analog", to_symbols(latent))]
+        streams = [Stream("latent", "analog", to_symbols(latent, self.kept(height, width)))]
         for name, uses in ({} if network.training else self.guide_uses(height, width)).items():
             payload = self._payload(name, images.cpu(), uses)
             streams.append(Stream(name, "bits", payload, mcs=self.mcs.name, uses=uses))
@@ -140,8 +146,8 @@ class SgdJscc(LatentCodec):
 
     def received(self, reception: Reception) -> tuple[Tensor, Tensor]:
         """The latent as diffusion states and the alpha that the receiver believes, `[batch, 2 planes, h, w]` each."""
-        stream = reception.stream("latent")
-        shape = (self.planes, *grid(reception.session.height, reception.session.width))
+        size = reception.session.height, reception.session.width
+        stream, shape = self.kept(*size).whole(reception.stream("latent")), (self.planes, *grid(*size))
         if self.level == "blind":
             return blind_states(stream, *shape, level_network(self.estimator, 2 * self.planes))
         states, alpha = received_states(stream, *shape)
