@@ -25,6 +25,7 @@ from semlink.codecs._learned.shipped import WEIGHTS, local, no_weights, not_ship
 from semlink.codecs._learned.trained import card_of, range_of, set_range
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import is_here
+from semlink.simulator.tiles import in_tiles
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
 
 DOMAINS = ("small", "natural")
@@ -39,7 +40,9 @@ class LatentCodec:
     weights: a safetensors file of your own; None takes the shipped ones for the picture's size.
     Networks implement `encode(pictures, snr_db [batch]) -> latent` and `decode(z, a) -> pictures`,
     z real `[batch, 2 m, h, w]` (x_hat), a `[batch, m, h, w]`; `settings` rebuilds them. Those of `RangedNetwork` keep
-    conditions within the SNRs of their training, which the card beside the weights tells.
+    conditions within the SNRs of their training, which the card beside the weights tells. Large pictures are cut for
+    networks that say how far encoder and decoder see, `reach` in px, and perhaps at multiples of which `unit`; what
+    their decoders pool over a picture is `told(a)`, `[batch, ...]`, a third argument of `decode`.
     """
 
     name = ""
@@ -136,7 +139,8 @@ class LatentCodec:
         network = self.network(height, width)
         snr_db = snr_per_image(tx, len(images)).to(images.device)
         padded = pad_to_cells(images, self.cell)
-        latent = in_parts(network.training, self.encoder(network), padded, snr_db, pixels=padded[0, 0].numel())
+        encode = self.tiled(network, self.encoder(network), 0, (1, None), self.cell)
+        latent = in_parts(network.training, encode, padded, snr_db, pixels=padded[0, 0].numel())
         symbols = to_symbols(latent, self.kept(height, width))
         return Transmission((Stream("latent", "analog", symbols),), Session(height, width))
 
@@ -147,9 +151,22 @@ class LatentCodec:
         stream = reception.stream("latent")
         rows, columns = -(-height // self.cell), -(-width // self.cell)
         z, a = self.planes_of(cast(Tensor, stream.x_hat), cast(Tensor, stream.a), height, width)
-        pictures = in_parts(network.training, network.decode, z, a, pixels=rows * columns * self.cell**2)
-        pictures = pictures[..., :height, :width]
-        return pictures if network.training else pictures.clamp(0, 1)
+        pictures = self.decoded(network, z, a, pixels=rows * columns * self.cell**2)[..., :height, :width]
+        return pictures if network.training else pictures.clamp_(0, 1)
+
+    def decoded(self, network: Any, z: Tensor, a: Tensor, pixels: int) -> Tensor:
+        """What the network makes of planes, in parts and tiles; pixels: of a padded picture."""
+        told = [network.told(a)] if hasattr(network, "told") else []
+        decode = self.tiled(network, network.decode, 1, (self.cell, self.cell, *(None for _ in told)), 1)
+        return in_parts(network.training, decode, z, a, *told, pixels=pixels)
+
+    def tiled(
+        self, network: Any, function: Callable[..., Tensor], end: int, takes: tuple[int | None, ...], gives: int
+    ) -> Callable[..., Tensor]:
+        """A network's function in tiles (see `in_tiles`) if it says how far it sees. end: 0 encodes, 1 decodes."""
+        if not hasattr(network, "reach"):
+            return function
+        return in_tiles(function, network.reach[end], getattr(network, "unit", self.cell), takes, gives)
 
     def encoder(self, network: Any) -> Callable[[Tensor, Tensor], Tensor]:
         """What maps padded pictures and SNRs to the latent that is sent."""
@@ -199,8 +216,8 @@ def from_symbols(symbols: Tensor, planes: int, rows: int, columns: int) -> Tenso
 
 def pad_to_cells(images: Tensor, cell: int) -> Tensor:
     """Replicate the last row and column until both sides are multiples of `cell`."""
-    height, width = images.shape[-2:]
-    return F.pad(images, (0, -width % cell, 0, -height % cell), mode="replicate")
+    missing = [-side % cell for side in images.shape[-2:]]
+    return F.pad(images, (0, missing[1], 0, missing[0]), mode="replicate") if any(missing) else images
 
 
 def snr_per_image(tx: TxInfo | None, batch: int, default: float = 10.0) -> Tensor:
@@ -239,7 +256,8 @@ def in_parts(training: bool, function: Callable[..., Tensor], *tensors: Tensor, 
     if training:
         return function(*tensors)
     with torch.no_grad():
-        return torch.cat([function(*part) for part in _parts(tensors, max(1, PIXELS_AT_ONCE // pixels))])
+        found = [function(*part) for part in _parts(tensors, max(1, PIXELS_AT_ONCE // pixels))]
+        return found[0] if len(found) == 1 else torch.cat(found)
 
 
 def _parts(tensors: Sequence[Tensor], size: int) -> Iterator[tuple[Tensor, ...]]:

@@ -31,7 +31,7 @@ from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.codecs._regions import mask_code
 from semlink.codecs.sgd_jscc.blind import alpha_of, blind_states, level_network
 from semlink.codecs.sgd_jscc.guidance import check_guidance, received_bytes, uses_of
-from semlink.codecs.sgd_jscc.latent import CELL, LatentNetwork
+from semlink.codecs.sgd_jscc.latent import CELL, LatentNetwork, unit
 from semlink.simulator.bits import framing
 from semlink.simulator.bits.mcs import get
 from semlink.simulator.errors import SemlinkError
@@ -120,7 +120,8 @@ class SgdJscc(LatentCodec):
         height, width = images.shape[-2:]
         network = self.network(height, width)
         padded = pad_to_cells(images, CELL)
-        latent = in_parts(network.training, network.encode, padded, pixels=padded[0, 0].numel())
+        encode = self.tiled(network, network.features, 0, (1,), CELL)
+        latent = unit(in_parts(network.training, encode, padded, pixels=padded[0, 0].numel()))
         streams = [Stream("latent", "analog", to_symbols(latent, self.kept(height, width)))]
         for name, uses in ({} if network.training else self.guide_uses(height, width)).items():
             payload = self._payload(name, images.cpu(), uses)
@@ -140,7 +141,8 @@ class SgdJscc(LatentCodec):
         states, alpha = self.received(reception)
         if not network.training and self.steps != 0:
             states = self.denoised(states, alpha, reception)
-        pictures = in_parts(network.training, network.decode, states, pixels=states[0, 0].numel() * CELL**2)
+        decode = self.tiled(network, network.decode, 1, (CELL,), 1)
+        pictures = in_parts(network.training, decode, states, pixels=states[0, 0].numel() * CELL**2)
         pictures = pictures[..., :height, :width]
         return pictures if network.training else shown(pictures, alpha)
 
