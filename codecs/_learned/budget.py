@@ -57,6 +57,9 @@ class Kept:
         return replace(stream, x_hat=self.spread(x_hat), a=self.spread(a))
 
 
+ALL = Kept()
+
+
 @lru_cache(maxsize=8)
 def kept(height: int, width: int, cell: int, planes: int, uses: int, beside: bool) -> Kept:
     """The `uses` symbols that are sent of `planes` planes of cells over a picture of that size.
@@ -67,7 +70,7 @@ def kept(height: int, width: int, cell: int, planes: int, uses: int, beside: boo
     covered = [_covered(side, cell) for side in (height, width)]
     share = (covered[0][:, None] * covered[1]).flatten()
     if uses >= planes * len(share):
-        return Kept()
+        return ALL
     rank = torch.arange(planes, dtype=torch.float64) + 0.5
     order = (rank[:, None] / share).flatten().argsort(stable=True)
     sent = order[:uses].sort().values

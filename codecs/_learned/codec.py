@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from semlink.codecs._learned.budget import Kept, budget, kept
+from semlink.codecs._learned.budget import ALL, Kept, budget, kept
 from semlink.codecs._learned.packing import unpack
 from semlink.codecs._learned.shipped import WEIGHTS, local, no_weights, not_shipped, planes_shipped
 from semlink.codecs._learned.trained import card_of, range_of, set_range
@@ -198,7 +198,7 @@ def fraction(rho: float) -> str:
     return f"1/{1 / rho:.3g}"
 
 
-def to_symbols(latent: Tensor, places: Kept = Kept()) -> Tensor:
+def to_symbols(latent: Tensor, places: Kept = ALL) -> Tensor:
     """Real latent `[batch, 2 m, h, w]` to the complex64 symbols that are sent, `[batch, m h w]` or less of mean power 1
     per image.
     """

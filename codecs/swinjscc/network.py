@@ -87,8 +87,8 @@ def reach_of(size: Size, turn: int) -> int:
     What lies beyond spreads to the end of the windows that it touches, in every second block of shifted ones.
     """
     reach, half = 0, size.window - size.window // 2
-    for stage, depth in [*enumerate(size.depths)][::turn]:
-        place = size.patch * 2**stage
+    for level, depth in [*enumerate(size.depths)][::turn]:
+        place = size.patch * 2**level
         for block in range(depth):
             begin = place * half if block % 2 else 0
             reach = begin + max(0, -(-(reach - begin) // (place * size.window))) * place * size.window

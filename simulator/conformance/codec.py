@@ -26,7 +26,8 @@ def check_codec(codec: Any, images: Tensor | None = None, floor_db: float = 12.0
     """Check a codec on pictures `[batch >= 3, 3, H, W]` (smooth random ones of 32 px when None).
 
     What it declares; types, shapes and unit power; same result twice and picture by picture; uses as `codec.uses` says,
-    all streams within floor(rho 3 H W), also at a size that no cell divides (`check_budget`); a noiseless round trip above `floor_db` PSNR; a finite picture when everything is lost; decoding in a fresh process.
+    all streams within floor(rho 3 H W), also at a size that no cell divides (`check_budget`); a noiseless round trip
+    above `floor_db` PSNR; a finite picture when everything is lost; decoding in a fresh process.
     All that for an SNR of 20 dB, and where it encodes for a link also with the statistics of one, over which the
     pictures must arrive.
     """
