@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.link import code_blocks
+from semlink.simulator.link.code_blocks import blocks_of
+from semlink.simulator.link.sending import fixed_uses
 from semlink.simulator.plugins import make_link, measure_metrics
 from semlink.simulator.values import ReceivedStream, Reception, Stream, Transmission, TxInfo
 from semlink.simulator.words import parse
@@ -194,9 +195,8 @@ def _uses(stream: Stream) -> int:
 
 def _spent(stream: Stream) -> list[int]:
     """Channel uses of a stream in each picture as the link charges them."""
-    if stream.kind == "bits" and stream.uses is None:
-        return [int(uses) for uses in code_blocks.blocks_of(stream)[1]]
-    return [_uses(stream)] * len(stream.payload)
+    coded = stream.kind == "bits" and not stream.ideal
+    return (blocks_of(stream)[1] if coded else fixed_uses(stream)).tolist()
 
 
 def _same(one: Transmission, other: Transmission, what: str) -> None:

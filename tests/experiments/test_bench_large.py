@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from scripts import loaded
 
 from semlink.simulator.study.large import cost_here, measure, mirrored
-from scripts import loaded
 
 MEMORY_GB = 2.5
 CPU_S = 120.0  # of 60 seconds on two cores
