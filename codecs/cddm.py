@@ -23,7 +23,7 @@ from torch import Tensor
 
 from semlink.codecs._diffusion.states import Denoiser, check_steps, denoise_each, received_states, shown
 from semlink.codecs._diffusion.training import Examples
-from semlink.codecs._learned.codec import LatentCodec, in_parts, read_weights, snr_per_image
+from semlink.codecs._learned.codec import LatentCodec, read_weights, snr_per_image
 from semlink.codecs._learned.modulated import CELL, AdaptiveNetwork
 from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.simulator.errors import SemlinkError
@@ -90,14 +90,15 @@ class Cddm(LatentCodec):
         height, width = reception.session.height, reception.session.width
         network = self.network(height, width)
         rows, columns = -(-height // CELL), -(-width // CELL)
-        states, alpha = received_states(reception.stream("latent"), self.planes, rows, columns)
+        states, alpha = received_states(
+            self.kept(height, width).whole(reception.stream("latent")), self.planes, rows, columns
+        )
         if self.steps != 0:
             clean = self.denoised(states, alpha, reception.public_seed)
         else:
             clean = alpha.sqrt() * states  # x_hat
         inputs = clean / 2**0.5, alpha[:, : self.planes]
-        pictures = in_parts(network.training, network.decode, *inputs, pixels=rows * columns * CELL**2)
-        pictures = pictures[..., :height, :width]
+        pictures = self.decoded(network, *inputs, pixels=rows * columns * CELL**2)[..., :height, :width]
         return pictures if network.training else shown(pictures, alpha)
 
     def denoised(self, states: Tensor, alpha: Tensor, seed: int) -> Tensor:

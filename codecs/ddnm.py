@@ -96,15 +96,21 @@ class Ddnm:
         """Size of the coarse picture."""
         return -(-height // self.pool), -(-width // self.pool)
 
+    def carrying(self, height: int, width: int) -> Inner:
+        """The inner codec for a picture of that size: within rho 3 H W, though blocks may reach beyond the picture."""
+        rows, columns = self.coarse(height, width)
+        share = height * width / (self.pool**2 * rows * columns)
+        return self.carried if share == 1 else self.carried.at(share * self.inner.rho)
+
     def uses(self, height: int, width: int) -> int:
         """Channel uses of the main stream per picture of that size."""
-        return self.inner.uses(*self.coarse(height, width))
+        return self.carrying(height, width).codec.uses(*self.coarse(height, width))
 
     def encode(self, images: Tensor, tx: TxInfo | None = None) -> Transmission:
         """Pictures `[batch, 3, H, W]` in [0, 1] to the inner codec's streams of their block means."""
         height, width = images.shape[-2:]
         padded = F.pad(images, (0, -width % self.pool, 0, -height % self.pool), mode="replicate")
-        sent = self.inner.encode(F.avg_pool2d(padded, self.pool), tx)
+        sent = self.carrying(height, width).codec.encode(F.avg_pool2d(padded, self.pool), tx)
         return replace(sent, session=Session(height, width, sent.session.constants))
 
     def decode(self, reception: Reception) -> Tensor:
@@ -127,8 +133,10 @@ class Ddnm:
 
     def received(self, reception: Reception) -> tuple[Tensor, Tensor | None]:
         """The coarse pictures within [0, 1] and the mean `a` of each one's main stream, None when that has none."""
-        height, width = self.coarse(reception.session.height, reception.session.width)
-        return self.carried.received(replace(reception, session=replace(reception.session, height=height, width=width)))
+        size = reception.session.height, reception.session.width
+        height, width = self.coarse(*size)
+        session = replace(reception.session, height=height, width=width)
+        return self.carrying(*size).received(replace(reception, session=session))
 
     def uncertainty(self, quality: Tensor | None, batch: int, side: int) -> Tensor:
         """sigma_y of each picture, float32 `[batch]`, from the mean `a` of each; side: of the coarse picture, in px."""

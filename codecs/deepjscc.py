@@ -36,6 +36,7 @@ class Network2019(nn.Module):
     def __init__(self, planes: int = 8) -> None:
         super().__init__()
         self.settings = {"planes": planes}
+        self.reach = 32, 40
         sizes = [(3, 16, 2), (16, 32, 2), (32, 32, 1), (32, 32, 1), (32, 2 * planes, 1)]
         self.encoder = nn.Sequential(*(m for s in sizes for m in (nn.Conv2d(s[0], s[1], 5, s[2], 2), nn.PReLU())))
         layers: list[nn.Module] = []

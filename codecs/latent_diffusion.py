@@ -19,6 +19,7 @@ from semlink.codecs._diffusion.guided import Hint, each, finite
 from semlink.codecs._diffusion.inner import files_of
 from semlink.codecs._diffusion.pretrained import MODEL, Pretrained, path
 from semlink.codecs._diffusion.states import beyond, check_steps, received_states
+from semlink.codecs._learned.budget import Kept, budget, kept
 from semlink.codecs._learned.codec import pad_to_cells, to_symbols
 from semlink.codecs._regions import mask_code
 from semlink.simulator.bits import framing
@@ -37,7 +38,8 @@ SMALLEST = 128  # uses of an edge map
 class LatentDiffusion:
     """Streams: `latent`, `scale`, and where they are wanted `caption` and `edges`; any picture size.
 
-    rho: of the latent; C channels at 1/8 of the size take C / 384 (4: 1/96, 16: 1/24), and whole multiples send the
+    rho: of the latent alone, as no part of it can be left out; what the other streams take comes on top, and is in the
+    rho_total of rows. C channels at 1/8 of the size take C / 384 (4: 1/96, 16: 1/24), and whole multiples send the
     latent as many times, combined at the receiver. model: folder or hub id of a Stable Diffusion; vae: another
     `AutoencoderKL` or `AutoencoderTiny` (TAESD) for the same latents; controlnet: a `ControlNetModel` for edge maps of
     8 px cells, such as one for scribbles. caption: a JSON file of `write_captions`, a captioner by folder or hub id, or
@@ -50,6 +52,7 @@ class LatentDiffusion:
     name = "latent_diffusion"
     capabilities = {"steps": 4, "guidance": 1.0}
     encodes_on = "nothing"
+    beyond_rho = ("scale", "caption", "edges")
 
     def __init__(
         self,
@@ -94,7 +97,12 @@ class LatentDiffusion:
     def uses(self, height: int, width: int) -> int:
         """Channel uses of the latent per picture of that size."""
         planes, rows, columns, copies = self.layout(self.vae(), height, width)
-        return copies * planes * rows * columns
+        return copies * min(planes * rows * columns, budget(self.rho, height, width) // copies)
+
+    def kept(self, vae: Any, height: int, width: int) -> Kept:
+        """The symbols that are sent of a picture of that size."""
+        planes, *_, copies = self.layout(vae, height, width)
+        return kept(height, width, latents.cell_of(vae), planes, self.uses(height, width) // copies, True)
 
     def edge_uses(self, latent_uses: int) -> int:
         """Channel uses of the edge map, the same in every picture."""
@@ -108,7 +116,8 @@ class LatentDiffusion:
         z = latents.to_latents(vae, pad_to_cells(images, latents.cell_of(vae)))
         channels, scale = z.shape[1], latents.scale_bytes(z)
         mean, spread, _ = latents.scales(scale, channels)
-        symbols = to_symbols((z - mean.to(z)) / spread.to(z)).repeat(1, copies)
+        places = self.kept(vae, height, width)
+        symbols = to_symbols((z - mean.to(z)) / spread.to(z), places).repeat(1, copies)
         streams = [
             Stream("latent", "analog", symbols),
             Stream("scale", "bits", scale, protection="robust", uses=uses_for(2 * channels)),
@@ -141,8 +150,9 @@ class LatentDiffusion:
     def received(self, reception: Reception) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """sqrt(a) u + sqrt(1 - a) n and a, `[batch, channels, h, w]`, and the mean and spread that make u a latent."""
         vae = self.vae(cast(Tensor, reception.stream("latent").a).device)
-        planes, rows, columns, copies = self.layout(vae, reception.session.height, reception.session.width)
-        stream = latents.combined(reception.stream("latent"), copies)
+        size = reception.session.height, reception.session.width
+        planes, rows, columns, copies = self.layout(vae, *size)
+        stream = self.kept(vae, *size).whole(latents.combined(reception.stream("latent"), copies))
         unit, a = received_states(stream, planes, rows, columns)
         mean, spread, lost = latents.scales(_payloads(reception, "scale", len(a)), 2 * planes)
         if lost:

@@ -30,7 +30,7 @@ from semlink.codecs._diffusion.inner import (
 )
 from semlink.codecs._diffusion.levels import sound, step_of
 from semlink.codecs._diffusion.priors import posterior_prior, prior_files, shipped_prior
-from semlink.codecs._learned.codec import LatentCodec, from_symbols, pad_to_cells, to_symbols
+from semlink.codecs._learned.codec import LatentCodec, pad_to_cells, to_symbols
 from semlink.simulator import forms
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Transmission, TxInfo
@@ -173,7 +173,7 @@ class Posterior:
         """Pictures drawn around the inner ones; each meets the same noise, whatever the batch."""
         seed = public_seed % (1 << 63)
         network = self.inner.network(*pictures.shape[-2:])
-        again = Reencoding(network, self.inner.planes, self.inner.cell, x_hat, a)
+        again = Reencoding(network, self.inner, x_hat, a)
         confirm = again.confirming(pictures, Generator().manual_seed(seed)) if self.gamma else None
 
         def misfit(estimates: Tensor) -> Tensor:
@@ -197,17 +197,17 @@ class Posterior:
 
 @dataclass(frozen=True)
 class Reencoding:
-    """What a receiver knows of a batch: the codec's network, and x_hat and a of each symbol, `[batch, k]`."""
+    """What a receiver knows of a batch: the codec and its network, and x_hat and a of each symbol, `[batch, k]`."""
 
     network: Any
-    planes: int
-    cell: int
+    codec: LatentCodec
     x_hat: Tensor
     a: Tensor
 
     def symbols(self, pictures: Tensor) -> Tensor:
         """What the transmitter would have sent for these pictures, differentiable; its SNR is told by the mean `a`."""
-        return to_symbols(self.network.encode(pad_to_cells(pictures, self.cell), snr_db_of(self.a)))
+        latent = self.codec.encoder(self.network)(pad_to_cells(pictures, self.codec.cell), snr_db_of(self.a))
+        return to_symbols(latent, self.codec.kept(*pictures.shape[-2:]))
 
     def residual(self, symbols: Tensor) -> Tensor:
         """(a x - x_hat) as real numbers `[batch, 2 k]`, of unit variance when x was sent."""
@@ -217,9 +217,7 @@ class Reencoding:
 
     def decoded(self, x_hat: Tensor, height: int, width: int) -> Tensor:
         """The inner decoder's pictures of received symbols."""
-        rows, columns = -(-height // self.cell), -(-width // self.cell)
-        grid = from_symbols(x_hat, self.planes, rows, columns)
-        return self.network.decode(grid, self.a.reshape(-1, self.planes, rows, columns))[..., :height, :width]
+        return self.network.decode(*self.codec.planes_of(x_hat, self.a, height, width))[..., :height, :width]
 
     def confirming(self, pictures: Tensor, generator: Generator) -> Any:
         """The misfit D(x_hat) - D(a x) of symbols x, of the scale that noise of the link gives it around `pictures`.

@@ -152,7 +152,8 @@ class RoiDual(LatentCodec):
         snr_db = snr_per_image(tx, len(images)).to(images.device)
         by_value = self.select == "threshold"
         pixels = PIXELS_AT_ONCE if by_value else padded[0, 0].numel()  # alone, or others would change the last digits
-        latent = in_parts(network.training, network.encode, padded, snr_db, region, pixels=pixels)
+        encode = self.tiled(network, network.encode, 0, (1, None, PLACE), PLACE)
+        latent = in_parts(network.training, encode, padded, snr_db, region, pixels=pixels)
         uses, position_uses = self.uses(height, width), self.position_uses(height, width)
         if by_value:
             sent = threshold.kept(latent, network.black(snr_db), network.rates, uses, position_uses)
@@ -173,7 +174,9 @@ class RoiDual(LatentCodec):
         height, width = reception.session.height, reception.session.width
         network = self.network(height, width)
         inputs = self._received(reception, network)
-        pictures = in_parts(network.training, network.decode, *inputs, pixels=height * width)[..., :height, :width]
+        told = network.told(inputs[0], inputs[2])
+        decode = self.tiled(network, network.decode, 1, (PLACE, PLACE, PLACE, None), 1)
+        pictures = in_parts(network.training, decode, *inputs, told, pixels=height * width)[..., :height, :width]
         return pictures if network.training else pictures.clamp(0, 1)
 
     def _received(self, reception: Reception, network: DualNetwork) -> tuple[Tensor, Tensor, Tensor]:
@@ -257,6 +260,7 @@ class DualNetwork(nn.Module):
         self.settings: dict[str, Any] = {"rates": list(rates), "width": width, "blocks": list(blocks)}
         self.rates = rates[0], rates[1]
         self.region, self.rest = (AdaptiveNetwork(rate, width, blocks) for rate in rates)
+        self.reach = self.region.reach
         self.fill = nn.ParameterList(nn.Parameter(torch.zeros(2 * rate, 1, 1)) for rate in rates)
 
     def encode(self, images: Tensor, snr_db: Tensor, region: Tensor) -> Tensor:
@@ -276,24 +280,34 @@ class DualNetwork(nn.Module):
         latents = torch.cat([self.encode(picture, level[None], region) for level in levels])
         return latents[which, :, reach : reach + 1, reach : reach + 1]
 
-    def decode(self, received: Tensor, region: Tensor, whole: Tensor) -> Tensor:
+    def told(self, received: Tensor, whole: Tensor) -> Tensor:
+        """Mean `a` of the places of each of the two codecs, `[batch, 2]`."""
+        parts = received.split([*self.rates] * 3, 1)[4:]
+        chosen = whole.split(1, 1)
+        return torch.stack([mean_reliability(a, own) for a, own in zip(parts, chosen, strict=True)], 1)
+
+    def decode(self, received: Tensor, region: Tensor, whole: Tensor, told: Tensor) -> Tensor:
         """Pictures from real parts, imaginary parts and `a`, `[batch, 3 (r0 + r1), h, w]`, and the region.
 
-        whole: bool `[batch, 2, h, w]`, the places where each of the two codecs has a vector.
+        whole: bool `[batch, 2, h, w]`, the places where each of the two codecs has a vector. told: of all of them.
         """
         inside = F.interpolate(region[:, None].float(), scale_factor=PLACE)
         parts = received.split([*self.rates] * 3, 1)
         high, low = (
-            shown(network, self.fill[i], torch.cat(parts[i:4:2], 1), parts[4 + i], whole[:, i : i + 1])
+            shown(network, self.fill[i], torch.cat(parts[i:4:2], 1), parts[4 + i], whole[:, i : i + 1], told[:, i])
             for i, network in enumerate((self.region, self.rest))
         )
         return inside * high + (1 - inside) * low
 
 
-def shown(network: AdaptiveNetwork, fill: Tensor, z: Tensor, a: Tensor, chosen: Tensor) -> Tensor:
+def mean_reliability(a: Tensor, chosen: Tensor) -> Tensor:
+    """Mean of `a` `[batch, planes, h, w]` over chosen places, bool `[batch, 1, h, w]`; 0 where there are none."""
+    return (a * chosen).sum((1, 2, 3)) / (a.shape[1] * chosen.sum((1, 2, 3))).clamp_min(1)
+
+
+def shown(network: AdaptiveNetwork, fill: Tensor, z: Tensor, a: Tensor, chosen: Tensor, mean: Tensor) -> Tensor:
     """A network's picture from what its own places, bool `[batch, 1, h, w]`, received; the others are filled."""
     arrived = chosen & (a > 0).any(1, keepdim=True)
-    mean = (a * arrived).sum((1, 2, 3)) / (a.shape[1] * chosen.sum((1, 2, 3))).clamp_min(1)
     snr_db, z, a = network.snrs.heard(forms.snr_db(mean, least=1e-4), z, a)
     latent = torch.cat([torch.where(arrived, z, fill), a * arrived], 1)
     return F.pixel_shuffle(network.decoder(latent, snr_db), PLACE) / 2 + 0.5

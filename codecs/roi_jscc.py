@@ -105,8 +105,8 @@ class RoiJscc(LatentCodec):
 
     def budget(self, height: int, width: int) -> Budget:
         """How the latent's symbols are shared between places."""
-        symbols, places = self.uses(height, width), super().uses(height, width) // self.planes
-        return Budget(symbols, min(base_planes(self.planes), symbols // places), 2 * self.planes)
+        symbols, (rows, columns) = self.uses(height, width), place_grid(height, width)
+        return Budget(symbols, min(base_planes(self.planes), symbols // (rows * columns)), 2 * self.planes)
 
     def cells(self, images: Tensor) -> Tensor:
         """The mask that is sent, bool `[batch, rows, columns]` of cells; nothing is of interest without importance."""
@@ -131,7 +131,8 @@ class RoiJscc(LatentCodec):
         order = budget.order(counts)
         snr_db = snr_per_image(tx, len(images)).to(images.device)
         inputs = padded, snr_db, map_planes(told, counts, budget.most)
-        latent = in_parts(network.training, network.encode, *inputs, pixels=padded[0, 0].numel())
+        encode = self.tiled(network, network.encode, 0, (1, None, PLACE), PLACE)
+        latent = in_parts(network.training, encode, *inputs, pixels=padded[0, 0].numel())
         symbols = Stream("latent", "analog", gather(latent, order))
         if self.importance is None:
             return Transmission((symbols,), Session(height, width))
@@ -156,7 +157,8 @@ class RoiJscc(LatentCodec):
         parts = [scatter(part * used, order, budget.most, rows, columns) for part in (x_hat.real, x_hat.imag, a)]
         quality = (a * used).sum(1) / used.sum(1).clamp_min(1)
         inputs = torch.cat(parts, 1), quality, map_planes(levels, counts, budget.most)
-        pictures = in_parts(network.training, network.decode, *inputs, pixels=rows * columns * PLACE**2)
+        decode = self.tiled(network, network.decode, 1, (PLACE, None, PLACE), 1)
+        pictures = in_parts(network.training, decode, *inputs, pixels=rows * columns * PLACE**2)
         pictures = pictures[..., :height, :width]
         return pictures if network.training else pictures.clamp(0, 1)
 
@@ -210,6 +212,7 @@ class RoiNetwork(RangedNetwork):
         self.encoder = MappedStack(PIXELS, 2 * self.most, width, blocks[0])
         self.decoder = MappedStack(3 * self.most, PIXELS, width, blocks[1])
         self.gain = _zero(nn.Conv2d(4, 1, 1))
+        self.reach = PLACE * (2 * blocks[0] + 2), PLACE * (2 * blocks[1] + 2)
 
     def encode(self, images: Tensor, snr_db: Tensor, maps: Tensor) -> Tensor:
         """Pictures `[batch, 3, H, W]`, SNR in dB `[batch]`, maps `[batch, 2, h, w]` to `[batch, 2 most, h, w]`."""

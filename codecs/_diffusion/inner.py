@@ -5,6 +5,7 @@ The table of errors holds, by codec, rate, pool and picture size, RMS errors ove
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 from dataclasses import dataclass, field, replace
@@ -47,6 +48,13 @@ class Inner:
         if self.sigma_y is not None and self.sigma_y < 0:
             raise SemlinkError(f"sigma_y {self.sigma_y:g}: need sigma >= 0")
         object.__setattr__(self, "codec", inner_codec(self.word, self.rho))
+
+    def at(self, rho: float) -> Inner:
+        """The same with the codec, which shares its networks, at a rate a little below its own."""
+        other, codec = copy.copy(self), copy.copy(self.codec)
+        codec.rho = rho
+        object.__setattr__(other, "codec", codec)
+        return other
 
     def files(self) -> tuple[Path, ...]:
         """What its pictures and their errors depend on."""

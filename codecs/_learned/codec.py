@@ -2,7 +2,8 @@
 
 A network maps pictures to a real latent `[batch, 2 m, H / cell, W / cell]` and back, so k = m (H / cell) (W / cell)
 complex uses and rho = m / (3 cell^2). The first m latent planes are real parts, the last m imaginary parts; symbols
-are sent plane by plane in raster order, which spreads the m symbols of a place over the resource grid.
+are sent plane by plane in raster order, which spreads the m symbols of a place over the resource grid. Of pictures that
+cells do not divide, some are left out (`budget`).
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from semlink.codecs._learned.budget import ALL, Kept, budget, kept
 from semlink.codecs._learned.packing import unpack
 from semlink.codecs._learned.shipped import WEIGHTS, local, no_weights, not_shipped, planes_shipped
 from semlink.codecs._learned.trained import card_of, range_of, set_range
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import is_here
+from semlink.simulator.tiles import in_tiles
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
 
 DOMAINS = ("small", "natural")
@@ -37,12 +40,15 @@ class LatentCodec:
     weights: a safetensors file of your own; None takes the shipped ones for the picture's size.
     Networks implement `encode(pictures, snr_db [batch]) -> latent` and `decode(z, a) -> pictures`,
     z real `[batch, 2 m, h, w]` (x_hat), a `[batch, m, h, w]`; `settings` rebuilds them. Those of `RangedNetwork` keep
-    conditions within the SNRs of their training, which the card beside the weights tells.
+    conditions within the SNRs of their training, which the card beside the weights tells. Large pictures are cut for
+    networks that say how far encoder and decoder see, `reach` in px, and perhaps at multiples of which `unit`; what
+    their decoders pool over a picture is `told(a)`, `[batch, ...]`, a third argument of `decode`.
     """
 
     name = ""
     encodes_on = "nothing"
     cell = 4
+    beside = True  # what is shown at places that send nothing, see `budget.kept`
 
     def __init__(self, rho: float, weights: str | Path | None, build: Callable[..., nn.Module], variant: str) -> None:
         self.rho = rho
@@ -53,8 +59,12 @@ class LatentCodec:
         self._networks: dict[str, nn.Module] = {}
 
     def uses(self, height: int, width: int) -> int:
-        """Channel uses per picture of that size."""
-        return self.planes * -(-height // self.cell) * -(-width // self.cell)
+        """Channel uses per picture of that size, at most floor(rho 3 H W)."""
+        return min(self.planes * -(-height // self.cell) * -(-width // self.cell), budget(self.rho, height, width))
+
+    def kept(self, height: int, width: int) -> Kept:
+        """The symbols that are sent of a picture of that size."""
+        return kept(height, width, self.cell, self.planes, self.uses(height, width), self.beside)
 
     def network(self, height: int, width: int) -> Any:
         """The network for pictures of that size, loaded on first use. SemlinkError when its weights do not fit."""
@@ -129,8 +139,10 @@ class LatentCodec:
         network = self.network(height, width)
         snr_db = snr_per_image(tx, len(images)).to(images.device)
         padded = pad_to_cells(images, self.cell)
-        latent = in_parts(network.training, self.encoder(network), padded, snr_db, pixels=padded[0, 0].numel())
-        return Transmission((Stream("latent", "analog", to_symbols(latent)),), Session(height, width))
+        encode = self.tiled(network, self.encoder(network), 0, (1, None), self.cell)
+        latent = in_parts(network.training, encode, padded, snr_db, pixels=padded[0, 0].numel())
+        symbols = to_symbols(latent, self.kept(height, width))
+        return Transmission((Stream("latent", "analog", symbols),), Session(height, width))
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]`; clipped to [0, 1] unless the network is in training."""
@@ -138,19 +150,33 @@ class LatentCodec:
         network = self.network(height, width)
         stream = reception.stream("latent")
         rows, columns = -(-height // self.cell), -(-width // self.cell)
-        z, a = self.planes_of(cast(Tensor, stream.x_hat), cast(Tensor, stream.a), rows, columns)
-        pictures = in_parts(network.training, network.decode, z, a, pixels=rows * columns * self.cell**2)
-        pictures = pictures[..., :height, :width]
-        return pictures if network.training else pictures.clamp(0, 1)
+        z, a = self.planes_of(cast(Tensor, stream.x_hat), cast(Tensor, stream.a), height, width)
+        pictures = self.decoded(network, z, a, pixels=rows * columns * self.cell**2)[..., :height, :width]
+        return pictures if network.training else pictures.clamp_(0, 1)
+
+    def decoded(self, network: Any, z: Tensor, a: Tensor, pixels: int) -> Tensor:
+        """What the network makes of planes, in parts and tiles; pixels: of a padded picture."""
+        told = [network.told(a)] if hasattr(network, "told") else []
+        decode = self.tiled(network, network.decode, 1, (self.cell, self.cell, *(None for _ in told)), 1)
+        return in_parts(network.training, decode, z, a, *told, pixels=pixels)
+
+    def tiled(
+        self, network: Any, function: Callable[..., Tensor], end: int, takes: tuple[int | None, ...], gives: int
+    ) -> Callable[..., Tensor]:
+        """A network's function in tiles (see `in_tiles`) if it says how far it sees. end: 0 encodes, 1 decodes."""
+        if not hasattr(network, "reach"):
+            return function
+        return in_tiles(function, network.reach[end], getattr(network, "unit", self.cell), takes, gives)
 
     def encoder(self, network: Any) -> Callable[[Tensor, Tensor], Tensor]:
         """What maps padded pictures and SNRs to the latent that is sent."""
         encode: Callable[[Tensor, Tensor], Tensor] = network.encode
         return encode
 
-    def planes_of(self, x_hat: Tensor, a: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
-        """Symbols `[batch, k]` and their `a` as the planes that the network decodes."""
-        return from_symbols(x_hat, self.planes, rows, columns), a.reshape(-1, self.planes, rows, columns)
+    def planes_of(self, x_hat: Tensor, a: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Symbols `[batch, k]` and their `a` as the planes that the network decodes for a picture of that size."""
+        shape, places = (self.planes, -(-height // self.cell), -(-width // self.cell)), self.kept(height, width)
+        return from_symbols(places.spread(x_hat), *shape), places.spread(a).reshape(-1, *shape)
 
 
 def planes_for(rho: float, cell: int, shipped: Sequence[float] = ()) -> int:
@@ -172,10 +198,12 @@ def fraction(rho: float) -> str:
     return f"1/{1 / rho:.3g}"
 
 
-def to_symbols(latent: Tensor) -> Tensor:
-    """Real latent `[batch, 2 m, h, w]` to complex64 `[batch, m h w]` with mean power 1 per image."""
+def to_symbols(latent: Tensor, places: Kept = ALL) -> Tensor:
+    """Real latent `[batch, 2 m, h, w]` to the complex64 symbols that are sent, `[batch, m h w]` or less of mean power 1
+    per image.
+    """
     real, imaginary = latent.float().flatten(2).chunk(2, dim=1)
-    symbols = torch.complex(real.contiguous(), imaginary.contiguous()).flatten(1)
+    symbols = places.pick(torch.complex(real.contiguous(), imaginary.contiguous()).flatten(1))
     power = symbols.abs().square().mean(1, keepdim=True)
     return symbols / power.clamp_min(1e-12).sqrt()
 
@@ -188,8 +216,8 @@ def from_symbols(symbols: Tensor, planes: int, rows: int, columns: int) -> Tenso
 
 def pad_to_cells(images: Tensor, cell: int) -> Tensor:
     """Replicate the last row and column until both sides are multiples of `cell`."""
-    height, width = images.shape[-2:]
-    return F.pad(images, (0, -width % cell, 0, -height % cell), mode="replicate")
+    missing = [-side % cell for side in images.shape[-2:]]
+    return F.pad(images, (0, missing[1], 0, missing[0]), mode="replicate") if any(missing) else images
 
 
 def snr_per_image(tx: TxInfo | None, batch: int, default: float = 10.0) -> Tensor:
@@ -228,7 +256,8 @@ def in_parts(training: bool, function: Callable[..., Tensor], *tensors: Tensor, 
     if training:
         return function(*tensors)
     with torch.no_grad():
-        return torch.cat([function(*part) for part in _parts(tensors, max(1, PIXELS_AT_ONCE // pixels))])
+        found = [function(*part) for part in _parts(tensors, max(1, PIXELS_AT_ONCE // pixels))]
+        return found[0] if len(found) == 1 else torch.cat(found)
 
 
 def _parts(tensors: Sequence[Tensor], size: int) -> Iterator[tuple[Tensor, ...]]:

@@ -22,14 +22,19 @@ class AdaptiveNetwork(RangedNetwork):
         self.settings = {"planes": planes, "width": width, "blocks": list(blocks)}
         self.encoder = ModulatedStack(PIXELS, 2 * planes, width, blocks[0])
         self.decoder = ModulatedStack(3 * planes, PIXELS, width, blocks[1])
+        self.reach = CELL * (2 * blocks[0] + 2), CELL * (2 * blocks[1] + 2)
 
     def encode(self, images: Tensor, snr_db: Tensor) -> Tensor:
         """Pictures `[batch, 3, H, W]` in [0, 1] and SNR in dB `[batch]` to a latent `[batch, 2 m, H/4, W/4]`."""
         return self.encoder(F.pixel_unshuffle(2 * images - 1, CELL), self.snrs.told(snr_db))
 
-    def decode(self, z: Tensor, a: Tensor) -> Tensor:
-        """x_hat as real `[batch, 2 m, h, w]` and its `a` `[batch, m, h, w]` to pictures."""
-        snr_db, z, a = self.snrs.heard(forms.snr_db(a.mean((1, 2, 3)), least=1e-4), z, a)
+    def told(self, a: Tensor) -> Tensor:
+        """The SNR in dB that the mean of `a` `[batch, m, h, w]` amounts to, `[batch]`."""
+        return forms.snr_db(a.mean((1, 2, 3)), least=1e-4)
+
+    def decode(self, z: Tensor, a: Tensor, told: Tensor | None = None) -> Tensor:
+        """x_hat as real `[batch, 2 m, h, w]` and its `a` `[batch, m, h, w]` to pictures; told: of the whole `a`."""
+        snr_db, z, a = self.snrs.heard(self.told(a) if told is None else told, z, a)
         return F.pixel_shuffle(self.decoder(torch.cat([z, a], 1), snr_db), CELL) / 2 + 0.5
 
 

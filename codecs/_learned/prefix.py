@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semlink.codecs._learned.codec import LatentCodec, from_symbols, planes_for
@@ -26,6 +26,7 @@ class PrefixCodec(LatentCodec):
     """
 
     most = 64
+    beside = False  # a = 0 is what it learnt of planes that are not sent
 
     def __init__(self, rho: float, weights: str | Path | None, build: Callable[..., nn.Module]) -> None:
         super().__init__(rho, weights, build, variant="")
@@ -56,13 +57,14 @@ class PrefixCodec(LatentCodec):
         """What maps padded pictures and SNRs to the planes that are sent."""
         return partial(network.encode, planes=self.planes)
 
-    def planes_of(self, x_hat: Tensor, a: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
-        """All planes of the network: the received symbols `[batch, k]`, k from 0 up, then a = 0."""
-        missing = self.most * rows * columns - x_hat.shape[1]
+    def planes_of(self, x_hat: Tensor, a: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """All planes of the network: the received symbols `[batch, k]`, k from 0 up, and a = 0 where none came."""
+        rows, columns, places = -(-height // self.cell), -(-width // self.cell), self.kept(height, width)
+        x_hat, a = places.spread(x_hat), places.spread(a)
+        missing = self.most * rows * columns - a.shape[1]
         if missing < 0:
-            raise SemlinkError(f"{self.name}: {x_hat.shape[1]} symbols received, {self.most * rows * columns} at most")
-        x_hat = torch.cat([x_hat, x_hat.new_zeros(len(x_hat), missing)], 1)
-        a = torch.cat([a, a.new_zeros(len(a), missing)], 1)
+            raise SemlinkError(f"{self.name}: {a.shape[1]} symbols received, {a.shape[1] + missing} at most")
+        x_hat, a = F.pad(x_hat, (0, missing)), F.pad(a, (0, missing))
         return from_symbols(x_hat, self.most, rows, columns), a.reshape(-1, self.most, rows, columns)
 
     def _check(self, planes: int) -> None:

@@ -43,6 +43,7 @@ class PlaneNetwork(RangedNetwork):
         self.settings = {"planes": planes, "widths": [*widths], "encoder": [*encoder], "decoder": [*decoder]}
         self.encoder = Encoder(2 * planes, widths, encoder)
         self.decoder = Decoder(planes, widths, decoder)
+        self.reach = FINE * (1 + encoder[0]) + CELL * encoder[1], FINE * (decoder[0] + 1) + CELL * decoder[1]
 
     def encode(self, images: Tensor, snr_db: Tensor, planes: int) -> Tensor:
         """Pictures `[batch, 3, H, W]` in [0, 1], SNR in dB `[batch]` to the first planes `[batch, 2 m, H/8, W/8]`."""
@@ -50,9 +51,13 @@ class PlaneNetwork(RangedNetwork):
         real, imaginary = self.encoder(2 * images - 1, condition(self.snrs.told(snr_db), share)).chunk(2, dim=1)
         return torch.cat([real[:, :planes], imaginary[:, :planes]], 1)
 
-    def decode(self, z: Tensor, a: Tensor) -> Tensor:
+    def told(self, a: Tensor) -> Tensor:
+        """What `decode` pools over a picture's `a`: `heard` as `[batch, 2]`."""
+        return torch.stack(heard(a), 1)
+
+    def decode(self, z: Tensor, a: Tensor, told: Tensor | None = None) -> Tensor:
         """x_hat as real `[batch, 2 M, h, w]` and its `a` `[batch, M, h, w]`, 0 where nothing came, to pictures."""
-        snr_db, share = heard(a)
+        snr_db, share = (self.told(a) if told is None else told).unbind(1)
         snr_db, z, a = self.snrs.heard(snr_db, z, a)
         pictures: Tensor = self.decoder(z, a, condition(snr_db, share))
         return pictures / 2 + 0.5

@@ -25,12 +25,13 @@ from torch import Tensor, nn
 from semlink.codecs._diffusion import guides
 from semlink.codecs._diffusion.states import Denoiser, check_steps, denoise_each, received_states, shown
 from semlink.codecs._diffusion.training import Examples
+from semlink.codecs._learned.budget import budget
 from semlink.codecs._learned.codec import LatentCodec, in_parts, pad_to_cells, planes_for, to_symbols
 from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.codecs._regions import mask_code
 from semlink.codecs.sgd_jscc.blind import alpha_of, blind_states, level_network
 from semlink.codecs.sgd_jscc.guidance import check_guidance, received_bytes, uses_of
-from semlink.codecs.sgd_jscc.latent import CELL, LatentNetwork
+from semlink.codecs.sgd_jscc.latent import CELL, LatentNetwork, unit
 from semlink.simulator.bits import framing
 from semlink.simulator.bits.mcs import get
 from semlink.simulator.errors import SemlinkError
@@ -104,6 +105,11 @@ class SgdJscc(LatentCodec):
         estimator = self.estimator if self.level == "blind" else None
         return (*super().files(), *local(denoiser, estimator, TAGS if "tag" in self.guidance else None))
 
+    def uses(self, height: int, width: int) -> int:
+        """Symbols of the latent; with `guide_uses` they are at most floor(rho 3 H W)."""
+        left = budget(self.rho, height, width) - sum(self.guide_uses(height, width).values())
+        return min(super().uses(height, width), left)
+
     def guide_uses(self, height: int, width: int) -> dict[str, int]:
         """Channel uses of each guide that is sent with a picture of that size."""
         rows, columns = grid(height, width)
@@ -114,8 +120,9 @@ class SgdJscc(LatentCodec):
         height, width = images.shape[-2:]
         network = self.network(height, width)
         padded = pad_to_cells(images, CELL)
-        latent = in_parts(network.training, network.encode, padded, pixels=padded[0, 0].numel())
-        streams = [Stream("latent", "analog", to_symbols(latent))]
+        encode = self.tiled(network, network.features, 0, (1,), CELL)
+        latent = unit(in_parts(network.training, encode, padded, pixels=padded[0, 0].numel()))
+        streams = [Stream("latent", "analog", to_symbols(latent, self.kept(height, width)))]
         for name, uses in ({} if network.training else self.guide_uses(height, width)).items():
             payload = self._payload(name, images.cpu(), uses)
             streams.append(Stream(name, "bits", payload, mcs=self.mcs.name, uses=uses))
@@ -134,14 +141,15 @@ class SgdJscc(LatentCodec):
         states, alpha = self.received(reception)
         if not network.training and self.steps != 0:
             states = self.denoised(states, alpha, reception)
-        pictures = in_parts(network.training, network.decode, states, pixels=states[0, 0].numel() * CELL**2)
+        decode = self.tiled(network, network.decode, 1, (CELL,), 1)
+        pictures = in_parts(network.training, decode, states, pixels=states[0, 0].numel() * CELL**2)
         pictures = pictures[..., :height, :width]
         return pictures if network.training else shown(pictures, alpha)
 
     def received(self, reception: Reception) -> tuple[Tensor, Tensor]:
         """The latent as diffusion states and the alpha that the receiver believes, `[batch, 2 planes, h, w]` each."""
-        stream = reception.stream("latent")
-        shape = (self.planes, *grid(reception.session.height, reception.session.width))
+        size = reception.session.height, reception.session.width
+        stream, shape = self.kept(*size).whole(reception.stream("latent")), (self.planes, *grid(*size))
         if self.level == "blind":
             return blind_states(stream, *shape, level_network(self.estimator, 2 * self.planes))
         states, alpha = received_states(stream, *shape)

@@ -21,6 +21,8 @@ class LatentNetwork(nn.Module):
         super().__init__()
         self.settings: dict[str, Any] = {"planes": planes, "widths": list(widths), "blocks": list(blocks)}
         fine, coarse = widths
+        near, far = PATCH * (2 * blocks[0] + 1), CELL * (2 * blocks[1] + 1)
+        self.reach = near + far, near + far
         self.encoder = nn.Sequential(
             nn.PixelUnshuffle(PATCH),
             nn.Conv2d(3 * PATCH**2, fine, 3, padding=1),
@@ -42,12 +44,20 @@ class LatentNetwork(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures `[batch, 3, H, W]` in [0, 1] to `[batch, 2 planes, H / 8, W / 8]` of unit variance per image."""
-        latent = self.encoder(2 * images - 1)
-        return latent / latent.square().mean((1, 2, 3), keepdim=True).clamp_min(1e-12).sqrt()
+        return unit(self.features(images))
+
+    def features(self, images: Tensor) -> Tensor:
+        """The same before its variance is made 1."""
+        return self.encoder(2 * images - 1)
 
     def decode(self, states: Tensor) -> Tensor:
         """States `[batch, 2 planes, h, w]` of unit variance to pictures."""
         return self.decoder(states) / 2 + 0.5
+
+
+def unit(latent: Tensor) -> Tensor:
+    """Latents `[batch, ...]` of unit variance per image."""
+    return latent / latent.square().mean((1, 2, 3), keepdim=True).clamp_min(1e-12).sqrt()
 
 
 class Residual(nn.Module):

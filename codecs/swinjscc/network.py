@@ -54,6 +54,7 @@ class SwinNetwork(RangedNetwork):
         self.planes = planes
         self.encoder = Encoder(2 * planes, size)
         self.decoder = Decoder(3 * planes, size)
+        self.unit, self.reach = cell_of(patch, widths) * window, (reach_of(size, 1), reach_of(size, -1))
 
     def encode(self, images: Tensor, snr_db: Tensor, planes: int) -> Tensor:
         """Pictures `[batch, 3, H, W]` in [0, 1], SNR in dB `[batch]` to the first planes `[batch, 2 m, h, w]`."""
@@ -62,9 +63,13 @@ class SwinNetwork(RangedNetwork):
         real, imaginary = latent.permute(0, 3, 1, 2).chunk(2, dim=1)
         return torch.cat([real[:, :planes], imaginary[:, :planes]], 1)
 
-    def decode(self, z: Tensor, a: Tensor) -> Tensor:
+    def told(self, a: Tensor) -> Tensor:
+        """What `decode` pools over a picture's `a`: `heard` as `[batch, 2]`."""
+        return torch.stack(heard(a), 1)
+
+    def decode(self, z: Tensor, a: Tensor, told: Tensor | None = None) -> Tensor:
         """x_hat as real `[batch, 2 M, h, w]` and its `a` `[batch, M, h, w]`, 0 where nothing came, to pictures."""
-        snr_db, share = heard(a)
+        snr_db, share = (self.told(a) if told is None else told).unbind(1)
         snr_db, z, a = self.snrs.heard(snr_db, z, a)
         known = torch.cat([steering(snr_db), of_share(share)], 1)
         pictures: Tensor = self.decoder(torch.cat([z, a], 1).permute(0, 2, 3, 1), known)
@@ -74,6 +79,20 @@ class SwinNetwork(RangedNetwork):
 def cell_of(patch: int, widths: tuple[int, ...]) -> int:
     """Side in px of the square behind a place of the latent."""
     return int(patch * 2 ** (len(widths) - 1))
+
+
+def reach_of(size: Size, turn: int) -> int:
+    """px that stages, in order or (turn -1) backwards, see beyond a line on which windows end.
+
+    What lies beyond spreads to the end of the windows that it touches, in every second block of shifted ones.
+    """
+    reach, half = 0, size.window - size.window // 2
+    for level, depth in [*enumerate(size.depths)][::turn]:
+        place = size.patch * 2**level
+        for block in range(depth):
+            begin = place * half if block % 2 else 0
+            reach = begin + max(0, -(-(reach - begin) // (place * size.window))) * place * size.window
+    return reach
 
 
 def of_share(share: Tensor) -> Tensor:

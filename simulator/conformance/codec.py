@@ -12,18 +12,23 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.link.code_blocks import blocks_of
+from semlink.simulator.link.sending import fixed_uses
 from semlink.simulator.plugins import make_link, measure_metrics
 from semlink.simulator.values import ReceivedStream, Reception, Stream, Transmission, TxInfo
 from semlink.simulator.words import parse
 
 SNR_DB = 20.0
+ODD = (61, 83)  # px, a size that no cell divides
 
 
 def check_codec(codec: Any, images: Tensor | None = None, floor_db: float = 12.0) -> None:
     """Check a codec on pictures `[batch >= 3, 3, H, W]` (smooth random ones of 32 px when None).
 
-    What it declares; types, shapes and unit power; same result twice and picture by picture; uses as `codec.uses` says;
-    a noiseless round trip above `floor_db` PSNR; a finite picture when everything is lost; decoding in a fresh process.
+    What it declares; types, shapes and unit power; same result twice and picture by picture; uses as `codec.uses` says,
+    all streams within floor(rho 3 H W), also at a size that no cell divides (`check_budget`); a noiseless round trip
+    above `floor_db` PSNR; a finite picture when everything is lost; decoding in a fresh process.
     All that for an SNR of 20 dB, and where it encodes for a link also with the statistics of one, over which the
     pictures must arrive.
     """
@@ -31,6 +36,7 @@ def check_codec(codec: Any, images: Tensor | None = None, floor_db: float = 12.0
     check_declarations(codec)
     with torch.no_grad():
         sent = [check_encoding(codec, images, TxInfo(snr_db=SNR_DB))]
+        check_odd_size(codec)
         if codec.encodes_on == "link":
             sent.append(check_over_link(codec, images, floor_db))
         clean = [check_decoding(codec, images, one, floor_db) for one in sent]
@@ -65,7 +71,30 @@ def check_encoding(codec: Any, images: Tensor, tx: TxInfo) -> Transmission:
     right = (main, whole) if tx.statistics else (main,)  # with statistics, streams may share the uses
     told = codec.uses(*images.shape[-2:])
     assert main == 0 or told in right, f"{main} uses sent ({whole} in all), codec.uses says {told}"
+    check_budget(codec, sent, *images.shape[-2:])
     return sent
+
+
+def check_odd_size(codec: Any) -> None:
+    """The budget at a size that no cell divides, of a codec that does not refuse it."""
+    try:
+        sent = codec.encode(smooth_pictures(1, *ODD), TxInfo(snr_db=SNR_DB))
+    except SemlinkError:
+        return
+    check_budget(codec, sent, *ODD)
+
+
+def check_budget(codec: Any, sent: Transmission, height: int, width: int) -> None:
+    """At most floor(rho 3 H W) uses in all streams of each picture, but those that `codec.beyond_rho` names.
+
+    rho is `codec.rho`; a codec without that has a single rate, and is not checked.
+    """
+    if (rho := getattr(codec, "rho", None)) is None:
+        return
+    streams = [stream for stream in sent.streams if stream.name not in getattr(codec, "beyond_rho", ())]
+    spent = max(sum(uses) for uses in zip(*map(_spent, streams), strict=True))
+    most = max(1, int(rho * 3 * height * width + 1e-6))
+    assert spent <= most, f"{spent} uses spent on {height}x{width} px, rho {rho:.4g} of which is {most}"
 
 
 def check_over_link(codec: Any, images: Tensor, floor_db: float) -> Transmission:
@@ -162,6 +191,12 @@ def _image_of(sent: Transmission, i: int) -> Transmission:
 def _uses(stream: Stream) -> int:
     """Channel uses of a stream in each picture; 0 where each has what it needs."""
     return stream.uses or 0 if stream.kind == "bits" else cast(Tensor, stream.payload).shape[1]
+
+
+def _spent(stream: Stream) -> list[int]:
+    """Channel uses of a stream in each picture as the link charges them."""
+    coded = stream.kind == "bits" and not stream.ideal
+    return (blocks_of(stream)[1] if coded else fixed_uses(stream)).tolist()
 
 
 def _same(one: Transmission, other: Transmission, what: str) -> None:

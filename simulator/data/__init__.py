@@ -105,7 +105,7 @@ class Dataset:
                     f"{self.items.id(i)} {a.shape[1]}x{a.shape[2]}" for i, a in ((places[0], arrays[0]), (place, array))
                 )
                 raise SemlinkError(f"{self.name}: a batch needs one size, not {first} and {other}; crop with a size")
-        return torch.from_numpy(np.stack(arrays))
+        return torch.from_numpy(arrays[0][None] if len(arrays) == 1 else np.stack(arrays))
 
     def _array(self, index: int) -> np.ndarray:
         picture = self.items.read(index)

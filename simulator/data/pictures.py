@@ -112,4 +112,4 @@ def _samples(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I"):
         raise ValueError(f"{image.format} of more than 8 bits is not read; save it as PNG or TIFF")
     mode = "RGBA" if image.has_transparency_data else "RGB"
-    return np.asarray(image.convert(mode)).astype(np.float32) / 255
+    return np.divide(np.asarray(image.convert(mode)), 255, dtype=np.float32)  # at once: large pictures are large

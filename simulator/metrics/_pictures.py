@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from math import isfinite
 
 import torch
 from torch import Tensor
@@ -10,14 +11,14 @@ from torch import Tensor
 from semlink.simulator.errors import SemlinkError
 
 SLACK = 1e-3  # rounding that a picture in [0, 1] may show
+LARGE = 1 << 20  # px of a picture that is looked at in pieces
 
 
 def checked(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """The pair in float32 (float64 stays); SemlinkError unless both are finite `[batch, 3, H, W]`, alike, in [0, 1]."""
     check_shapes(x, y)
     for name, pictures in (("original", x), ("received", y)):
-        _check_finite(name, pictures)
-        _check_range(name, pictures)
+        _check_values(name, pictures)
     return widened(x), widened(y)
 
 
@@ -47,6 +48,12 @@ def by_parts(metric: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, i
     return torch.cat([metric(a, b) for a, b in zip(x.split(size), y.split(size), strict=True)])
 
 
+def strips(height: int, width: int, pixels: int) -> Iterator[slice]:
+    """The rows of a picture in strips of about `pixels` px."""
+    step = max(1, pixels // width)
+    return (slice(top, min(top + step, height)) for top in range(0, height, step))
+
+
 def _check_finite(name: str, pictures: Tensor) -> None:
     bad = (~torch.isfinite(pictures)).flatten(1).sum(1)
     if bad.any():
@@ -58,8 +65,10 @@ def _check_finite(name: str, pictures: Tensor) -> None:
         )
 
 
-def _check_range(name: str, pictures: Tensor) -> None:
+def _check_values(name: str, pictures: Tensor) -> None:
     low, high = (float(edge) for edge in torch.aminmax(pictures.detach()))
+    if not (isfinite(low) and isfinite(high)):  # NaN is both the least and the largest
+        _check_finite(name, pictures)
     if low < -SLACK or high > 1 + SLACK:
         raise SemlinkError(
             f"{name} pictures span {low:.4g} to {high:.4g}; a metric needs [0, 1] (clamp, or divide by 255)"

@@ -9,6 +9,8 @@ upsampled (bilinear) until it is 64, and `lpips_name` says so; the longer side g
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -20,13 +22,16 @@ from torch.nn import functional
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.metrics import _lpips_weights
 from semlink.simulator.metrics._lpips_weights import Weights
-from semlink.simulator.metrics._pictures import by_parts, check_shapes, checked
+from semlink.simulator.metrics._pictures import LARGE, by_parts, check_shapes, checked
+from semlink.simulator.tiles import cuts
 
 SMALLEST = 64
 LONGEST = 1 << 14  # of what is upsampled: a megapixel
 LONGEST_NARROW = 1 << 20  # px of a side beyond which a narrow picture would be larger than any that is read
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # on inputs in [-1, 1]
 PIXELS_AT_ONCE = 1 << 17
+SIDES = {"alex": 1024, "vgg": 512}  # px of the tiles of large pictures
+REACH, UNIT = 96, 16  # px: what a feature depends on beyond its place, and the stride of the deepest ones
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def lpips_loss(x: Tensor, y: Tensor, net: str = "vgg") -> Tensor:
 
 def last_features(x: Tensor, net: str) -> Tensor:
     """The deepest feature maps that LPIPS compares, `[batch, channels, h, w]`; pictures are not checked."""
-    *_, last = _features(_prepared(x), net, _weights(_known(net), x.device))
+    *_, last = _features(_scaled(_upsampled(x)), net, _weights(_known(net), x.device))
     return last
 
 
@@ -81,26 +86,61 @@ def lpips_name(net: str, height: int, width: int) -> str:
 def _measured(net: str, x: Tensor, y: Tensor) -> Tensor:
     x, y = checked(x, y)
     height, width = _working_size(*x.shape[2:])
+    distance = _distance_in_tiles if height * width > LARGE else _distance
     with torch.no_grad():
-        return by_parts(partial(_distance, net=net), x, y, PIXELS_AT_ONCE // (height * width))
+        return by_parts(partial(distance, net=net), x, y, PIXELS_AT_ONCE // (height * width))
 
 
 def _distance(x: Tensor, y: Tensor, net: str) -> Tensor:
-    weights = _weights(_known(net), x.device)
-    pairs = zip(_features(_prepared(x), net, weights), _features(_prepared(y), net, weights), strict=True)
     total = torch.zeros(len(x), device=x.device)
-    for i, (a, b) in enumerate(pairs):
-        # The eps of F.normalize keeps the gradient finite where all features are 0.
-        difference = functional.normalize(a, eps=1e-10) - functional.normalize(b, eps=1e-10)
-        total = total + torch.einsum("bchw,c->b", difference.square(), weights[f"lin{i}.weight"]) / a[0, 0].numel()
+    for squares, weight in _squares(_upsampled(x), _upsampled(y), net):
+        total = total + torch.einsum("bchw,c->b", squares, weight) / squares[0, 0].numel()
     return total
 
 
-def _prepared(x: Tensor) -> Tensor:
-    """Upsampled where small, on the backbone's scale."""
+def _distance_in_tiles(x: Tensor, y: Tensor, net: str) -> Tensor:
+    """The same of large pictures: sums over what each tile gives of every layer, over the places of all tiles."""
+    x, y = _upsampled(x), _upsampled(y)
+    sums = torch.zeros(len(_strides(net)), len(x), dtype=torch.float64, device=x.device)
+    places = [0] * len(sums)
+    for row in cuts(x.shape[2], SIDES[net], REACH, UNIT):
+        for column in cuts(x.shape[3], SIDES[net], REACH, UNIT):
+            seen_x, seen_y = (z[:, :, row.sees, column.sees] for z in (x, y))
+            for i, (stride, (squares, weight)) in enumerate(
+                zip(_strides(net), _squares(seen_x, seen_y, net), strict=True)
+            ):
+                own = squares[:, :, row.within(stride), column.within(stride)]
+                sums[i] += torch.einsum("bchw,c->b", own, weight)
+                places[i] += own[0, 0].numel()
+    return (sums / sums.new_tensor(places)[:, None]).sum(0).float()
+
+
+def _strides(net: str) -> list[int]:
+    """px from place to place of each compared layer."""
+    strides = itertools.accumulate((layer.stride * (2 if layer.pool else 1) for layer in NETS[net]), operator.mul)
+    return [stride for layer, stride in zip(NETS[net], strides, strict=True) if layer.tap]
+
+
+def _squares(x: Tensor, y: Tensor, net: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """Squared differences of features `[batch, channels, h, w]` and the weights of channels, of each compared layer."""
+    weights = _weights(_known(net), x.device)
+    pairs = zip(_features(_scaled(x), net, weights), _features(_scaled(y), net, weights), strict=True)
+    for i, (a, b) in enumerate(pairs):
+        # The eps of F.normalize keeps the gradient finite where all features are 0.
+        difference = functional.normalize(a, eps=1e-10) - functional.normalize(b, eps=1e-10)
+        yield difference.square(), weights[f"lin{i}.weight"]
+
+
+def _upsampled(x: Tensor) -> Tensor:
+    """At the size that the network sees."""
     size = _working_size(*x.shape[2:])
-    if size != tuple(x.shape[2:]):
-        x = functional.interpolate(x, size, mode="bilinear", align_corners=False)
+    if size == tuple(x.shape[2:]):
+        return x
+    return functional.interpolate(x, size, mode="bilinear", align_corners=False)
+
+
+def _scaled(x: Tensor) -> Tensor:
+    """On the backbone's scale."""
     shift, scale = (torch.tensor(values, device=x.device)[:, None, None] for values in (SHIFT, SCALE))
     # Convolutions take a quarter less time on a CPU with channels last.
     return ((2 * x.float() - 1 - shift) / scale).contiguous(memory_format=torch.channels_last)

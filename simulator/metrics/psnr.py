@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.metrics._pictures import checked
+from semlink.simulator.metrics._pictures import LARGE, checked, strips
 
 CAP_DB = 100.0
 
@@ -19,7 +19,11 @@ CAP_DB = 100.0
 def mse(x: Tensor, y: Tensor) -> Tensor:
     """Mean squared error per image."""
     x, y = checked(x, y)
-    return (x - y).square().mean(dim=(1, 2, 3), dtype=torch.float64)
+    if x[0, 0].numel() <= LARGE:
+        return (x - y).square().mean(dim=(1, 2, 3), dtype=torch.float64)
+    rows = strips(x.shape[2], x.shape[3], LARGE)
+    parts = [(x[:, :, r] - y[:, :, r]).square().sum((1, 2, 3), dtype=torch.float64) for r in rows]
+    return torch.stack(parts).sum(0) / x[0].numel()
 
 
 def psnr(x: Tensor, y: Tensor) -> Tensor:

