@@ -125,7 +125,8 @@ def _opened(path: str, size: int, modified: int) -> CirFile:
             f"{path}: gains must be contiguous, uncompressed complex64 to be mapped into memory; rewrite it with "
             "write_cir_file(new, h5py.File(old)['gains'], ...)"
         )
-    return CirFile(path, size, modified, offset, shape, tuple(map(float, delays)), float(interval), float(carrier))
+    form: Any = shape  # of five axes, as `check` found
+    return CirFile(path, size, modified, offset, form, tuple(map(float, delays)), float(interval), float(carrier))
 
 
 @dataclass(frozen=True)

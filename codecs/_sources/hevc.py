@@ -41,7 +41,10 @@ def encode(image: np.ndarray, quality: int, layout: str) -> bytes:
 
 
 def decode(data: bytes, height: int, width: int, layout: str) -> np.ndarray:
-    """The uint8 `[height, width, 3]` picture; corrupt data give ValueError, FFmpegError or a wrong one, always the same."""
+    """The uint8 `[height, width, 3]` picture.
+
+    Corrupt data give a wrong one, ValueError or FFmpegError, and always the same.
+    """
     if len(data) < 2 or re.search(rb"\0\0[\0-\2]", data):  # a start code would let the data replace our parameter sets
         raise ValueError("not HEVC slice data")
     sets = _parameter_sets(_whole(height), _whole(width), layout, int(bool(data[0] & VARIANT_BIT)))

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from semlink.codecs._learned.prefix import PrefixCodec
+from semlink.codecs._learned.received import sound
 from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.codecs.semlink.hybrid import thumbnail
 from semlink.codecs.semlink.hybrid.choosing import chosen
@@ -103,6 +104,7 @@ class Semlink(PrefixCodec):
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]`; clipped to [0, 1] unless the network of planes is in training."""
+        reception = sound(reception)
         if "layouts" in reception.session.constants:
             return self._shared(reception)
         return super().decode(unmixed_planes(reception) if TOLD in reception.session.constants else reception)

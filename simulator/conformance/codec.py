@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, cast
@@ -17,13 +19,16 @@ from semlink.simulator.values import ReceivedStream, Reception, Stream, Transmis
 from semlink.simulator.words import parse
 
 SNR_DB = 20.0
+NAN, INF = math.nan, math.inf
+BROKEN = (complex(NAN, 0), 1.0), (complex(0, -INF), 0.5), (complex(INF, NAN), 0.0), (0.5j, NAN), (0.5, INF)
 
 
 def check_codec(codec: Any, images: Tensor | None = None, floor_db: float = 12.0) -> None:
     """Check a codec on pictures `[batch >= 3, 3, H, W]` (smooth random ones of 32 px when None).
 
     What it declares; types, shapes and unit power; same result twice and picture by picture; uses as `codec.uses` says;
-    a noiseless round trip above `floor_db` PSNR; a finite picture when everything is lost; decoding in a fresh process.
+    a noiseless round trip above `floor_db` PSNR; a finite picture when everything is lost; symbols that are not finite
+    taken for lost; decoding in a fresh process.
     All that for an SNR of 20 dB, and where it encodes for a link also with the statistics of one, over which the
     pictures must arrive.
     """
@@ -83,7 +88,18 @@ def check_decoding(codec: Any, images: Tensor, sent: Transmission, floor_db: flo
     check_quality(clean, images, floor_db, "without noise")
     assert torch.allclose(codec.decode(noiseless(sent)), clean, atol=1e-5), "decoding twice differs"
     check_pictures(codec.decode(lost(sent)), images)
+    check_broken_symbols(codec, _image_of(sent, 0))
     return clean
+
+
+def check_broken_symbols(codec: Any, sent: Transmission) -> None:
+    """Analog symbols that are NaN or infinite, or whose `a` is, decode as those with x_hat = a = 0 do."""
+    if all(stream.kind == "bits" for stream in sent.streams):
+        return
+    found, wanted = (codec.decode(broken(sent, values)) for values in (BROKEN, ((0, 0),)))
+    assert torch.equal(found, wanted), (
+        "NaN or infinite symbols change the picture: decode them as lost, x_hat and a 0 (simulator.forms.finite)"
+    )
 
 
 def check_quality(pictures: Tensor, images: Tensor, floor_db: float, where: str) -> None:
@@ -121,6 +137,20 @@ def check_pictures(pictures: Tensor, images: Tensor) -> None:
 def noiseless(sent: Transmission, a: float = 0.999999) -> Reception:
     """A reception without noise."""
     return Reception(tuple(_received(s, a) for s in sent.streams), sent.session)
+
+
+def broken(sent: Transmission, values: Sequence[tuple[complex, float]]) -> Reception:
+    """A reception without noise in which every ninth symbol, and its `a`, is one of `values` in turn."""
+    whole = noiseless(sent)
+    return replace(whole, streams=tuple(_broken(s, values) if s.kind == "analog" else s for s in whole.streams))
+
+
+def _broken(stream: ReceivedStream, values: Sequence[tuple[complex, float]]) -> ReceivedStream:
+    x_hat, a = cast(Tensor, stream.x_hat).clone(), cast(Tensor, stream.a).clone()
+    for turn, (symbol, reliability) in enumerate(values):
+        places = slice(9 * turn, None, 9 * len(values))
+        x_hat[:, places], a[:, places] = torch.tensor(symbol), reliability
+    return replace(stream, x_hat=x_hat, a=a)
 
 
 def lost(sent: Transmission) -> Reception:
