@@ -154,7 +154,7 @@ def _header(path: str) -> Header:
             return Header(tuple(lost), (), matlab, {})
         away = tuple(n for n, item in found.items() if not os.path.samefile(item.file.filename, path))
         told = {n: file.attrs[n] for n in ATTRIBUTES}
-        gains, delays = found["gains"], found["delays"][()]
+        gains, delays = found["gains"], np.asarray(found["delays"][()])
         return Header((), away, False, told, gains.shape or (), _offset(gains), delays)
 
 
