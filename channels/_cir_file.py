@@ -6,15 +6,18 @@ Schema "semlink-cir-1", in the root of the file:
     attribute snapshot_interval   seconds between the snapshots of a route
     attribute carrier_frequency   Hz
     attribute schema              "semlink-cir-1"
-A route is one continuous measurement. gains is mapped into memory, so the size of a file costs nothing. What MATLAB and
-others write instead is converted once, by `write_cir_file`, see `_cir_forms`.
+A route is one continuous measurement. gains is mapped into memory, so the size of a file costs nothing; both datasets
+are in the file itself, not behind a link to another. What MATLAB and others write instead is converted once, by
+`write_cir_file`, see `_cir_forms`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +30,8 @@ from semlink.channels._cir_forms import MATLAB, as_delays, as_gains, as_number, 
 SCHEMA = "semlink-cir-1"
 PIECES, PIECE = 64, 1 << 13  # of the gains that a fingerprint reads: their number, and taps of each
 ATTRIBUTES = ("snapshot_interval", "carrier_frequency", "schema")
+LONGEST_DELAY = 1.0  # s
+POSSIBLE = {"snapshot_interval": (1e-9, 1e4, "s"), "carrier_frequency": (1e3, 1e13, "Hz")}
 
 
 @dataclass(frozen=True)
@@ -87,9 +92,11 @@ def write_cir_file(
 def open_cir_file(path: str) -> CirFile:
     """Check a file's header against the schema; ValueError, one line with the remedy, for anything wrong."""
     place = str(Path(path).resolve())
+    if os.path.exists(place) and not os.path.isfile(place):  # a pipe would be waited for without end
+        raise ValueError(f"{path} is a folder, pipe or device, no HDF5 file")
     try:
         return _opened(place, *stamp(place))
-    except FileNotFoundError:
+    except OSError:
         raise ValueError(f"no CIR file {path}: write one with semlink.channels.recorded.write_cir_file") from None
 
 
@@ -101,36 +108,75 @@ def stamp(path: str) -> tuple[int, int]:
 
 @lru_cache(maxsize=64)
 def _opened(path: str, size: int, modified: int) -> CirFile:
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
-            if any(MATLAB in part.attrs for part in file.values()):
-                raise ValueError(
-                    f"{path} is a MATLAB file: convert it once, with h5py.File({path!r}) as f: write_cir_file(NEW, "
-                    "f['gains'], f['delays'], f['snapshot_interval'], f['carrier_frequency'])"
-                )
-            lost = [n for n in ("gains", "delays") if not isinstance(file.get(n), h5py.Dataset)]
-            lost += [n for n in ATTRIBUTES if n not in file.attrs]
-            if lost:
-                raise ValueError(
-                    f"{path} lacks {', '.join(lost)}: write it with semlink.channels.recorded.write_cir_file"
-                )
-            schema, interval, carrier = (file.attrs[n] for n in ("schema", "snapshot_interval", "carrier_frequency"))
-            interval, carrier = as_number(interval), as_number(carrier)
-            shape, offset = file["gains"].shape, _offset(file["gains"])
-            delays = as_delays(path, file["delays"][()], shape)
-    except OSError as error:
-        raise ValueError(f"{path} is no sound HDF5 file ({error}): copy or write it again") from error
-    if schema not in (SCHEMA, SCHEMA.encode()):
-        raise ValueError(f"{path} has schema {schema!r}, not {SCHEMA!r}: write it with write_cir_file")
+        header = _header(path)
+    except Exception as error:  # noqa: BLE001 - the library raises many kinds on a damaged file
+        said = str(error).partition("\n")[0]
+        raise ValueError(f"{path} is no sound HDF5 file ({said}): copy or write it again") from error
+    _check_header(path, header)
+    shape, offset = header.shape, header.offset
+    interval, carrier = (as_number(header.attributes[n]) for n in ("snapshot_interval", "carrier_frequency"))
+    delays = as_delays(path, header.delays, shape)
     check(path, shape, delays, interval, carrier)
+    if offset is not None and offset + 8 * math.prod(shape) > size:
+        raise ValueError(f"{path} ends before its gains do: copy or write it again")
     if offset is None:
         raise ValueError(
             f"{path}: gains must be contiguous, uncompressed complex64 to be mapped into memory; rewrite it with "
             "write_cir_file(new, h5py.File(old)['gains'], ...)"
         )
-    return CirFile(path, size, modified, offset, shape, tuple(map(float, delays)), float(interval), float(carrier))
+    form: Any = shape  # of five axes, as `check` found
+    return CirFile(path, size, modified, offset, form, tuple(map(float, delays)), float(interval), float(carrier))
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says, unchecked: what it lacks, what lies in another file, and whether MATLAB wrote it."""
+
+    lost: tuple[str, ...]
+    away: tuple[str, ...]
+    matlab: bool
+    attributes: Mapping[str, Any]
+    shape: tuple[int, ...] = ()
+    offset: int | None = None
+    delays: Any = None
+
+
+def _header(path: str) -> Header:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        found = {n: file.get(n) for n in ("gains", "delays")}
+        lost = [n for n, item in found.items() if not isinstance(item, h5py.Dataset)]
+        lost += [n for n in ATTRIBUTES if n not in file.attrs]
+        matlab = any(MATLAB in part.attrs for part in map(file.get, file) if part is not None)
+        if lost or matlab:
+            return Header(tuple(lost), (), matlab, {})
+        away = tuple(n for n, item in found.items() if not os.path.samefile(item.file.filename, path))
+        told = {n: file.attrs[n] for n in ATTRIBUTES}
+        gains, delays = found["gains"], np.asarray(found["delays"][()])
+        return Header((), away, False, told, gains.shape or (), _offset(gains), delays)
+
+
+def _check_header(path: str, header: Header) -> None:
+    if header.matlab:
+        raise ValueError(
+            f"{path} is a MATLAB file: convert it once, with h5py.File({path!r}) as f: write_cir_file(NEW, "
+            "f['gains'], f['delays'], f['snapshot_interval'], f['carrier_frequency'])"
+        )
+    if header.lost:
+        lost = ", ".join(header.lost)
+        raise ValueError(f"{path} lacks {lost}: write it with semlink.channels.recorded.write_cir_file")
+    if header.away:
+        raise ValueError(f"{path}: {', '.join(header.away)} are links to another file: write it with write_cir_file")
+    schema = header.attributes["schema"]
+    if not isinstance(schema, str | bytes) or schema not in (SCHEMA, SCHEMA.encode()):
+        raise ValueError(f"{path} has schema {_said(schema)}, not {SCHEMA!r}: write it with write_cir_file")
+
+
+def _said(value: Any) -> str:
+    """A value of any kind in a line."""
+    return " ".join(repr(value).split())[:60]
 
 
 def _offset(gains: Any) -> int | None:
@@ -145,14 +191,17 @@ def check(path: str | Path, shape: tuple[int, ...], delays: Any, interval: Any, 
         raise ValueError(f"{path}: gains are {list(shape)}, must be [routes, snapshots, rx, tx, paths], none of them 0")
     if np.shape(delays) != shape[4:]:
         raise ValueError(f"{path}: delays are {list(np.shape(delays))}, must be one per path: [{shape[4]}]")
-    if delays.dtype.kind not in "fiu" or not np.isfinite(delays).all() or (delays < 0).any():
+    if delays.dtype.kind not in "fiu" or not ((delays >= 0) & (delays <= LONGEST_DELAY)).all():
         raise ValueError(
-            f"{path}: delays must be finite and not negative: count them in seconds from the first path on"
+            f"{path}: delays must be finite and not negative, {LONGEST_DELAY:g} s at most: count them in seconds from "
+            "the first path on"
         )
     for name, value in (("snapshot_interval", interval), ("carrier_frequency", carrier)):
-        if not isinstance(value, int | float | np.number) or not np.isfinite(value) or value <= 0:
+        least, most, unit = POSSIBLE[name]
+        number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+        if not number or not least <= value <= most:
             raise ValueError(
-                f"{path}: {name} is {value!r}, must be a positive number of {'s' if name[0] == 's' else 'Hz'}"
+                f"{path}: {name} is {_said(value)}, must be a positive number of {unit}, {least:g} to {most:g}"
             )
 
 

@@ -14,8 +14,6 @@ import subprocess
 import sys
 import tempfile
 import warnings
-import zipfile
-import zlib
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import metadata
@@ -23,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semlink.simulator.files import cache_folder
+from semlink.channels.base.cache import cache_folder
 
 RECIPE = 1  # of semlink.channels._tracing; another number, other paths
 SHIPPED = Path(__file__).parent / "tables"
@@ -120,12 +118,14 @@ def rt_version() -> str:
 
 def read_table(file: Path, scenario: Scenario) -> PathTable:
     """The table in a file. FileNotFoundError; DamagedTable unless it holds sound paths of just that scenario."""
+    if file.exists() and not file.is_file():
+        raise DamagedTable(f"{file} is no file")
     try:
         with np.load(file, allow_pickle=False) as stored:
             told, arrays = str(stored["settings"]), {name: stored[name] for name in FIELDS}
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except Exception as error:  # noqa: BLE001 - zip, zlib and NumPy raise many kinds on a damaged file
         raise DamagedTable(f"{file}: {error}") from error
     if told != settings(scenario):
         raise DamagedTable(f"{file} holds the paths of another scenario")

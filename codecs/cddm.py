@@ -23,9 +23,10 @@ from torch import Tensor
 
 from semlink.codecs._diffusion.states import Denoiser, check_steps, denoise_each, received_states, shown
 from semlink.codecs._diffusion.training import Examples
-from semlink.codecs._learned.codec import LatentCodec, read_weights, snr_per_image
+from semlink.codecs._learned.codec import LatentCodec, snr_per_image
 from semlink.codecs._learned.modulated import CELL, AdaptiveNetwork
 from semlink.codecs._learned.shipped import WEIGHTS, local
+from semlink.codecs._learned.weights import read_weights
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, TxInfo
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,10 @@ from semlink.codecs._diffusion.inner import (
     nearest_errors,
     told_beyond,
 )
-from semlink.codecs._diffusion.levels import sound, step_of
+from semlink.codecs._diffusion.levels import step_of
 from semlink.codecs._diffusion.priors import posterior_prior, prior_files, shipped_prior
 from semlink.codecs._learned.codec import LatentCodec, pad_to_cells, to_symbols
+from semlink.codecs._learned.received import sound, sound_symbols
 from semlink.simulator import forms
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import Reception, Transmission, TxInfo
@@ -123,11 +124,9 @@ class Posterior:
     @torch.no_grad()
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]` in [0, 1]; those of which nothing arrived are the inner codec's."""
-        x_hat, a, bad = sound(reception.streams[0])
-        if bad:
-            log.warning("posterior: %d symbols were not finite; taken for lost", bad)
-        streams = (replace(reception.streams[0], x_hat=x_hat, a=a), *reception.streams[1:])
-        pictures = self.inner.decode(replace(reception, streams=streams)).float().nan_to_num(0.5).clamp(0, 1)
+        heard = sound(reception)
+        x_hat, a = sound_symbols(heard.streams[0])
+        pictures = self.inner.decode(heard).float().nan_to_num(0.5).clamp(0, 1)
         arrived = (a > 0).any(1)
         if not arrived.all():
             log.warning("posterior: nothing arrived of %d of %d pictures; left as is", (~arrived).sum(), len(arrived))

@@ -16,18 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semlink.codecs._learned.codec import (
-    PIXELS_AT_ONCE,
-    LatentCodec,
-    fit_weights,
-    in_parts,
-    pad_to_cells,
-    read_weights,
-    snr_per_image,
-)
+from semlink.codecs._learned.codec import PIXELS_AT_ONCE, LatentCodec, in_parts, pad_to_cells, snr_per_image
 from semlink.codecs._learned.modulated import AdaptiveNetwork
+from semlink.codecs._learned.received import sound_symbols
 from semlink.codecs._learned.shipped import WEIGHTS
 from semlink.codecs._learned.trained import range_of, set_range
+from semlink.codecs._learned.weights import read_weights, rebuilt
 from semlink.codecs._regions import mask_code, threshold
 from semlink.codecs._regions.cells import (
     CELL,
@@ -98,10 +92,9 @@ class RoiDual(LatentCodec):
     def load(self, path: Path) -> nn.Module:
         """As for all codecs; the networks' own rates are theirs, whatever the budget."""
         state, settings = read_weights(path)
-        network = self._build(**settings)
-        fit_weights(network, state, path)
+        network = rebuilt(self._build, settings, state, path)
         set_range(network, range_of(path))
-        return network.eval()
+        return network
 
     def new_network(self) -> nn.Module:
         """A network with random weights, for training."""
@@ -184,7 +177,7 @@ class RoiDual(LatentCodec):
         height, width = reception.session.height, reception.session.width
         rows, columns = place_grid(height, width)
         stream = reception.stream("latent")
-        x_hat, a = cast(Tensor, stream.x_hat), cast(Tensor, stream.a)
+        x_hat, a = sound_symbols(stream)
         cells, known = (part.to(a.device) for part in received_cells(reception))
         region = spread(cells, rows, columns, CELL // PLACE)
         sent, whole = in_cells(region, network.rates), torch.stack([region, ~region], 1)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from semlink.codecs._learned.codec import LatentCodec, in_parts, pad_to_cells, snr_per_image
 from semlink.codecs._learned.modulated import CONDITION, PIXELS, steering
+from semlink.codecs._learned.received import sound_symbols
 from semlink.codecs._learned.trained import RangedNetwork
 from semlink.codecs._regions import mask_code, unet
 from semlink.codecs._regions.cells import (
@@ -147,7 +148,7 @@ class RoiJscc(LatentCodec):
         network, budget = self.network(height, width), self.budget(height, width)
         rows, columns = place_grid(height, width)
         stream = reception.stream("latent")
-        x_hat, a = cast(Tensor, stream.x_hat), cast(Tensor, stream.a)
+        x_hat, a = sound_symbols(stream)
         cells, known = (part.to(a.device) for part in self.received_cells(reception))
         levels = spread(levels_of(cells), rows, columns, CELL // PLACE)
         counts = budget.counts(levels)

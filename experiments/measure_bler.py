@@ -89,11 +89,13 @@ def measure_tails(shapes: list[tuple[Mcs, int]], table: dict[str, Any], settings
 def read(settings: Settings) -> dict[str, Any]:
     """The table so far. SemlinkError when it was measured with other settings."""
     from semlink.simulator.engine.coding import ITERATIONS
+    from semlink.simulator.files import read_json
 
     same = {"blocks": settings.blocks, "tail_blocks": settings.tail_blocks, "iterations": ITERATIONS}
     empty: dict[str, Any] = {**same, "points": {}, "tails": {}, "waterfall": {}}
-    table = json.loads(settings.out.read_text()) if settings.out.exists() else empty
-    if any(table.get(key) != value for key, value in same.items()):
+    wrong = "no table of block error rates; choose another --out"
+    table = read_json(settings.out, wrong) if settings.out.exists() else empty
+    if not isinstance(table, dict) or any(table.get(key) != value for key, value in same.items()):
         raise SemlinkError(f"{settings.out} was measured with other settings; choose another --out")
     return table
 

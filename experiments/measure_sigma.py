@@ -63,8 +63,11 @@ def main(settings: Settings) -> int:
 def write(path: Path, found: list[dict[str, Any]]) -> None:
     """Add curves to the table, a line each."""
     from semlink.codecs._diffusion.measuring import replaced
+    from semlink.simulator.files import read_json, reading
 
-    known = json.loads(path.read_text(encoding="utf-8"))["entries"] if path.exists() else []
+    wrong = "no table of errors; give another --out"
+    with reading(path, wrong):
+        known = read_json(path, wrong)["entries"] if path.exists() else []
     lines = ",\n".join(" " + json.dumps(entry) for entry in replaced(known, found))
     path.write_text('{"entries": [\n' + lines + "\n]}\n", encoding="utf-8")
 

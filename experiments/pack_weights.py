@@ -33,18 +33,18 @@ def main(flags: PackFlags) -> int:
     from safetensors.torch import save_file
 
     from semlink.codecs._learned.packing import pack, unpack
-    from semlink.simulator.files import write_aside
+    from semlink.simulator.files import read_json, reading, write_aside
 
     source = flags.run / "weights.safetensors" if flags.run.is_dir() else flags.run
     if not source.is_file():
         raise SemlinkError(f"{source}: no such weights; give the folder of a training run, or a file")
-    with safe_open(source, framework="pt") as file:
+    with reading(source, "not a safetensors file of a network"), safe_open(source, framework="pt") as file:
         settings = {"settings": (file.metadata() or {}).get("settings", "{}")}
         state = unpack({name: file.get_tensor(name) for name in file.keys()})
     write_aside(flags.out, partial(save_file, pack(state), metadata=settings))
     cards = [folder / "card.json" for folder in (*flags.before, flags.run)]
     if cards[-1].is_file():
-        runs = [without_paths(json.loads(card.read_text())) for card in cards]
+        runs = [without_paths(read_json(card, "no card of a training run")) for card in cards]
         said = {**runs[-1], "before": runs[:-1], "stored_as": "int8 matrices with a scale a row, float16 vectors"}
         flags.out.with_suffix(".json").write_text(json.dumps(said, indent=1) + "\n")
     print(f"{flags.out}: {flags.out.stat().st_size / 1e6:.2f} MB, {source.stat().st_size / 1e6:.2f} MB before")

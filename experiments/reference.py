@@ -26,6 +26,7 @@ ROOT = Path(__file__).parent.parent
 LEARNED, DIGITAL, MANY_RATES = ("adjscc", "deepjscc"), ("digital", "digital_capacity"), ("semlink",)
 PUBLISHED_SNR, FADING_SNR = (1.0, 4.0, 7.0, 10.0, 13.0), (0.0, 5.0, 10.0, 15.0)
 QUALITY = ("psnr", "ms_ssim", "lpips_alex")
+UNSEEN = ("adjscc", "semlink", "semlink:aim=lpips", "digital")  # on pictures that nothing here was tuned on
 SWEEPS: Mapping[str, tuple[Sweep, ...]] = {
     "cifar10": (
         Sweep(LEARNED, ("awgn",), PUBLISHED_SNR, (1 / 6, 1 / 12), ("psnr",), data="cifar10"),
@@ -46,6 +47,12 @@ SWEEPS: Mapping[str, tuple[Sweep, ...]] = {
         Sweep((*LEARNED, *MANY_RATES, "digital"), ("awgn", "tdl"), FADING_SNR, (1 / 12,), QUALITY, data="kodak"),
         Sweep((*MANY_RATES, "digital"), ("rayleigh",), FADING_SNR, (1 / 12,), QUALITY, data="kodak"),
     ),
+    "photos48": (
+        Sweep(UNSEEN, ("awgn", "tdl", "rayleigh"), FADING_SNR, (1 / 12,), ("psnr", "lpips_alex"), data="photos48"),
+    ),
+    "photos48_rho24": (
+        Sweep(UNSEEN, ("awgn", "tdl", "rayleigh"), FADING_SNR, (1 / 24,), ("psnr", "lpips_alex"), data="photos48"),
+    ),
     "kodak_rates": (
         Sweep((*MANY_RATES, "digital"), ("awgn",), PUBLISHED_SNR, (1 / 48, 1 / 24, 1 / 16, 1 / 12), ("psnr",),
               data="kodak"),
@@ -54,7 +61,12 @@ SWEEPS: Mapping[str, tuple[Sweep, ...]] = {
 
 PUBLISHED = ROOT / "results" / "reference" / "published.csv"
 BESIDE = {"cifar10": "cifar10", "kodak": "kodak_rates"}  # sets of published levels and the folder that answers them
-PAIRED = {"kodak": "Kodak", "photographs_fading": "256 px"}  # sets in which semlink is set against the baseline
+PAIRED = {  # sets in which semlink is set against the baseline
+    "photos48": "photos48, 1/12",
+    "photos48_rho24": "photos48, 1/24",
+    "kodak": "Kodak",
+    "photographs_fading": "256 px",
+}
 KEY = ("codec", "rho_total", "channel", "csi")
 
 

@@ -94,7 +94,7 @@ def main(flags: TrainFlags) -> int:
 
 def make_trainer(flags: TrainFlags) -> Trainer:
     """The run of the codec's network. SemlinkError for an unknown loss or a codec without a network."""
-    from semlink.codecs._learned.codec import read_weights
+    from semlink.codecs._learned.weights import read_weights
     from semlink.simulator.plugins import make_trainable
     from semlink.simulator.training.channels import make_channel
     from semlink.simulator.training.codec import Trainer

@@ -95,7 +95,7 @@ def main(flags: HybridFlags) -> int:
 
 def make_network(flags: HybridFlags) -> HybridNetwork:
     """The networks to train. SemlinkError for an unknown size."""
-    from semlink.codecs._learned.codec import fit_weights, read_weights
+    from semlink.codecs._learned.weights import fit_weights, read_weights
     from semlink.codecs.semlink.hybrid.networks import SIZES, HybridNetwork
 
     if flags.size not in SIZES:

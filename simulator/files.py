@@ -67,12 +67,6 @@ def _spell(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)  # single precision rounds the seventh digit
 
 
-def cache_folder() -> Path:
-    """Where what can be made again is kept: $SEMLINK_CACHE, else $XDG_CACHE_HOME/semlink, else ~/.cache/semlink."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("SEMLINK_CACHE") or Path(home) / "semlink")
-
-
 def is_here(path: str | Path) -> bool:
     """Whether a file or folder of that name is here; False too for text that is no file name, such as a long prompt."""
     return os.path.exists(path)
@@ -86,8 +80,21 @@ def slug(text: str) -> str:
     return f"{name[:100]}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
+def check_file(path: Path) -> None:
+    """SemlinkError for what is there but no file: a folder, or a pipe, which would be waited for without end."""
+    if os.path.exists(path) and not os.path.isfile(path):  # a name that is too long for one is left to who opens it
+        raise SemlinkError(f"{path}: a folder, pipe or device, not a file")
+
+
+def read_json(path: Path, wrong: str) -> Any:
+    """What a JSON file says. FileNotFoundError where there is none; SemlinkError for any other, see `reading`."""
+    with reading(path, wrong):
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
 def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file's contents."""
+    """SHA-256 of a file's contents. SemlinkError for what is no file."""
+    check_file(Path(path))
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -104,6 +111,27 @@ def digest(path: str | Path) -> str:
 
 def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
+
+
+class reading:
+    """All that libraries raise on a damaged or foreign file as one-line SemlinkErrors; what is no file is refused.
+
+    wrong: what the file is not, and the remedy. FileNotFoundErrors and SemlinkErrors pass.
+    """
+
+    def __init__(self, path: Path, wrong: str) -> None:
+        self._path, self._wrong = path, wrong
+
+    def __enter__(self) -> None:
+        check_file(self._path)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, SemlinkError | FileNotFoundError):
+            raise SemlinkError(f"{self._path}: {self._wrong} ({_first_line(error)})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200] or type(error).__name__
 
 
 class mending:

@@ -26,6 +26,13 @@ def variance_preserving(x_hat: Tensor, a: Tensor) -> Tensor:
     return x_hat / a.clamp_min(SMALLEST).sqrt() * (a > SMALLEST)
 
 
+def finite(x_hat: Tensor, a: Tensor) -> tuple[Tensor, Tensor, int]:
+    """x_hat and a with what is not finite as lost, 0 in both, and how many symbols that are; a within 0 and 1."""
+    good = torch.isfinite(x_hat.real) & torch.isfinite(x_hat.imag) & torch.isfinite(a)
+    a = torch.where(good, a, 0.0).clamp(0, 1)
+    return torch.where(good & (a > 0), x_hat, 0.0), a, int((~good).sum())
+
+
 def snr_db(a: Values, least: float) -> Values:
     """10 log10(a / (1 - a)), the SNR in dB of a constant channel of that reliability; a within least and 1 - least.
 

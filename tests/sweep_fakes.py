@@ -106,7 +106,7 @@ class FakeLink:
         self.channel, self.csi = channel, csi
 
     def tx_info(self, snr_db, uses=None, seed=0, statistics=False):
-        known = LinkStatistics(uses, (1.0,), {"qpsk": 1.0}) if statistics else None
+        known = LinkStatistics(uses, (1.0,), (0.9,), {uses: {"qpsk": (1.0,)}}) if statistics else None
         return TxInfo(snr_db=snr_db, uses=uses, statistics=known, public_seed=seed)
 
     def run(self, transmission, snr_db, seed=0, first_image=0):

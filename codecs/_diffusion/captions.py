@@ -21,6 +21,7 @@ from torch import Tensor
 from semlink.codecs._diffusion import loading
 from semlink.codecs._learned.shipped import local
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import read_json
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,9 @@ def captions_of(source: Captions, images: Tensor) -> list[str]:
     return found
 
 
+WRONG = "no captions; make such a file with write_captions"
+
+
 def fingerprints(images: Tensor) -> list[str]:
     """16 hexadecimal digits that name each picture `[batch, 3, H, W]` by its 8-bit values and its size."""
     pixels = (255 * images.detach().cpu()).round().clamp(0, 255).to(torch.uint8).contiguous()
@@ -67,7 +71,7 @@ def fingerprints(images: Tensor) -> list[str]:
 def write_captions(path: str | Path, images: Tensor, captions: Sequence[str]) -> None:
     """Add the captions of these pictures to a file for `find_captions`; it is made where there is none."""
     file = Path(path)
-    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    known = _read_captions(str(path)) if file.exists() else {}
     known |= dict(zip(fingerprints(images), captions, strict=True))
     file.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -93,10 +97,14 @@ class FileCaptions:
 
 @lru_cache(maxsize=4)
 def _captions_in(path: str) -> dict[str, str]:
+    return _read_captions(path)
+
+
+def _read_captions(path: str) -> dict[str, str]:
     try:
-        found = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SemlinkError(f"{path}: no captions ({error}); make such a file with write_captions") from error
+        found = read_json(Path(path).expanduser(), WRONG)
+    except FileNotFoundError as error:
+        raise SemlinkError(f"{path}: no captions; make such a file with write_captions") from error
     if not isinstance(found, dict) or not all(isinstance(caption, str) for caption in found.values()):
         raise SemlinkError(f"{path}: not a JSON object of fingerprint and caption; make one with write_captions")
     return found

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from semlink.codecs._regions import mask_code
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import reading
 
 CELL = 8  # px
 DENSEST = 0.35  # share of cells that can be edges
@@ -76,10 +76,14 @@ def features(images: Tensor) -> Tensor:
 @lru_cache(maxsize=4)
 def centres(path: Path) -> Tensor:
     """The centres of the tags, float32 `[256, features]`. SemlinkError when the file is missing or is none."""
+    wrong = "no centres of tags; experiments/make_tags.py finds some"
     try:
-        found = load_file(path)["centres"].float()
-    except (OSError, SafetensorError, KeyError) as error:
-        raise SemlinkError(f"{path}: no centres of tags ({error}); experiments/make_tags.py finds some") from error
+        with reading(path, wrong):
+            found = load_file(path)["centres"].float()
+    except FileNotFoundError as error:
+        raise SemlinkError(f"{path}: {wrong}") from error
+    if found.ndim != 2 or not torch.isfinite(found).all():
+        raise SemlinkError(f"{path}: {wrong}")
     if len(found) != TAGS:
         raise SemlinkError(f"{path}: {len(found)} centres of tags, not {TAGS}")
     return found

@@ -6,9 +6,8 @@ The table of errors holds, by codec, rate, pool and picture size, RMS errors ove
 from __future__ import annotations
 
 import copy
-import json
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semlink.codecs._diffusion.levels import sound
+from semlink.codecs._learned.received import sound
 from semlink.codecs._learned.shipped import TABLES, local
 from semlink.simulator import forms
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.values import ReceivedStream, Reception
+from semlink.simulator.files import read_json, reading
+from semlink.simulator.values import Reception
 from semlink.simulator.words import parse
 
 log = logging.getLogger(__name__)
@@ -62,12 +62,10 @@ class Inner:
 
     def received(self, reception: Reception) -> tuple[Tensor, Tensor | None]:
         """Its pictures within [0, 1] and the mean `a` of each one's main stream, None when that has none."""
-        streams, lost = zip(*(_sound(stream) for stream in reception.streams), strict=True)
-        if any(lost):
-            log.warning("%s: %d symbols were not finite; taken for lost", self.word, sum(lost))
+        heard = sound(reception)
         with torch.no_grad():
-            pictures = self.codec.decode(replace(reception, streams=streams))
-        a = streams[0].a
+            pictures = self.codec.decode(heard)
+        a = heard.streams[0].a
         return pictures.float().nan_to_num(0.5).clamp(0, 1), None if a is None else a.mean(1)
 
     def uncertainty(self, quality: Tensor | None, batch: int, side: int) -> Tensor:
@@ -146,12 +144,6 @@ def told_beyond(word: str, snr_db: np.ndarray, levels: list[float]) -> None:
 
 @lru_cache(maxsize=1)
 def _table() -> list[dict[str, Any]]:
-    return json.loads(TABLE.read_text(encoding="utf-8"))["entries"]
-
-
-def _sound(stream: ReceivedStream) -> tuple[ReceivedStream, int]:
-    """An analog stream without symbols that are not finite, and their number; others as they are."""
-    if stream.kind != "analog":
-        return stream, 0
-    x_hat, a, lost = sound(stream)
-    return replace(stream, x_hat=x_hat, a=a), lost
+    wrong = "no table of errors; experiments/measure_sigma.py makes one"
+    with reading(TABLE, wrong):
+        return read_json(TABLE, wrong)["entries"]

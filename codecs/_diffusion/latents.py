@@ -8,7 +8,6 @@ sqrt(a) u + sqrt(1 - a) n then is z + s sqrt((1 - a) / a) n but for its gain, a 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,11 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semlink.codecs._diffusion.levels import sound
 from semlink.codecs._learned.codec import in_parts
+from semlink.codecs._learned.received import sound_symbols
 from semlink.simulator.values import ReceivedStream
-
-log = logging.getLogger(__name__)
 
 MEAN_STEP = 1 / 16  # byte b: (b - 128) / 16, within -8 and 8
 SPREAD_STEPS, SPREAD_ZERO = 24, 168  # byte b: 2^((b - 168) / 24), 0.008 to 12 in steps of 3 %
@@ -82,9 +79,7 @@ def combined(stream: ReceivedStream, copies: int) -> ReceivedStream:
     """
     if copies == 1:
         return stream
-    x_hat, a, bad = sound(stream)
-    if bad:
-        log.warning("%s: %d symbols that are not finite are treated as lost", stream.name, bad)
+    x_hat, a = sound_symbols(stream)
     left = 1 / (1 - a.double()).clamp_min(1e-7)  # 1 + SINR
     sinr = (a * left).unflatten(1, (copies, -1)).sum(1)
     unbiased = (x_hat * left).unflatten(1, (copies, -1)).sum(1)

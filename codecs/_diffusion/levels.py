@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.values import ReceivedStream
 
 # fields of a scheduler's configuration that mean the same for all of them
 SHARED = frozenset(
@@ -131,12 +130,3 @@ def sigmoid_betas(steps: int = 1000, end: float = 3.0, tau: float = 0.7, floor: 
     noise = (1 / (1 + np.exp(-t * end / tau)) - 0.5) / (1 / (1 + np.exp(-end / tau)) - 0.5)
     alpha = np.concatenate([[1.0], 1 - noise.clip(floor, 1 - floor)])
     return 1 - alpha[1:] / alpha[:-1]
-
-
-def sound(stream: ReceivedStream) -> tuple[Tensor, Tensor, int]:
-    """`x_hat` and `a` of an analog stream with symbols that are not finite treated as lost (0), and their number."""
-    x_hat, a = stream.x_hat, stream.a
-    assert x_hat is not None and a is not None, f"{stream.name} is no analog stream"
-    good = torch.isfinite(x_hat.real) & torch.isfinite(x_hat.imag) & torch.isfinite(a)
-    a = torch.where(good, a, 0.0).clamp(0, 1)
-    return torch.where(good & (a > 0), x_hat, 0.0), a, int((~good).sum())

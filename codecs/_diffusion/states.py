@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from semlink.codecs._diffusion import loading
-from semlink.codecs._diffusion.levels import alphas, sound, step_of
+from semlink.codecs._diffusion.levels import alphas, step_of
 from semlink.codecs._learned.codec import from_symbols
+from semlink.codecs._learned.received import sound_symbols
 from semlink.simulator import forms
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import ReceivedStream
@@ -30,9 +31,7 @@ def received_states(stream: ReceivedStream, planes: int, rows: int, columns: int
     x0 and n have unit variance per real dimension. Symbols that are not finite are treated as lost (0, alpha 0), and
     logged; those that carry nothing (a up to 1e-6) are lost as well.
     """
-    x_hat, a, bad = sound(stream)
-    if bad:
-        log.warning("%s: %d symbols that are not finite are treated as lost", stream.name, bad)
+    x_hat, a = sound_symbols(stream)
     a = torch.where(a > forms.SMALLEST, a, 0.0)
     states = from_symbols(2**0.5 * forms.variance_preserving(x_hat, a), planes, rows, columns)
     return states, a.reshape(-1, planes, rows, columns).repeat(1, 2, 1, 1)

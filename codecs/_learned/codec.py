@@ -8,23 +8,23 @@ cells do not divide, some are left out (`budget`).
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from semlink.codecs._learned.budget import ALL, Kept, budget, kept
-from semlink.codecs._learned.packing import unpack
+from semlink.codecs._learned.received import sound_symbols
 from semlink.codecs._learned.shipped import WEIGHTS, local, no_weights, not_shipped, planes_shipped
 from semlink.codecs._learned.trained import card_of, range_of, set_range
+from semlink.codecs._learned.weights import fit_weights as fit_weights  # codecs/semlink takes it from here
+from semlink.codecs._learned.weights import read_weights, rebuilt
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import is_here
+from semlink.simulator.files import is_here, reading
 from semlink.simulator.tiles import in_tiles
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
 
@@ -108,10 +108,11 @@ class LatentCodec:
     def load(self, path: Path) -> nn.Module:
         """A network in evaluation mode from a safetensors file. SemlinkError when it is not one or does not fit."""
         state, settings = self.read(path)
-        network = self._build(**self.fits(settings, path))
-        fit_weights(network, state, path)
+        with reading(path, "its settings are not those of this codec's network; train it again"):
+            settings = self.fits(settings, path)
+        network = rebuilt(self._build, settings, state, path)
         set_range(network, range_of(path))
-        return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
 
     def read(self, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and settings of a weight file."""
@@ -150,7 +151,7 @@ class LatentCodec:
         network = self.network(height, width)
         stream = reception.stream("latent")
         rows, columns = -(-height // self.cell), -(-width // self.cell)
-        z, a = self.planes_of(cast(Tensor, stream.x_hat), cast(Tensor, stream.a), height, width)
+        z, a = self.planes_of(*sound_symbols(stream), height, width)
         pictures = self.decoded(network, z, a, pixels=rows * columns * self.cell**2)[..., :height, :width]
         return pictures if network.training else pictures.clamp_(0, 1)
 
@@ -224,31 +225,6 @@ def snr_per_image(tx: TxInfo | None, batch: int, default: float = 10.0) -> Tenso
     """The transmitter's SNR in dB as float32 `[batch]`; `default` when it knows none."""
     known = default if tx is None or tx.snr_db is None else tx.snr_db
     return torch.as_tensor(known, dtype=torch.float32).expand(batch)
-
-
-def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and the network's settings from a safetensors file. SemlinkError names the file and the remedy."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            settings = (file.metadata() or {}).get("settings", "{}")
-            return unpack({key: file.get_tensor(key) for key in file.keys()}), json.loads(settings)
-    except FileNotFoundError as error:
-        raise SemlinkError(no_weights(path)) from error
-    except (SafetensorError, OSError, ValueError) as error:
-        raise SemlinkError(
-            f"{path}: not a safetensors file ({error}); save weights with safetensors, never as a pickle"
-        ) from error
-
-
-def fit_weights(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
-    """Load `state` into `network`; SemlinkError lists up to three misfits."""
-    own = network.state_dict()
-    wrong = [k for k in own.keys() | state.keys() if k not in own or k not in state or own[k].shape != state[k].shape]
-    if wrong:
-        raise SemlinkError(
-            f"{path}: weights do not fit this network: {', '.join(sorted(wrong)[:3])} ({len(wrong)} in all)"
-        )
-    network.load_state_dict(state)
 
 
 def in_parts(training: bool, function: Callable[..., Tensor], *tensors: Tensor, pixels: int) -> Tensor:

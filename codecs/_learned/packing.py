@@ -26,11 +26,13 @@ def pack(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of a weight file, int8 ones as float32."""
+    """Tensors of a weight file, int8 ones as float32. ValueError where scales are not one a row."""
     scales = {name + SCALE for name in packed}
     state = {name: tensor for name, tensor in packed.items() if name not in scales}
     for name, tensor in state.items():
         if name + SCALE in packed:
-            scale = packed[name + SCALE].reshape(-1, *[1] * (tensor.ndim - 1))
-            state[name] = tensor.float() * scale
+            scale = packed[name + SCALE]
+            if scale.shape != tensor.shape[:1]:
+                raise ValueError(f"{name} has {list(tensor.shape)} values, but scales {list(scale.shape)}")
+            state[name] = tensor.float() * scale.reshape(-1, *[1] * (tensor.ndim - 1))
     return state

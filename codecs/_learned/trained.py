@@ -19,6 +19,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import read_json, reading
 
 FAINTEST_DB = -10.0  # no network is told less of what it hears, in training or after it
 FADES_DB = 5.0  # 95 % of Rayleigh fades are weaker: what training up to an SNR has heard beyond it
@@ -99,18 +100,15 @@ def range_of(weights: Path) -> SnrRange:
 
 
 def _on_card(card: Path) -> Any:
-    try:
-        said = json.loads(card.read_text())
-    except (OSError, ValueError) as error:
-        raise SemlinkError(f"{card}: a card that is no JSON ({error}); mend it or remove it") from error
+    said = read_json(card, "a card that is no JSON; mend it or remove it")
     return _at(said, KEY) if _at(said, KEY) is not None else _at(said, "recipe", "snr")
 
 
 def _inside(weights: Path) -> Any:
     """What `simulator.training` writes into the weights that it leaves."""
-    with safe_open(weights, framework="pt") as file:
+    with reading(weights, "its recipe is no JSON; train it again"), safe_open(weights, framework="pt") as file:
         said = file.metadata() or {}
-    recipes = [json.loads(said.get("recipe", "null")), _at(json.loads(said.get("tuning", "null")), "recipe")]
+        recipes = [json.loads(said.get("recipe", "null")), _at(json.loads(said.get("tuning", "null")), "recipe")]
     return next((found for recipe in recipes if (found := _at(recipe, "snr_db")) is not None), None)
 
 

@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semlink.codecs._learned.codec import fit_weights, pad_to_cells, read_weights
+from semlink.codecs._learned.codec import pad_to_cells
 from semlink.codecs._learned.shipped import WEIGHTS
+from semlink.codecs._learned.weights import read_weights, rebuilt
 
 STRIDE = 16  # px per place of the coarsest level; pictures are padded to multiples of it
 SPECK = 64  # px; a class that has fewer in a batch counts less
@@ -94,9 +95,8 @@ def load(path: Path = CAMVID) -> UNet:
     SemlinkError when the file is missing, no safetensors file, or holds another network.
     """
     state, settings = read_weights(path)
-    network = UNet(**settings)
-    fit_weights(network, state, path)
-    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = rebuilt(UNet, settings, state, path)
+    return network.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def segment(network: Any, pictures: Tensor) -> Tensor:

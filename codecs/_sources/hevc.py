@@ -21,6 +21,7 @@ QUALITIES = tuple(range(104))  # quality q: luma QP 51 - q // 2, chroma variant 
 OFFSETS = {"yuv420p10le": (-4, -6), "yuv444p10le": (3, 1)}  # chroma QP offsets, the lower rate first
 DEPTH = 4  # 10-bit levels per 8-bit level
 START, SLICE = b"\0\0\0\1", b"\x28\x01"  # SLICE: NAL header of an IDR_N_LP slice
+PADDING = bytes(64)  # AV_INPUT_BUFFER_PADDING_SIZE
 VARIANT_BIT = 0x40  # no_output_of_prior_pics_flag, the second bit of the slice header
 SLICE_TYPE, MARK_SHIFT = 3, 2  # of the three bits that tell the slice's type, the same in every lone picture
 PARAMETERS = (
@@ -40,16 +41,31 @@ def encode(image: np.ndarray, quality: int, layout: str) -> bytes:
 
 
 def decode(data: bytes, height: int, width: int, layout: str) -> np.ndarray:
-    """The uint8 `[height, width, 3]` picture; corrupt data give a wrong one, ValueError, IndexError or FFmpegError."""
+    """The uint8 `[height, width, 3]` picture.
+
+    Corrupt data give a wrong one, ValueError or FFmpegError, and always the same.
+    """
     if len(data) < 2 or re.search(rb"\0\0[\0-\2]", data):  # a start code would let the data replace our parameter sets
         raise ValueError("not HEVC slice data")
     sets = _parameter_sets(_whole(height), _whole(width), layout, int(bool(data[0] & VARIANT_BIT)))
     body = bytes([data[0] & ~VARIANT_BIT]) + data[1:]
+    frame = _decoded(b"".join(START + nal for nal in (*sets, SLICE + body)))
+    return _picture([_array(plane) for plane in frame.planes])[:height, :width]
+
+
+def _decoded(stream: bytes) -> av.VideoFrame:
+    """The one frame of a stream, by a decoder of its own that refuses what it finds damaged or incomplete.
+
+    PyAV lends FFmpeg the bytes themselves, and FFmpeg reads on behind the end of corrupt ones: with padding it meets
+    zeros there, without it whatever the process has left in its memory.
+    """
     decoder = av.CodecContext.create("hevc", "r")
     decoder.thread_count = 1
-    stream = b"".join(START + nal for nal in (*sets, SLICE + body))
-    frame = [*decoder.decode(av.Packet(stream)), *decoder.decode(None)][0]
-    return _picture([_array(plane) for plane in frame.planes])[:height, :width]
+    decoder.options = {"err_detect": "explode", "flags": "-output_corrupt", "ec": "0"}
+    frames = [*decoder.decode(av.Packet(stream + PADDING)), *decoder.decode(None)]
+    if len(frames) != 1 or frames[0].is_corrupt:
+        raise ValueError("incomplete HEVC slice data")
+    return frames[0]
 
 
 def mark(data: bytes, number: int) -> bytes:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from semlink.codecs._learned.prefix import PrefixCodec
+from semlink.codecs._learned.received import sound
 from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.codecs.semlink.hybrid import thumbnail
 from semlink.codecs.semlink.hybrid.choosing import chosen
@@ -103,6 +104,7 @@ class Semlink(PrefixCodec):
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]`; clipped to [0, 1] unless the network of planes is in training."""
+        reception = sound(reception)
         if "layouts" in reception.session.constants:
             return self._shared(reception)
         return super().decode(unmixed_planes(reception) if TOLD in reception.session.constants else reception)
@@ -125,7 +127,7 @@ class Semlink(PrefixCodec):
         streams = streams_of(parts, found, numbers)
         if found.thumbnail:
             streams.insert(found.header is not None, thumbnail.encode(self.at(thumbnail.PLANES / 192), images))
-        return Transmission(tuple(streams), Session(*images.shape[-2:], found.constants()))
+        return Transmission(tuple(streams), Session(images.shape[-2], images.shape[-1], found.constants()))
 
     def _shared(self, reception: Reception) -> Tensor:
         session, streams = reception.session, {stream.name: stream for stream in reception.streams}

@@ -8,21 +8,20 @@ all that a receiver without `a` has to know. Under fading within a picture one l
 
 from __future__ import annotations
 
-import logging
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from semlink.codecs._learned.codec import fit_weights, from_symbols, read_weights
+from semlink.codecs._learned.codec import from_symbols
+from semlink.codecs._learned.received import sound_symbols
+from semlink.codecs._learned.weights import read_weights, rebuilt
 from semlink.codecs.sgd_jscc.latent import Residual
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import ReceivedStream
-
-log = logging.getLogger(__name__)
 
 TRAINED_DB = (-10.0, 20.0)
 MARGIN_DB = 2.0  # an answer lies within the trained range and this
@@ -81,11 +80,8 @@ def blind_states(
     stream: ReceivedStream, planes: int, rows: int, columns: int, network: nn.Module
 ) -> tuple[Tensor, Tensor]:
     """What `states.received_states` answers, from x_hat alone: one alpha per image, and 0 where nothing arrived."""
-    x_hat = cast(Tensor, stream.x_hat)
-    good = torch.isfinite(x_hat.real) & torch.isfinite(x_hat.imag)
-    if not good.all():
-        log.warning("%s: %d symbols that are not finite are treated as lost", stream.name, int((~good).sum()))
-    states = unit_power(from_symbols(torch.where(good, x_hat, 0.0), planes, rows, columns))
+    x_hat, _ = sound_symbols(stream)
+    states = unit_power(from_symbols(x_hat, planes, rows, columns))
     with torch.no_grad():
         snr_db = network(states).clamp(TRAINED_DB[0] - MARGIN_DB, TRAINED_DB[1] + MARGIN_DB)
     return states, torch.where(states != 0, alpha_of(snr_db)[:, None, None, None], 0.0)
@@ -100,6 +96,4 @@ def level_network(path: Path, channels: int) -> LevelNetwork:
             f"{path}: estimates levels of {settings.get('channels')} planes, not {channels}; make your own with "
             f"experiments/train_level.py"
         )
-    network = LevelNetwork(**settings)
-    fit_weights(network, state, path)
-    return network.eval()
+    return rebuilt(LevelNetwork, settings, state, path)

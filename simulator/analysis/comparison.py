@@ -10,11 +10,13 @@ from typing import TypeVar
 import numpy as np
 
 from semlink.simulator.analysis import set_miou
+from semlink.simulator.analysis.shared import on_places, shared_places
 from semlink.simulator.analysis.statistics import (
     COLUMNS,
     NOTHING,
     Interval,
     Line,
+    images_of,
     lost,
     mean_interval,
     paired_difference,
@@ -90,20 +92,29 @@ def compare(
 ) -> list[Result]:
     """Every entry at every rate and SNR, each once. baselines: labels of entries, of all or by an entry's label.
 
-    metrics: also those of `set_miou`.
+    metrics: also those of `set_miou`. Means are over the pictures that all of them have, metric by metric.
     """
     others = baselines if isinstance(baselines, Mapping) else {entry.label: baselines for entry in entries}
     found = {m.condition: m for m in rows.measurements if not m.error}
     results = []
+    asked = {e.at(rho, snr) for e in entries for rho in rhos for snr in snrs}
     for metric in metrics:
+        places = _shared((m for condition, m in found.items() if condition in asked), metric)
         for rho in dict.fromkeys(rhos):
             for snr in sorted(set(snrs)):
                 at = {e.label: found.get(e.at(rho, snr)) for e in entries}
                 for entry in entries:
                     own = at[entry.label]
                     minus = {b: difference(own, at.get(b), metric) for b in others[entry.label] if b != entry.label}
-                    results.append(Result(entry.label, _line(entry.at(rho, snr), own, metric), minus))
+                    results.append(Result(entry.label, _line(entry.at(rho, snr), own, metric, places), minus))
     return results
+
+
+def _shared(measurements: Iterable[Measurement], metric: str) -> frozenset[int]:
+    """Places of the pictures that all have the metric, or the parts of it."""
+    found = list(measurements)
+    parts = sorted({name for m in found for name in m.values if of_set.is_part_of(name, metric)})
+    return shared_places(found, parts[0] if parts else metric)
 
 
 def by_entry(results: Iterable[Result]) -> list[Result]:
@@ -157,11 +168,11 @@ def paired_table(results: Sequence[Result], variable: Variable, title: str) -> s
     """One metric and rate: per entry a line of means against SNR, and a line of differences for each baseline."""
     snrs = sorted({r.line.snr_db for r in results})
     digits = 2 if in_units(variable) else 3
-    images = max((r.line.n for r in results), default=0)
+    images = images_of([r.line for r in results])
     names = labels(name for r in results for name in (r.label, *r.minus))
     wide = 2 + max(len(names[r.label]) for r in results)
     lines = [
-        f"{variable.label}{in_units(variable)}, {title}, {images} images: mean +- 95 %, differences paired",
+        f"{variable.label}{in_units(variable)}, {title}, {images}: mean +- 95 %, differences paired",
         f"{'':{wide}}{'rho_total':>10}" + "".join(f"{f'{snr:g} dB':>18}" for snr in snrs),
     ]
     for label in dict.fromkeys(r.label for r in results):
@@ -223,8 +234,11 @@ def _paired_columns(result: Result, roles: Mapping[str, str], heads: Iterable[st
     return (result.label, *astuple(result.line)[: len(COLUMNS)], *numbers)
 
 
-def _line(c: Condition, m: Measurement | None, metric: str) -> Line:
+def _line(c: Condition, m: Measurement | None, metric: str, places: frozenset[int]) -> Line:
     main, total = (math.nan if m is None else float(m.values[f"rho_{r}"].mean()) for r in RATES)
-    own = value(m, metric)
+    kept = None if m is None else on_places(m, places)
+    own = value(kept, metric)
+    measured = own.n if kept is m else value(m, metric).n
     csi = "" if m is None else m.csi
-    return Line(c.codec, c.channel, csi, c.snr_db, main, total, metric, *ends(own), n=own.n, rho=c.rho, lost=own.lost)
+    under = c.codec, c.channel, csi, c.snr_db, main, total
+    return Line(*under, metric, *ends(own), own.n, c.rho, lost=own.lost, measured=measured)

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from semlink.simulator.files import reading
+
 Level = Mapping[str, str]
 
 
 def read_levels(path: Path) -> list[dict[str, str]]:
     """The lines of a CSV file: published levels (set, channel, scheme, rho, snr_db, psnr, source) or a summary."""
-    with open(path, newline="") as file:
+    with reading(path, "no CSV file with a line of names"), open(path, newline="") as file:
         return list(csv.DictReader(file))
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from semlink.simulator.analysis.comparison import Result
 from semlink.simulator.analysis.statistics import NOTHING, Interval
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import write_aside
+from semlink.simulator.files import reading, write_aside
 from semlink.simulator.metrics import fid
 from semlink.simulator.protocols import Variable
 from semlink.simulator.records.store import Condition, Record
@@ -37,11 +37,12 @@ GROUPS = 10
 
 @dataclass(frozen=True)
 class Estimate:
-    """FID, and what it is without each group of pictures, float64 `[GROUPS]`."""
+    """FID, and what it is without each group of pictures, float64 `[GROUPS]`. measured: how many there are."""
 
     value: float
     without: np.ndarray
     positions: tuple[int, ...]
+    measured: int = 0
 
 
 def describe(name: str) -> Variable | None:
@@ -79,17 +80,26 @@ def folder(out: Path, condition: Condition | None) -> Path:
 
 def read(out: Path, condition: Condition | None) -> Mapping[int, np.ndarray]:
     """Features float32 `[2048]` by the picture's place in the data set. SemlinkError for a damaged file."""
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     found: dict[int, np.ndarray] = {}
     for path in sorted(folder(out, condition).glob("*.safetensors")):
-        try:
+        with reading(path, f"damaged; delete it, {_remedy(out, condition)}"):
             held = load_file(path)
-            found |= dict(zip(held["positions"].tolist(), held["features"], strict=True))
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise SemlinkError(f"{path}: damaged ({error}); delete it, {_remedy(out, condition)}") from error
+            found |= dict(zip(_sound_places(held["positions"]), _sound_features(held["features"]), strict=True))
     return found
+
+
+def _sound_places(positions: np.ndarray) -> list[int]:
+    if positions.ndim != 1 or positions.dtype.kind not in "iu":
+        raise ValueError(f"places are {positions.dtype} {list(positions.shape)}")
+    return positions.tolist()
+
+
+def _sound_features(features: np.ndarray) -> np.ndarray:
+    if features.ndim != 2 or features.dtype != np.float32 or not np.isfinite(features).all():
+        raise ValueError(f"features are {features.dtype} {list(features.shape)}, not all finite")
+    return features
 
 
 def estimate(original: Mapping[int, np.ndarray], received: Mapping[int, np.ndarray]) -> Estimate:
@@ -116,6 +126,7 @@ def difference(first: Estimate, second: Estimate) -> Interval:
 def filled(results: Sequence[Result], out: Path) -> list[Result]:
     """Results whose labels are codec words, with the values and differences of those whose metric is FID.
 
+    All are of the pictures that every one of them has, where those are enough.
     SemlinkError when the features of a condition that did not fail are not there, or damaged. Half a minute for each
     condition on a core.
     """
@@ -124,18 +135,30 @@ def filled(results: Sequence[Result], out: Path) -> list[Result]:
     wanted = {_condition(r) for r in results if r.line.metric == NAME and math.isfinite(r.line.rho_total)}
     original = read(out, None) if wanted else {}
     bar = tqdm(sorted(wanted), desc="FID", unit="condition", dynamic_ncols=True, disable=not wanted)
-    found = {condition: measured(out, original, condition) for condition in bar}
+    places = frozenset.intersection(*(_places(out, condition) for condition in wanted)) if wanted else frozenset()
+    found = {condition: measured(out, original, condition, places) for condition in bar}
     return [_filled(r, found) if _condition(r) in found and r.line.metric == NAME else r for r in results]
 
 
-def measured(out: Path, original: Mapping[int, np.ndarray], condition: Condition) -> Estimate:
-    """FID under a condition from the kept features. SemlinkError when there are too few of them."""
+def measured(
+    out: Path, original: Mapping[int, np.ndarray], condition: Condition, places: frozenset[int] = frozenset()
+) -> Estimate:
+    """FID under a condition from the kept features. SemlinkError when there are too few of them.
+
+    places: of pictures to which it keeps, where the features of enough of them are there.
+    """
     received = read(out, condition)
     shared = len(original.keys() & received.keys())
     if shared < LEAST:
         found = f"{shared} pictures have features for FID of {condition}, {LEAST:,} are needed"
         raise SemlinkError(f"{found}; {_remedy(out, condition)}")
-    return estimate(original, received)
+    chosen = {place: features for place, features in received.items() if place in places}
+    enough = len(original.keys() & chosen.keys()) >= LEAST
+    return replace(estimate(original, chosen if enough else received), measured=shared)
+
+
+def _places(out: Path, condition: Condition) -> frozenset[int]:
+    return frozenset(read(out, condition))
 
 
 def _filled(result: Result, found: Mapping[Condition, Estimate]) -> Result:
@@ -143,7 +166,9 @@ def _filled(result: Result, found: Mapping[Condition, Estimate]) -> Result:
     own, value = found[condition], interval(found[condition])
     others = {label: found.get(replace(condition, codec=label)) for label in result.minus}
     minus = {label: NOTHING if other is None else difference(own, other) for label, other in others.items()}
-    line = replace(result.line, mean=value.mean, ci95_low=value.low, ci95_high=value.high, n=value.n)
+    line = replace(
+        result.line, mean=value.mean, ci95_low=value.low, ci95_high=value.high, n=value.n, measured=own.measured
+    )
     return replace(result, line=line, minus=minus)
 
 

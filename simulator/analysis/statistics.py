@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from semlink.simulator.analysis.shared import on_places, shared_places
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import write_table
 from semlink.simulator.records.rows import Measurement, Rows
@@ -48,7 +49,8 @@ class Interval:
 class Line:
     """One line of the summary, with the columns of summary.csv.
 
-    Not among them: rho, the asked rate, and lost, how many of the n pictures lost bits on the way.
+    Not among them: rho, the asked rate, lost, how many of the n pictures lost bits on the way, and measured, how many
+    pictures have the metric, of which n are compared.
     """
 
     codec: str
@@ -64,9 +66,10 @@ class Line:
     n: int
     rho: float
     lost: int = 0
+    measured: int = 0
 
 
-COLUMNS = tuple(field.name for field in fields(Line) if field.name not in ("rho", "lost"))
+COLUMNS = tuple(field.name for field in fields(Line) if field.name not in ("rho", "lost", "measured"))
 NOTHING = Interval(math.nan, math.nan, math.nan, 0)
 
 
@@ -111,10 +114,28 @@ def lost(measurement: Measurement) -> tuple[int, ...]:
 
 
 def summarise(rows: Rows) -> tuple[Line, ...]:
-    """One line per condition and metric; a failed condition has a line for every metric, with NaN and n = 0."""
-    found = {name for m in rows.measurements for name in m.values if name not in NOT_SUMMARISED}
-    metrics = sorted(found | set(rows.asked_metrics()))
-    return tuple(line for measurement in rows.measurements for line in _lines(measurement, metrics))
+    """One line per condition and metric; a failed condition has a line for every metric, with NaN and n = 0.
+
+    What the last sweep was asked for is summarised over the pictures that all of it was measured on, by metric.
+    """
+    found = {name for m in rows.measurements for name in m.values}
+    metrics = sorted((found - set(NOT_SUMMARISED)) | set(rows.asked_metrics()))
+    asked = rows.asked()
+    places = {name: shared_places((m for m in rows.measurements if m.condition in asked), name) for name in found}
+    return tuple(line for m in rows.measurements for line in _lines(m, metrics, places if m.condition in asked else {}))
+
+
+def images_of(lines: Sequence[Line]) -> str:
+    """How many images the means are over, in words; also how many there are where some were left out."""
+    counts = sorted({line.n for line in lines if line.n})
+    said = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else "no"
+    return f"{said} images{left_out(lines)}"
+
+
+def left_out(lines: Sequence[Line]) -> str:
+    """A remark on measured images that not all compared conditions share; empty where there are none."""
+    most = max((line.measured for line in lines if line.measured > line.n > 0), default=0)
+    return f" that all were measured on (of up to {most})" if most else ""
 
 
 def write_csv(lines: Iterable[Line], path: Path) -> None:
@@ -144,21 +165,21 @@ def table(lines: Sequence[Line], metric: str, units: str = "", difference: bool 
         rows.setdefault(name, {})[line.snr_db] = _cell(line, "+" if difference else "", units == "dB")
     head = ("channel", "csi", "codec", "rho", *(f"{snr:g} dB" for snr in snrs))
     body = [(*name, *(cells.get(snr, "") for snr in snrs)) for name, cells in sorted(rows.items())]
-    counts = sorted({line.n for line in chosen if line.n})
-    images = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else "no"
     title = f"{metric}{f' ({units})' if units not in ('', '1') else ''} against SNR"
     what = "mean difference +- 95 %, paired," if difference else "mean +- 95 %"
-    return "\n".join([f"{title}: {what} over {images} images", *_aligned([head, *body])])
+    return "\n".join([f"{title}: {what} over {images_of(chosen)}", *_aligned([head, *body])])
 
 
-def _lines(measurement: Measurement, metrics: Sequence[str]) -> list[Line]:
+def _lines(measurement: Measurement, metrics: Sequence[str], places: Mapping[str, frozenset[int]]) -> list[Line]:
     c, values = measurement.condition, measurement.values
+    shared = {name: on_places(measurement, places.get(name, frozenset())).values[name] for name in values}
     failed = dict.fromkeys((*metrics, "psnr_of_mean_mse"), NOTHING)
-    intervals = failed if measurement.error else _intervals(values, metrics)
+    whole, intervals = (failed if measurement.error else _intervals(v, metrics) for v in (values, shared))
     main, total = (float(values[name].mean()) if name in values else math.nan for name in ("rho_main", "rho_total"))
-    gone = len(lost(measurement))
+    under = c.codec, c.channel, measurement.csi, c.snr_db, main, total
+    gone = {name: len(lost(on_places(measurement, places.get(name, frozenset())))) for name in intervals}
     return [
-        Line(c.codec, c.channel, measurement.csi, c.snr_db, main, total, name, i.mean, i.low, i.high, i.n, c.rho, gone)
+        Line(*under, name, i.mean, i.low, i.high, i.n, c.rho, gone[name], whole[name].n)
         for name, i in intervals.items()
     ]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +23,8 @@ from semlink.simulator.words import parse
 
 SNR_DB = 20.0
 ODD = (61, 83)  # px, a size that no cell divides
+NAN, INF = math.nan, math.inf
+BROKEN = (complex(NAN, 0), 1.0), (complex(0, -INF), 0.5), (complex(INF, NAN), 0.0), (0.5j, NAN), (0.5, INF)
 
 
 def check_codec(codec: Any, images: Tensor | None = None, floor_db: float = 12.0) -> None:
@@ -28,7 +32,8 @@ def check_codec(codec: Any, images: Tensor | None = None, floor_db: float = 12.0
 
     What it declares; types, shapes and unit power; same result twice and picture by picture; uses as `codec.uses` says,
     all streams within floor(rho 3 H W), also at a size that no cell divides (`check_budget`); a noiseless round trip
-    above `floor_db` PSNR; a finite picture when everything is lost; decoding in a fresh process.
+    above `floor_db` PSNR; a finite picture when everything is lost; symbols that are not finite taken for lost;
+    decoding in a fresh process.
     All that for an SNR of 20 dB, and where it encodes for a link also with the statistics of one, over which the
     pictures must arrive.
     """
@@ -112,7 +117,18 @@ def check_decoding(codec: Any, images: Tensor, sent: Transmission, floor_db: flo
     check_quality(clean, images, floor_db, "without noise")
     assert torch.allclose(codec.decode(noiseless(sent)), clean, atol=1e-5), "decoding twice differs"
     check_pictures(codec.decode(lost(sent)), images)
+    check_broken_symbols(codec, _image_of(sent, 0))
     return clean
+
+
+def check_broken_symbols(codec: Any, sent: Transmission) -> None:
+    """Analog symbols that are NaN or infinite, or whose `a` is, decode as those with x_hat = a = 0 do."""
+    if all(stream.kind == "bits" for stream in sent.streams):
+        return
+    found, wanted = (codec.decode(broken(sent, values)) for values in (BROKEN, ((0, 0),)))
+    assert torch.equal(found, wanted), (
+        "NaN or infinite symbols change the picture: decode them as lost, x_hat and a 0 (simulator.forms.finite)"
+    )
 
 
 def check_quality(pictures: Tensor, images: Tensor, floor_db: float, where: str) -> None:
@@ -134,8 +150,15 @@ def check_transmission(sent: Transmission, batch: int) -> None:
         assert x.dtype == torch.complex64 and x.ndim == 2, (
             f"{stream.name}: {x.dtype} {list(x.shape)}, not complex64 [batch, k]"
         )
-        power = x.abs().square().mean(1)
+        counts = torch.from_numpy(fixed_uses(stream))
+        power = kept_energy(x, counts) / counts.clamp_min(1)
+        power = torch.where(counts == 0, 1.0, power)
         assert (power - 1).abs().max() < 1e-3, f"{stream.name}: mean power {power.tolist()}, not 1 per image"
+
+
+def kept_energy(x: Tensor, counts: Tensor) -> Tensor:
+    """Energy `[batch]` of the symbols that are sent of each image."""
+    return (x.abs().square() * (torch.arange(x.shape[1]) < counts[:, None])).sum(1)
 
 
 def check_pictures(pictures: Tensor, images: Tensor) -> None:
@@ -150,6 +173,20 @@ def check_pictures(pictures: Tensor, images: Tensor) -> None:
 def noiseless(sent: Transmission, a: float = 0.999999) -> Reception:
     """A reception without noise."""
     return Reception(tuple(_received(s, a) for s in sent.streams), sent.session)
+
+
+def broken(sent: Transmission, values: Sequence[tuple[complex, float]]) -> Reception:
+    """A reception without noise in which every ninth symbol, and its `a`, is one of `values` in turn."""
+    whole = noiseless(sent)
+    return replace(whole, streams=tuple(_broken(s, values) if s.kind == "analog" else s for s in whole.streams))
+
+
+def _broken(stream: ReceivedStream, values: Sequence[tuple[complex, float]]) -> ReceivedStream:
+    x_hat, a = cast(Tensor, stream.x_hat).clone(), cast(Tensor, stream.a).clone()
+    for turn, (symbol, reliability) in enumerate(values):
+        places = slice(9 * turn, None, 9 * len(values))
+        x_hat[:, places], a[:, places] = torch.tensor(symbol), reliability
+    return replace(stream, x_hat=x_hat, a=a)
 
 
 def lost(sent: Transmission) -> Reception:
@@ -184,12 +221,21 @@ def smooth_pictures(count: int, height: int, width: int, seed: int = 0) -> Tenso
 
 
 def _image_of(sent: Transmission, i: int) -> Transmission:
-    streams = tuple(Stream(s.name, s.kind, s.payload[i : i + 1], uses=s.uses) for s in sent.streams)
-    return Transmission(streams, sent.session)
+    return Transmission(tuple(_stream_of(stream, i) for stream in sent.streams), sent.session)
+
+
+def _stream_of(stream: Stream, i: int) -> Stream:
+    uses = stream.uses[i : i + 1] if isinstance(stream.uses, tuple) else stream.uses
+    mcs = stream.mcs[i : i + 1] if isinstance(stream.mcs, tuple) else stream.mcs
+    return replace(
+        stream, payload=stream.payload[i : i + 1], uses=uses, mcs=mcs, importance=None, importance_told_by=""
+    )
 
 
 def _uses(stream: Stream) -> int:
-    """Channel uses of a stream in each picture; 0 where each has what it needs."""
+    """Channel uses of a stream in the first picture; 0 where each has what it needs."""
+    if isinstance(stream.uses, tuple):
+        return stream.uses[0]
     return stream.uses or 0 if stream.kind == "bits" else cast(Tensor, stream.payload).shape[1]
 
 

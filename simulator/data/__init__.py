@@ -7,7 +7,6 @@ A name goes before a path of the same spelling; write `./kodak` for a folder.
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 
 from semlink.simulator.data import pictures
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import read_json, reading
 
 if TYPE_CHECKING:  # names and sizes need no torch
     from torch import Tensor
@@ -32,6 +32,7 @@ CIFAR_ROW = 1 + 3 * 32 * 32  # label, then the red, green and blue planes
 MOSAIC = 8  # pictures along each side of a mosaic
 FOLDERS = {
     "kodak": "kodak",
+    "photos48": "photos48",
     "imagenet-256": "imagenet-256/test",
     "imagenet-256-train": "imagenet-256/train",
     "tiny-imagenet-64": "tiny-imagenet-64/val",
@@ -179,9 +180,11 @@ def labels(name: str, limit: int | None = None) -> Labels:
     missing = [path for path in (described, *paths) if not path.is_file()]
     if missing:
         raise SemlinkError(f"{missing[0]}: no such file; unpack {name} again")
-    classes = json.loads(described.read_text(encoding="utf-8"))
-    ignore = classes["ignore_index"]
-    return Labels(tuple(c.lower() for i, c in enumerate(classes["classes"]) if i != ignore), ignore, paths)
+    wrong = f"no list of classes; unpack {name} again"
+    with reading(described, wrong):
+        classes = read_json(described, wrong)
+        ignore = classes["ignore_index"]
+        return Labels(tuple(c.lower() for i, c in enumerate(classes["classes"]) if i != ignore), ignore, paths)
 
 
 def root() -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from semlink.simulator.analysis.comparison import Result, interval_of
-from semlink.simulator.analysis.statistics import Interval, Line
+from semlink.simulator.analysis.statistics import Interval, Line, left_out
 from semlink.simulator.analysis.tables import rate
 from semlink.simulator.figures.bands import UNBOUNDED, band, fit, name_lost
 from semlink.simulator.figures.looks import Look, looks
@@ -88,6 +88,8 @@ def curves(
     fit(grid[0, 0], drawn + ([ZERO] if difference else []), variable)
     name_lost(grid[0, 0], drawn)
     figure.supylabel(y_label(metric, variable), fontsize=10)
+    if left_out(chosen):
+        figure.suptitle(f"over the images{left_out(chosen)}", fontsize=8)
     legend_below(figure, list(grid.flat)[: len(panels)])
     return figure
 

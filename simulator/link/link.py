@@ -16,6 +16,7 @@ from semlink.simulator import power as rules
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.link.air import Air, Slots, check_snr, noise_key
 from semlink.simulator.link.allocation import allocate
+from semlink.simulator.link.host import back, on_host
 from semlink.simulator.link.long_term import LongTerm
 from semlink.simulator.link.receiving import receive
 from semlink.simulator.link.remembered import remembered
@@ -82,6 +83,7 @@ class Link(LinkSettings):
         snr = check_snr(snr_db, batch_size(transmission))
         if start_slot < 0:
             raise SemlinkError(f"start_slot={start_slot}: slots are counted from 0 on")
+        transmission, home = on_host(transmission)
         prepared = prepare(self, transmission)
         slots = Slots.of(prepared.layout.slots, first_image, start_slot)
         air = Air(self.long_term, slots, snr, seed, noise_key(snr_db), fade)
@@ -91,7 +93,7 @@ class Link(LinkSettings):
         prepared = replace(prepared, allocation=allocation)
         symbols = prepared.symbols()
         x_hat, a, powers = air.carry(allocation.placed(symbols), allocation.power, precoder)
-        streams = receive(prepared, x_hat, a)
+        streams = tuple(back(stream, home) for stream in receive(prepared, x_hat, a))
         return Sent(prepared, symbols, Reception(streams, prepared.sent.session, public_seed(seed)), powers)
 
     def tx_info(self, snr_db: float, uses: int | None = None, seed: int = 0, statistics: bool = False) -> TxInfo:

@@ -17,9 +17,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from semlink.channels.base.cache import cache_folder
 from semlink.channels.base.grid import Grid
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import cache_folder, is_here, write_aside
+from semlink.simulator.files import is_here, write_aside
 from semlink.simulator.link.settings import LinkSettings
 from semlink.simulator.values import LinkStatistics
 

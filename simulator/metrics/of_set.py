@@ -22,6 +22,11 @@ def is_part(name: str) -> bool:
     return any(name.startswith(f"{metric}_{part}_") for metric in AGAINST for part in PARTS)
 
 
+def is_part_of(name: str, of_set: str) -> bool:
+    """Whether a variable is one of the columns that this mIoU of a set, such as "miou_truth_of_set", needs."""
+    return of_set.endswith(SUFFIX) and is_part(name) and name.startswith(of_set.removesuffix(SUFFIX))
+
+
 def describe(name: str) -> Variable | None:
     """What a variable of `columns`, or the mIoU of the set, is; None for other names."""
     for metric, against in AGAINST.items():

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import write_aside
+from semlink.simulator.files import check_file, write_aside
 from semlink.simulator.protocols import Variable
 from semlink.simulator.records import seal
 from semlink.simulator.records.store import Condition, Record
+from semlink.simulator.records.sweep import Sweep
 
 if TYPE_CHECKING:  # h5py loads when a file is read or written
     import h5py
@@ -77,6 +78,14 @@ class Rows:
         asked = json.loads(self.attributes.get("configuration", "{}")).get("metrics", ())
         return tuple(name for want in asked for name in sorted(n for n in found if _is(n, want)) or (want,))
 
+    def asked(self) -> frozenset[Condition]:
+        """What the last sweep was asked for; all that rows hold where they do not tell."""
+        told = json.loads(self.attributes.get("configuration", "{}"))
+        if not {"codecs", "channels", "snr_db", "rho"} <= told.keys():
+            return frozenset(m.condition for m in self.measurements)
+        known = {name: told[name] for name in ("codecs", "channels", "snr_db", "rho")}
+        return frozenset(Sweep(**known).conditions())
+
     def variable(self, name: str) -> Variable:
         """The description of a number; its bare name when nothing is known of it."""
         return self.variables.get(name, Variable(label=name))
@@ -114,6 +123,7 @@ def read(path: Path) -> Rows:
 
     if not path.exists():
         raise SemlinkError(f"{path}: no such file; run the experiment first")
+    check_file(path)
     try:
         with h5py.File(path) as file:
             seal.check(file)

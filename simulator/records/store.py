@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import ASIDE, mending, slug, write_aside
+from semlink.simulator.files import ASIDE, check_file, mending, slug, write_aside
 
 FORMAT = 1
 
@@ -112,18 +112,24 @@ class Store:
         with mending(self.out):
             paths = sorted(self.blocks.glob("*/*.json"))
         for path in paths:
-            try:
-                yield _read(path)
-            except (ValueError, KeyError, TypeError):
-                self._damaged(path)
-            except OSError as error:
-                raise SemlinkError(f"cannot read {path}: {error.strerror or error}") from error
+            record = self._read(path)
+            if record is not None:
+                yield record
 
     def clean(self) -> None:
         """Remove what a killed run had half written."""
         for folder in ("", "blocks/*/", "pictures/", "features/*/*/", "weights/"):
             for path in self.out.glob(f"{folder}*{ASIDE}-*"):
                 path.unlink(missing_ok=True)
+
+    def _read(self, path: Path) -> Record | None:
+        try:
+            return _read(path)
+        except OSError as error:
+            raise SemlinkError(f"cannot read {path}: {error.strerror or error}") from error
+        except Exception:  # noqa: BLE001 - JSON that nests too deep, values of any kind in place of others, pipes
+            self._damaged(path)
+            return None
 
     def _damaged(self, path: Path) -> None:
         if path not in self._reported:
@@ -151,11 +157,24 @@ def _plain(record: Record) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Record:
+    check_file(path)
     content = json.loads(path.read_text())
     plain = content["record"]
     if content["sha256"] != _checksum(plain) or plain.pop("format") != FORMAT:
         raise ValueError(f"{path}: checksum or format differs")
-    return Record(**{**plain, **_typed(plain)})
+    record = Record(**{**plain, **_typed(plain)})
+    _check_numbers(record)
+    return record
+
+
+def _check_numbers(record: Record) -> None:
+    """ValueError unless every image has an id, a place and a number of each kind."""
+    count = len(record.images)
+    columns = [record.positions, *record.values.values()]
+    named = all(isinstance(image, str) for image in record.images)
+    counted = all(isinstance(value, int | float) for column in columns for value in column)
+    if not named or not counted or any(len(column) != count for column in columns):
+        raise ValueError("values that do not belong to the images")
 
 
 def _typed(plain: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semlink.simulator.files import write_json
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import read_json, write_json
 from semlink.simulator.records import rows
 from semlink.simulator.study.answer import publish
 from semlink.simulator.study.overview import overview
 
 if TYPE_CHECKING:
     from semlink.simulator.sweep.runner import Outcome
+
+DAMAGED = "damaged; remove it and give the same command again"
 
 
 def show(out: Path, metrics: Sequence[str] = ()) -> list[Path]:
@@ -27,9 +29,12 @@ def show(out: Path, metrics: Sequence[str] = ()) -> list[Path]:
 
 
 def said(out: Path) -> dict[str, Any]:
-    """What run.json says; nothing where there is none."""
+    """What run.json says; nothing where there is none. SemlinkError for one that is damaged."""
     path = out / "run.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    found = read_json(path, DAMAGED) if path.exists() else {}
+    if not isinstance(found, dict):
+        raise SemlinkError(f"{path}: {DAMAGED}")
+    return found
 
 
 def say_more(out: Path, more: Mapping[str, Any]) -> None:

@@ -6,19 +6,20 @@ says both sizes. The card beside trained weights is a recipe too (its member `re
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import read_json
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 AnyFlags = TypeVar("AnyFlags", bound="DataclassInstance")
 FLAG = "--recipe"
+WRONG = "no recipe, which is a JSON object of flags"
 
 
 def with_recipe(default: AnyFlags, arguments: Sequence[str]) -> AnyFlags:
@@ -38,16 +39,18 @@ def with_recipe(default: AnyFlags, arguments: Sequence[str]) -> AnyFlags:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        said = json.loads(path.read_text())
+        said = read_json(path, WRONG)
     except FileNotFoundError:
         raise SemlinkError(f"{path}: no such recipe") from None
-    except ValueError as error:
-        raise SemlinkError(f"{path}: no recipe, which is a JSON object of flags ({error})") from error
-    if not isinstance(said, Mapping):
-        raise SemlinkError(f"{path}: no recipe, which is a JSON object of flags")
-    chosen = dict(said.get("recipe", said))
-    on_gpu = chosen.pop("cuda", {})
+    chosen = _flags(path, _flags(path, said).get("recipe", said))
+    on_gpu = _flags(path, chosen.pop("cuda", {}))
     return {**chosen, **on_gpu} if on_gpu and _has_gpu() else chosen
+
+
+def _flags(path: Path, said: Any) -> dict[str, Any]:
+    if not isinstance(said, Mapping):
+        raise SemlinkError(f"{path}: {WRONG}")
+    return dict(said)
 
 
 def _has_gpu() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -149,19 +150,20 @@ def trial(wanted: Record, images: Tensor, encodings: Encodings, bench: Bench) ->
     return replace(wanted, csi=csi, values=columns, notes=dict(found.notes), error=error), found.received
 
 
-def passage(wanted: Record, images: Tensor, encodings: Encodings, bench: Bench, first: int = 0) -> Passage:
-    """Pictures of a block, from its `first` on, over the link. CodecRaised where the codec raises or does not fit."""
+def passage(wanted: Record, images: Tensor, encodings: Encodings, bench: Bench, place: int = 0) -> Passage:
+    """Pictures of a block, from its `place` on, over the link. CodecRaised where the codec raises or does not fit."""
     condition, link, codec = wanted.condition, bench.link(wanted.condition), bench.codec(wanted.condition)
     with codec_at_work():
         transmission, encode_s = encodings.get(condition, link)
     with codec_at_work(SemlinkError):  # a payload that its stream cannot carry
-        first += wanted.block * BLOCK
+        first = wanted.block * BLOCK + place
         result = link.run(transmission, condition.snr_db, seed=bench.sweep.seed, first_image=first)
     start = time.perf_counter()
     with codec_at_work():
         received = codec.decode(result.reception).detach().cpu()
     decode_s = (time.perf_counter() - start) / len(images)
     values = radio(result.report, transmission.streams[0].name, images[0].numel(), len(images))
+    _refuse(wanted.images[place:], values, math.isnan, "NaN")  # an SNR may be -inf dB, where all is erased
     values |= {"encode_s": [encode_s] * len(images), "decode_s": [decode_s] * len(images)}
     mcs = ", ".join(f"{name} {scheme}" for name, scheme in result.report.mcs.items())
     return Passage(received, values, {"mcs": mcs} if mcs else {})
@@ -188,11 +190,18 @@ def quality(
     columns = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     values = {name: column.reshape(len(images), -1).mean(1).tolist() for name, column in columns.items()}
     values["mse"] = [squared_error(x, y) for x, y in zip(images, received, strict=True)]
-    for name, column in values.items():
-        bad = [image for image, value in zip(wanted.images, column, strict=False) if not abs(value) < float("inf")]
-        if bad:
-            raise ValueError(f"{name} is not finite for {len(bad)} of {len(column)} images, first {bad[0]}")
+    _refuse(wanted.images, values, lambda value: not math.isfinite(value), "not finite")
     return values
+
+
+def _refuse(
+    images: Sequence[str], values: Mapping[str, Sequence[float]], is_bad: Callable[[float], bool], what: str
+) -> None:
+    """ValueError that names the first image with a bad number; in rows NaN says that nothing was measured."""
+    for name, column in values.items():
+        bad = [image for image, value in zip(images, column, strict=False) if is_bad(value)]
+        if bad:
+            raise ValueError(f"{name} is {what} for {len(bad)} of {len(column)} images, first {bad[0]}")
 
 
 def squared_error(x: Tensor, y: Tensor) -> float:

@@ -11,7 +11,16 @@ from torch import Generator, Tensor
 from semlink.simulator import data
 from semlink.simulator.errors import SemlinkError
 
-HELD_OUT = {"kodak", "cifar10", "cifar10-mosaic", "imagenet-256", "tiny-imagenet-64", "camvid", "camvid-val"}
+HELD_OUT = {
+    "kodak",
+    "photos48",
+    "cifar10",
+    "cifar10-mosaic",
+    "imagenet-256",
+    "tiny-imagenet-64",
+    "camvid",
+    "camvid-val",
+}
 
 
 def refuse_tests(names: Sequence[str]) -> None:

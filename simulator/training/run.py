@@ -22,8 +22,7 @@ from safetensors.torch import save
 from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
-from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import write_aside
+from semlink.simulator.files import reading, write_aside
 from semlink.simulator.training.muon import Muon
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} < {remaining} {postfix}"
@@ -117,9 +116,10 @@ class Run(ABC):
 
     def curve(self) -> dict[str, list[float]]:
         """The curve so far, by column: step, seconds and the levels of the averaged network."""
-        with open(self.folder / "curve.csv", newline="") as file:
+        path = self.folder / "curve.csv"
+        with reading(path, "no curve of this training; choose another --out"), open(path, newline="") as file:
             columns, *rows = csv.reader(file)
-        return {name: [float(row[i]) for row in rows] for i, name in enumerate(columns)}
+            return {name: [float(row[i]) for row in rows] for i, name in enumerate(columns)}
 
     def _step(self) -> float:
         loss = self.batch_loss(step_generator(self.budget.seed, self.step, self.device))
@@ -145,13 +145,13 @@ class Run(ABC):
                 mean.copy_(own)
 
     def _resume(self) -> None:
-        state = torch.load(self.folder / "checkpoint.pt", weights_only=True, map_location=self.device)
-        try:
-            self.network.load_state_dict(state["network"])
-        except RuntimeError as error:
-            raise SemlinkError(
-                f"{self.folder}: holds the checkpoint of another network; choose another --out"
-            ) from error
+        path = self.folder / "checkpoint.pt"
+        with reading(path, "a damaged checkpoint, or of another network; choose another --out"):
+            self._restore(torch.load(path, weights_only=True, map_location=self.device))
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `save` wrote."""
+        self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             rates = [group["initial_lr"] for group in optimizer.param_groups]

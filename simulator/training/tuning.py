@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import reading
 from semlink.simulator.plugins import make_link, make_trainable
 from semlink.simulator.training.channels import Channel, ThroughLink
 from semlink.simulator.training.codec import Recipe, Trainer
@@ -88,7 +89,7 @@ def read_tuning(path: Path) -> dict[str, Any]:
 
     SemlinkError when the file is not safetensors.
     """
-    return json.loads(_metadata(path).get("tuning", "{}"))
+    return _said(path, "tuning")
 
 
 def check_same(tuning: Tuning, path: Path) -> None:
@@ -104,14 +105,26 @@ def check_folder(tuning: Tuning, folder: Path) -> None:
     begun = folder / "weights.safetensors"
     if not begun.exists():
         return
-    then, now = json.loads(_metadata(begun).get("recipe", "{}")), tuning.plain()["recipe"]
+    then, now = _said(begun, "recipe"), tuning.plain()["recipe"]
     if then != now:
         raise SemlinkError(f"{folder} was begun with recipe {then}, now {now}; remove it or choose another --out")
 
 
+def _said(path: Path, what: str) -> dict[str, Any]:
+    """The JSON object of that name in a file's metadata; empty where there is none."""
+    wrong = f"its {what} is no JSON object; train it again"
+    metadata = _metadata(path)
+    with reading(path, wrong):
+        found = json.loads(metadata.get(what, "{}"))
+    if not isinstance(found, dict):
+        raise SemlinkError(f"{path}: {wrong}")
+    return found
+
+
 def _metadata(path: Path) -> dict[str, str]:
+    wrong = "not a safetensors file"
     try:
-        with safe_open(path, framework="pt") as file:
+        with reading(path, wrong), safe_open(path, framework="pt") as file:
             return file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise SemlinkError(f"{path}: not a safetensors file ({error})") from error
+    except FileNotFoundError as error:
+        raise SemlinkError(f"{path}: {wrong} ({error})") from error

@@ -1,9 +1,11 @@
 """Recorded channel: files made of known channels give those channels back; files that are wrong are refused."""
 
 import math
+import os
 import pickle
 import time
 import tracemalloc
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -283,11 +285,24 @@ HEADERS = [
     ({"gains": ONES.astype(np.complex128)}, "uncompressed complex64.*rewrite it"),
     ({"gains": ONES[:0]}, r"gains are \[0, 3, 1, 1, 1\]"),
     ({"delays": np.zeros(2)}, r"delays are \[2\], must be one per path: \[1\]"),
-    ({"delays": np.array([-1e-6])}, "not negative: count them in seconds from the first path on"),
+    ({"delays": np.array([-1e-6])}, "not negative, 1 s at most: count them in seconds from the first path on"),
     ({"delays": np.array([np.nan])}, "must be finite"),
     ({"snapshot_interval": 0.0}, "snapshot_interval is .*0.0.*must be a positive number of s"),
     ({"carrier_frequency": -1.0}, "carrier_frequency is .*must be a positive number of Hz"),
     ({"snapshot_interval": "fast"}, "snapshot_interval is 'fast'"),
+    ({"snapshot_interval": 1e-300}, "snapshot_interval is .*must be a positive number of s, 1e-09 to 10000"),
+    ({"snapshot_interval": 1e300}, "snapshot_interval is .*must be a positive number of s"),
+    ({"snapshot_interval": 1e-3 + 0j}, "snapshot_interval is .*must be a positive number of s"),
+    ({"snapshot_interval": np.array([1e-3, 2e-3])}, "snapshot_interval is array.*must be a positive number of s"),
+    ({"carrier_frequency": np.full((30, 30), 2e9)}, "carrier_frequency is array.*must be a positive number of Hz"),
+    ({"carrier_frequency": 3.5}, "carrier_frequency is .*must be a positive number of Hz, 1000 to 1e"),
+    ({"carrier_frequency": h5py.Empty("f")}, "carrier_frequency is Empty"),
+    ({"schema": np.array([b"a", b"b"])}, "schema array.*not 'semlink-cir-1'"),
+    ({"delays": np.array([1e300])}, "1 s at most"),
+    ({"delays": np.array([1j])}, "delays must be finite"),
+    ({"delays": h5py.Empty("f8")}, r"delays (are|must)"),
+    ({"gains": h5py.Empty("c8")}, r"gains are \[\]"),
+    ({"gains": h5py.ExternalLink("nowhere.h5", "gains")}, "lacks gains"),
 ]
 
 
@@ -302,6 +317,8 @@ def test_wrong_headers_are_refused_at_once(tmp_path, changes, message) -> None:
 def test_missing_and_broken_files(tmp_path) -> None:
     with pytest.raises(ValueError, match="no CIR file .*none.h5: write one with"):
         Recorded(str(tmp_path / "none.h5"))
+    with pytest.raises(ValueError, match="no CIR file .*: write one with"):
+        Recorded(300 * "x")
     path = write(tmp_path / "a.h5", np.ones((50, 30, 1), np.complex64))
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(ValueError, match="no sound HDF5 file .*copy or write it again"):
@@ -309,6 +326,45 @@ def test_missing_and_broken_files(tmp_path) -> None:
     path.write_text("not HDF5")
     with pytest.raises(ValueError, match="no sound HDF5 file"):
         Recorded(str(path))
+
+
+@pytest.mark.parametrize("name", ["gains", "delays"])
+def test_links_to_another_file_are_refused(tmp_path, name) -> None:
+    """Gains are mapped at their place in their file: from another they would be other numbers."""
+    write(tmp_path / "other.h5", 7 * np.ones((2, 3, 1), np.complex64))
+    path = tampered(tmp_path / "bad.h5", **{name: h5py.ExternalLink("other.h5", name)})
+    with pytest.raises(ValueError, match=f"bad.h5: {name} are links to another file"):
+        Recorded(str(path))
+    write(tmp_path / "own.h5", np.ones((2, 3, 1), np.complex64))
+    with h5py.File(tmp_path / "own.h5", "r+") as file:
+        file.move(name, "elsewhere")
+        file[name] = h5py.SoftLink("/elsewhere")
+    assert Recorded(str(tmp_path / "own.h5")).file().gains().shape == (2, 3, 1, 1, 1)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe.h5")
+    with pytest.raises(ValueError, match="pipe.h5 is a folder, pipe or device"):
+        Recorded(str(tmp_path / "pipe.h5"))
+
+
+def test_any_damage_is_a_line(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    whole = write(tmp_path / "a.h5", complex_normal(rng, (2, 5, 1, 1, 3))).read_bytes()
+    refused = 0
+    for trial in range(250):
+        data = bytearray(whole[: rng.integers(len(whole))] if trial % 5 == 0 else whole)
+        for place in rng.integers(len(data), size=1 + trial % 4):
+            data[place] ^= 1 << int(rng.integers(8)) if trial % 2 else int(rng.integers(1, 256))
+        path = tmp_path / f"{trial}.h5"
+        path.write_bytes(data)
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                Recorded(str(path)).draw(np.random.default_rng(0), 2).response(0, 1, GRID)
+        except ValueError as error:
+            refused += 1
+            assert path.name in str(error) and "\n" not in str(error)
+    assert refused > 50
 
 
 @pytest.mark.parametrize("use", ["draw", "correlation", "specular"])

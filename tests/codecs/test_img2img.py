@@ -144,7 +144,7 @@ def test_bad_input_gives_defined_pictures(models: Path, caplog: pytest.LogCaptur
     with caplog.at_level(logging.WARNING):
         broken = codec.decode(replace(reception, streams=(replace(stream, x_hat=x_hat, a=a),)))
     check_pictures(broken, IMAGES)
-    assert "10 symbols were not finite" in caplog.text
+    assert "10 symbols that are not finite" in caplog.text
     nothing = lost(codec.encode(IMAGES, TxInfo(snr_db=5.0)))
     assert torch.allclose(codec.decode(nothing), inner.decode(nothing).clamp(0, 1), atol=1e-6)
     assert "nothing arrived of 3 of 3 pictures" in caplog.text

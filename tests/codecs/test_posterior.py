@@ -243,7 +243,7 @@ def test_bad_input_gives_defined_pictures(wild_prior: Path, caplog: pytest.LogCa
         x_hat, a = stream.x_hat.clone(), stream.a.clone()
         x_hat[0, :9], a[1, 5] = complex("nan"), float("inf")
         broken = codec.decode(replace(reception, streams=(replace(stream, x_hat=x_hat, a=a),)))
-    assert "10 symbols were not finite" in caplog.text
+    assert "10 symbols that are not finite" in caplog.text
     assert torch.isfinite(broken).all() and torch.allclose(broken[2], whole[2], atol=1e-3)
     caplog.clear()
     none = replace(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from semlink.simulator.forms import snr_db, variance_preserving, zero_forcing
+from semlink.simulator.forms import finite, snr_db, variance_preserving, zero_forcing
 
 A = 0.3
 N = 200_000
@@ -36,6 +36,13 @@ def test_nothing_received_is_zero_and_finite() -> None:
     nothing, a = torch.zeros(4, dtype=torch.complex64), torch.zeros(4)
     assert not zero_forcing(nothing, a).any() and not variance_preserving(nothing, a).any()
     assert torch.equal(snr_db(a, 1e-6), snr_db(a + 1e-6, 1e-6)) and abs(snr_db(a + 1, 1e-4)[0] - 40) < 0.01
+
+
+def test_symbols_that_are_not_finite_are_lost() -> None:
+    x_hat = torch.tensor([[1 + 1j, complex("nan"), 2.0, 3.0, 4.0, complex(0, -torch.inf)]])
+    a = torch.tensor([[0.5, 0.5, float("nan"), float("inf"), 0.0, 0.5]])
+    x, reliability, bad = finite(x_hat, a)
+    assert bad == 4 and x.tolist() == [[1 + 1j, 0, 0, 0, 0, 0]] and reliability.tolist() == [[0.5, 0, 0, 0, 0, 0]]
 
 
 @pytest.mark.parametrize("db", [-20.0, 0.0, 17.5])

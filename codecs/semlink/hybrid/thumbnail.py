@@ -6,9 +6,8 @@ at usual rates, and it decodes at any SNR, better on better channels.
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import Protocol
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -57,5 +56,4 @@ def decode(planes: Planes, x_hat: Tensor, a: Tensor, height: int, width: int) ->
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     """Pictures at another size, in [0, 1]."""
-    found = F.interpolate(images.float(), size=size, mode="bicubic", antialias=True, align_corners=False)
-    return cast(Tensor, torch.clamp(found, 0, 1))
+    return F.interpolate(images.float(), size=size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)

@@ -12,12 +12,10 @@ from semlink.codecs._diffusion.levels import (
     predicted_sample,
     set_timesteps,
     sigmoid_betas,
-    sound,
     step_of,
     wanted_output,
 )
 from semlink.simulator import SemlinkError
-from semlink.simulator.values import ReceivedStream
 
 SCHEDULERS = (DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, LCMScheduler)
 
@@ -88,10 +86,3 @@ def test_schedulers_that_cannot_start_midway_are_refused() -> None:
     for kind in (UniPCMultistepScheduler, EulerDiscreteScheduler):
         with pytest.raises(SemlinkError, match="cannot start within its schedule; use DDIM"):
             set_timesteps(kind(), 300, 10)
-
-
-def test_symbols_that_are_not_finite_are_lost() -> None:
-    x_hat = torch.tensor([[1 + 1j, complex("nan"), 2.0, 3.0, 4.0]])
-    a = torch.tensor([[0.5, 0.5, float("nan"), float("inf"), 0.0]])
-    x, reliability, bad = sound(ReceivedStream("latent", "analog", x_hat=x_hat, a=a))
-    assert bad == 3 and x.tolist() == [[1 + 1j, 0, 0, 0, 0]] and reliability.tolist() == [[0.5, 0, 0, 0, 0]]

@@ -13,7 +13,8 @@ from sweep_fakes import PARTS, fake_describe, fake_measure
 
 from semlink.simulator import SemlinkError
 from semlink.simulator.analysis import set_fid
-from semlink.simulator.analysis.comparison import Entry, compare
+from semlink.simulator.analysis.comparison import Entry, Result, compare
+from semlink.simulator.analysis.statistics import Line
 from semlink.simulator.metrics import inception
 from semlink.simulator.metrics.fid import distance_of_features, frechet_distance
 from semlink.simulator.records.store import Condition
@@ -106,6 +107,20 @@ def test_pictures_must_be_the_same_for_a_difference():
 
 # --- features beside the blocks
 
+
+def test_fid_keeps_to_the_pictures_that_all_conditions_have(tmp_path, monkeypatch):
+    monkeypatch.setattr(set_fid, "LEAST", 30)
+    original, received, other = sets(0, 40)
+    fewer = {place: x for place, x in other.items() if place < 35}
+    kept = {None: original, "a": received, "b": fewer}
+    monkeypatch.setattr(set_fid, "read", lambda out, condition: kept[condition and condition.codec])
+    lines = [Line(c, "awgn", "", 0.0, 0.5, 0.5, set_fid.NAME, *[np.nan] * 3, 0, 0.5) for c in "ab"]
+    found = [r.line for r in set_fid.filled([Result(line.codec, line, {}) for line in lines], tmp_path)]
+    assert [(line.n, line.measured) for line in found] == [(35, 40), (35, 35)]
+    among = {place: x for place, x in received.items() if place in fewer}
+    assert found[0].mean == set_fid.estimate(original, among).value
+
+
 ASKED = Sweep(("plain", "plain:pause=0"), ("awgn",), (0.0, 20.0), (0.5,), ("mae", set_fid.NAME), data="fake", limit=60)
 
 
@@ -180,7 +195,7 @@ def test_what_failed_has_no_fid_and_damage_is_named(tmp_path, parts):
     assert good.line.n == 60 and good.minus[bad.label].n == 0 and bad.line.n == 0
     path = next(set_fid.folder(tmp_path, Condition("plain", 0.5, "awgn", 0.0)).iterdir())
     path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(SemlinkError, match="damaged .*; delete it, delete .* and give the same command again"):
+    with pytest.raises(SemlinkError, match="damaged; delete it, delete .* and give the same command again"):
         set_fid.filled(compared, tmp_path)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from semlink.simulator.analysis.comparison import Entry, compare, paired_table
 from semlink.simulator.analysis.statistics import (
     COLUMNS,
     lost,
@@ -21,6 +22,8 @@ from semlink.simulator.analysis.statistics import (
     write_csv,
 )
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.figures.curves import curves
+from semlink.simulator.protocols import Variable
 from semlink.simulator.records.rows import Measurement, Rows
 from semlink.simulator.records.store import Condition
 
@@ -158,3 +161,53 @@ def test_lines_count_the_pictures_that_lost_bits():
     (line,) = (x for x in summarise(Rows((measurement(values),))) if x.metric == "psnr")
     assert line.lost == 2 and lost(measurement(values, positions=(4, 5, 9))) == (4, 5)
     assert lost(measurement({"psnr": [1.0]})) == ()
+
+
+def after_another_limit(**numbers):
+    """A was measured on pictures 0 to 3, then a run with more of them was stopped behind A at 5 dB."""
+    first, more = [30.0, 32, 34, 36], [40.0, 42, 44, 46, 90]
+    return Rows(
+        (
+            measurement({"psnr": first, "rho_main": [0.1] * 4, "rho_total": [0.1] * 4}),
+            measurement({"psnr": more, "rho_main": [0.1] * 5, "rho_total": [0.1] * 5}, snr=5.0),
+            *numbers.get("others", ()),
+        ),
+        attributes=numbers.get("attributes", {}),
+    )
+
+
+def test_means_are_over_the_pictures_that_all_have():
+    lines = {line.snr_db: line for line in summarise(after_another_limit()) if line.metric == "psnr"}
+    assert lines[5.0].mean == 43 and lines[5.0].n == 4 and lines[5.0].measured == 5
+    title = table(list(lines.values()), "psnr", "dB").splitlines()[0]
+    assert title.endswith("over 4 images that all were measured on (of up to 5)")
+
+
+def test_what_nobody_asks_for_now_takes_no_pictures_away():
+    old = measurement({"psnr": [10.0]}, codec="old", positions=(3,))
+    asked = {"codecs": ["a"], "channels": ["awgn"], "snr_db": [0.0, 5.0], "rho": [1 / 12], "metrics": ["psnr"]}
+    found = after_another_limit(others=(old,), attributes={"configuration": json.dumps(asked)})
+    counts = {(line.codec, line.snr_db): line.n for line in summarise(found) if line.metric == "psnr"}
+    assert counts == {("a", 0.0): 4, ("a", 5.0): 4, ("old", 0.0): 1}
+
+
+def test_pictures_of_which_none_is_common_are_left_as_they_are():
+    other = measurement({"psnr": [10.0, 12.0]}, codec="b", positions=(8, 9))
+    counts = [line.n for line in summarise(after_another_limit(others=(other,))) if line.metric == "psnr"]
+    assert counts == [4, 5, 2]
+
+
+def test_compared_means_are_over_common_pictures_too():
+    entries = [Entry("a", "a", "awgn")]
+    found = {r.line.snr_db: r for r in compare(after_another_limit(), entries, (), ("psnr",), (1 / 12,), (0.0, 5.0))}
+    assert found[5.0].value.mean == 43 and found[5.0].value.n == 4
+    text = paired_table(list(found.values()), Variable("dB", "PSNR", "higher"), "awgn")
+    assert "4 images that all were measured on (of up to 5): mean" in text
+
+
+def test_curves_say_what_they_leave_out():
+    lines = [line for line in summarise(after_another_limit()) if line.metric == "psnr"]
+    figure = curves(lines, "psnr", Variable("dB", "PSNR", "higher"))
+    assert figure.get_suptitle() == "over the images that all were measured on (of up to 5)"
+    even = [line for line in lines if line.snr_db == 0]
+    assert not curves(even, "psnr", Variable("dB", "PSNR", "higher")).get_suptitle()

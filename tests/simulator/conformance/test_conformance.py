@@ -107,6 +107,21 @@ def test_a_broken_codec_is_caught() -> None:
         check_codec(TooLoud())
 
 
+def test_a_codec_that_shows_broken_symbols_is_caught() -> None:
+    class Trusting(codecs.registry.get("adjscc")):
+        """Believes what it gets."""
+
+        def planes_of(self, x_hat, a, rows, columns):
+            return super().planes_of(self.heard.x_hat, self.heard.a, rows, columns)
+
+        def decode(self, reception):
+            self.heard = reception.streams[0]
+            return super().decode(reception)
+
+    with pytest.raises(AssertionError, match="NaN or infinite symbols"):
+        check_codec(Trusting())
+
+
 def test_a_channel_normalised_per_realisation_is_caught() -> None:
     base = channels.registry.get("tdl")
 

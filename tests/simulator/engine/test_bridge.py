@@ -58,7 +58,7 @@ def test_empty_tensors_cross() -> None:
 def test_refusals_name_the_remedy() -> None:
     with pytest.raises(TypeError, match="int64 cannot cross.*float32"):
         bridge.to_tensorflow(torch.arange(3))
-    with pytest.raises(ValueError, match="no device like meta"):
+    with pytest.raises(ValueError, match="device meta holds no data"):
         bridge.to_tensorflow(torch.empty(3, device="meta"))
     with pytest.raises(TypeError, match="eager tf.Tensor"):
         bridge.to_torch([1.0])

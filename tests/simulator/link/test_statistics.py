@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from semlink import channels
+from semlink.channels.base.cache import cache_folder
 from semlink.simulator import Link
 from semlink.simulator.bits.framing import blocks_in, room
 from semlink.simulator.bits.mcs import get
 from semlink.simulator.bits.success import bits_of, chances, counted, success
-from semlink.simulator.files import cache_folder
 from semlink.simulator.link import remembered
 from semlink.simulator.link.statistics import CLASSES, sample_of
 from semlink.simulator.values import Stream, Transmission

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
+import random
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -56,6 +58,64 @@ def test_truncated_files_are_reported_once_and_left_out(tmp_path, length):
     assert list(store.records()) == [other]
     assert list(store.records()) == [other]
     assert len(said) == 1 and str(path) in said[0]
+
+
+def with_checksum(plain: object) -> str:
+    """A block file that says what it should not, with the right checksum."""
+    told = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    return json.dumps({"sha256": hashlib.sha256(told.encode()).hexdigest(), "record": plain})
+
+
+PLAIN = {"format": 1, **json.loads(json.dumps(asdict(RECORD)))}
+FOREIGN = {
+    "deep": "[" * 100_000,
+    "deep objects": '{"record":' * 100_000,
+    "a list": "[]",
+    "a number": "3",
+    "a text for a record": with_checksum("record"),
+    "no format": with_checksum({"codec": "adjscc"}),
+    "values in a list": with_checksum({**PLAIN, "values": []}),
+    "a text for a number": with_checksum({**PLAIN, "values": {"psnr": ["a", 1.0]}}),
+    "numbers of one image": with_checksum({**PLAIN, "values": {"psnr": [1.0]}}),
+    "a column that is a number": with_checksum({**PLAIN, "values": {"psnr": 7}}),
+    "places of one image": with_checksum({**PLAIN, "positions": [0]}),
+    "images that are numbers": with_checksum({**PLAIN, "images": [1, 2]}),
+    "an identity in a list": with_checksum({**PLAIN, "identity": []}),
+    "more than a record": with_checksum({**PLAIN, "colour": "red"}),
+    "bytes": b"\xff\xfe{}",
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_a_file_of_any_content_is_left_out(tmp_path, content):
+    said = []
+    store = Store(tmp_path, said.append)
+    store.write(RECORD)
+    path = store.path(RECORD).with_name("000009-foreign.json")
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert list(store.records()) == [RECORD]
+    assert len(said) == 1 and str(path) in said[0]
+
+
+def test_a_pipe_among_the_block_files_is_not_waited_for(tmp_path):
+    said = []
+    store = Store(tmp_path, said.append)
+    store.write(RECORD)
+    os.mkfifo(store.path(RECORD).with_name("pipe.json"))
+    assert list(store.records()) == [RECORD] and len(said) == 1
+
+
+def test_any_damage_is_reported_or_changes_nothing(tmp_path):
+    rng = random.Random(0)
+    store = Store(tmp_path, lambda text: None)
+    store.write(RECORD)
+    whole = store.path(RECORD).read_bytes()
+    for _ in range(500):
+        data = bytearray(whole)
+        for _ in range(rng.randint(1, 3)):
+            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        store.path(RECORD).write_bytes(data)
+        assert list(store.records()) in ([], [RECORD])
 
 
 def test_a_changed_digit_is_found(tmp_path):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sweep_fakes import PARTS, FakeCodec, FakeData
+from sweep_fakes import PARTS, FakeCodec, FakeData, FakeLink
 
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.records import rows
@@ -270,6 +270,22 @@ def test_a_failing_codec_is_a_failed_row_and_the_sweep_goes_on(tmp_path, codec, 
     good = [m for m in outcome.rows.measurements if m.condition.codec == "plain"]
     assert len(good) == 2 and all(np.isfinite(m.values["psnr"]).all() for m in good)
     assert json.loads((tmp_path / "run.json").read_text())["failures"]
+
+
+class LinkOfNothing(FakeLink):
+    """Does not know the PAPR of the last image of a block."""
+
+    def run(self, *asked, **told):
+        found = super().run(*asked, **told)
+        papr = (*found.report.papr_db[:-1], float("nan"))
+        return replace(found, report=replace(found.report, papr_db=papr))
+
+
+def test_nan_in_the_links_own_columns_is_a_failed_row(tmp_path):
+    parts = replace(PARTS, link=lambda word: LinkOfNothing(str(word)))
+    outcome = runner.run(SMALL, tmp_path, 1, parts)
+    assert len(outcome.failures) == 2
+    assert all("papr_db is NaN for 1 of" in error for error in outcome.failures.values())
 
 
 def test_what_failed_and_is_not_asked_for_again_is_left_out(tmp_path):
