@@ -27,7 +27,8 @@ def check_guidance(guidance: str | None) -> tuple[str, ...]:
 def uses_of(guidance: tuple[str, ...], spare: int, mcs: Mcs) -> dict[str, int]:
     """Channel uses of each of these guides, of `spare` in all; those that would have too few to tell anything go."""
     tag = BLOCK if spare >= BLOCK else BLOCK // 2
-    edges = sum(framing.blocks_in(max(0, spare - tag) // BLOCK * BLOCK, mcs))
+    edges = max(0, spare - tag) // BLOCK * BLOCK
+    edges = edges if framing.blocks_in(edges, mcs) else 0
     uses = {"edges": edges, "tag": tag if spare >= tag else 0}
     return {name: uses[name] for name in guidance if framing.room(uses[name], mcs) >= NEEDED[name]}
 

@@ -57,7 +57,7 @@ def test_codecs_for_a_link_show_their_main_path() -> None:
     hybrid, digital = (
         check_over_link(codecs.create(name, rho=1 / 6), images, 12.0).streams for name in ("semlink", "digital")
     )
-    assert [stream.name for stream in hybrid] == ["base", "residual"]
+    assert "base" in [stream.name for stream in hybrid]
     (alone,) = codecs.create("digital", rho=1 / 6).encode(images, TxInfo(snr_db=20.0)).streams
     assert digital[0].uses == alone.uses and digital[0].mcs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -31,7 +32,11 @@ def refusal(**asked) -> str:
             {"rho": (1 / 7,)},
             "codec adjscc: rho 0.142857 is not a multiple of 1/48 within 2 %; shipped: 1/24, 1/12, 1/6",
         ),
-        ({"data": "cifar10", "rho": (1 / 24,)}, "adjscc has no weights for rho 1/24; shipped: 1/12, 1/6; choose one"),
+        pytest.param(
+            {"data": "cifar10", "rho": (1 / 24,)},
+            "adjscc has no weights for rho 1/24; shipped: 1/12, 1/6; choose one",
+            marks=pytest.mark.skipif("SEMLINK_DATA" not in os.environ, reason="needs CIFAR-10 under SEMLINK_DATA"),
+        ),
         (
             {"codecs": ("deepjscc:train_snr=5",)},
             "comes without deepjscc-natural-m4-snr5; shipped: deepjscc-natural-m4-",
