@@ -137,7 +137,8 @@ def first_pictures(name: str, folder: Path) -> dict[str, str]:
     if name not in FIRST:
         return {}
     source, count = FIRST[name]
-    found = {"first": data.load(source).items.paths[:count]}
+    home = data.root() / data.FOLDERS[source]
+    found = {"first": tuple(home / name for name in data.load(source).ids[:count])}
     if source in data.LABELLED:
         found["maps"] = data.labels(source).paths[:count]
     for kind, paths in found.items():
