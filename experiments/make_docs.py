@@ -159,7 +159,8 @@ def boxes(found: Mapping[int, Find]) -> str:
 def seen(find: Find) -> str:
     """What a segmenter still sees."""
     snrs, rows = (-2, 1, 4, 7, 10), []
-    for against, metric in (("annotation", "miou_truth_of_set"), ("original", "miou_sent_of_set")):
+    judged = (("annotation", "miou_truth"), ("annotation, its classes alone", "miou_region"), ("original", "miou_sent"))
+    for against, metric in ((against, f"{name}_of_set") for against, name in judged):
         own = [find(STREET, metric, snr) for snr in snrs]
         rows.append(("`roi_jscc:domain=street`", against, *(f"{float(x['mean']):.3f}" for x in own)))
         for label, baseline in (("digital", "digital"), ("roi_jscc:importance=none", "uniform")):

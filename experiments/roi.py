@@ -34,7 +34,13 @@ from semlink.simulator.words import Setting, labels, parse, short, with_settings
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHOWN = ("psnr_roi", "psnr", "miou_truth_of_set", "miou_sent_of_set")  # in tables and figures; roi.csv has all
+SHOWN = (
+    "psnr_roi",
+    "psnr",
+    "miou_truth_of_set",
+    "miou_region_of_set",
+    "miou_sent_of_set",
+)  # in tables and figures; roi.csv has all
 POWER: dict[str, Setting] = {"csit": "perfect", "power": "semantic_waterfilling"}
 PROTECTION: dict[str, Setting] = {"csit": "perfect", "placement": "importance"}
 UNIFORM = "uniform"
@@ -45,10 +51,11 @@ class RoiFlags(cli.Flags):
     """What does coding for a region of interest bring at equal channel uses, and by which means?
 
     Quality of the region, of the rest and of the whole picture, and what a segmenter still sees in it: mIoU against
-    the annotation (miou_truth, of labelled pictures) and against its view of the original (miou_sent), as a mean over
-    pictures and, _of_set, of all pixels of the set; the segmenter that scores is not the one that steers and tunes.
-    Leaves in --out: rows.h5 (every picture), summary.csv, roi.csv (means, and paired differences to the uniform twin
-    and to digital, with 95 % intervals), run.json, and figures as PNG and PDF. The same command continues a run.
+    the annotation (miou_truth, of labelled pictures; miou_region over the classes of the region alone) and against its
+    view of the original (miou_sent), as a mean over pictures and, _of_set, of all pixels of the set; the segmenter that
+    scores is not the one that steers and tunes. Leaves in --out: rows.h5 (every picture), summary.csv, roi.csv (means,
+    and paired differences to the uniform twin and to digital, with 95 % intervals), run.json, and figures as PNG and
+    PDF. The same command continues a run.
     """
 
     roi: str = "segmentation"
@@ -130,8 +137,11 @@ def arm_panels(flags: RoiFlags) -> dict[str, list[Entry]]:
 
 def paired(flags: RoiFlags, rows: Rows) -> dict[str, list[Result]]:
     """Results by title of what is compared."""
-    asked = judging(flags).metrics()
-    names = (*asked, *(f"{name}{of_set.SUFFIX}" for name in asked if name in of_set.AGAINST))
+    asked, chosen = judging(flags).metrics(), judging(flags).classes_of_region()
+    sets = (*(name for name in asked if name in of_set.AGAINST), *((of_set.REGION,) if chosen else ()))
+    names = (*asked, *(f"{name}{of_set.SUFFIX}" for name in sets))
+    known = (replace(m, values={**m.values, **of_set.of_classes(m.values, chosen)}) for m in rows.measurements)
+    rows = replace(rows, measurements=tuple(known))
     panels = {title: (own, tuple(roles(flags))) for title, own in codec_panels(flags).items()}
     panels |= {title: (own, (UNIFORM,)) for title, own in arm_panels(flags).items()}
     return {t: comparison.compare(rows, own, minus, names, flags.rho, flags.snr) for t, (own, minus) in panels.items()}

@@ -53,6 +53,11 @@ class Segmentation:
         """The classes that the network knows, by number, in small letters."""
         return find(self.model, self.weights, self.network).names
 
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The names of those that are of interest."""
+        return tuple(self.names[number] for number in class_numbers(self.classes, self.names))
+
     def maps(self, images: Tensor) -> Tensor:
         """Hard maps `[batch, H, W]`: 1 where the network sees one of the classes."""
         wanted = torch.zeros(len(self.names))

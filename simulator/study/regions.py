@@ -83,6 +83,10 @@ class Judging:
         sent = ("miou_sent",) if self.annotated or self.judge or ours else ()
         return (*PSNRS, *truth, *sent)
 
+    def classes_of_region(self) -> tuple[str, ...]:
+        """The classes that the region is made of, where annotations tell how well they are seen; none for a box."""
+        return getattr(importance(parse(self.roi)), "chosen", ()) if self.annotated else ()
+
     def segmenter(self) -> Segmenter:
         """The network that scores. SemlinkError for a word that names no segmenter."""
         from semlink.simulator.metrics.regions import Segmenter
