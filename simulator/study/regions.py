@@ -5,7 +5,6 @@ Made from words, so that worker processes can make them, too.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import digest, write_json
+from semlink.simulator.files import digest, read_json, write_json
 from semlink.simulator.metrics import of_set
 from semlink.simulator.plugins import capabilities, describe_metric, package
 from semlink.simulator.words import Word, parse, with_settings
@@ -186,7 +185,7 @@ def class_numbers(classes: Sequence[str], ignore: int, known: Sequence[str]) -> 
 def claim(judging: Judging, out: Path) -> None:
     """Note in `out` by what its rows are judged. SemlinkError when they were judged otherwise."""
     path, now = out / NOTE, judging.depends()
-    then = json.loads(path.read_text()) if path.is_file() else now
+    then = read_json(path, "not what rows were judged by; choose another --out") if path.is_file() else now
     changed = [f"{name} {then.get(name)}, now {value}" for name, value in now.items() if then.get(name) != value]
     if changed:
         raise SemlinkError(f"{out} holds results judged otherwise ({'; '.join(changed)}); choose another --out")
