@@ -59,9 +59,9 @@ studies: $(VENV)/.setup-done roi ## measure power rules, antennas, robustness an
 		--out results/reference/robustness
 
 roi: $(VENV)/.setup-done ## measure coding for regions of interest anew (real data, 40 minutes)
-	@$(BIN)/python experiments/roi.py --data camvid --rho 1/12 --snr -2 1 4 7 10 --workers 2 --codecs \
+	@$(BIN)/python experiments/roi.py --data camvid-drives --rho 1/12 --snr -2 1 4 7 10 --workers 2 --codecs \
 		roi_jscc:importance=none roi_jscc $(STREET) roi_dual digital --out results/reference/roi
-	@$(BIN)/python experiments/roi.py --data camvid --rho 1/24 1/12 --snr 1 10 --workers 2 --arms \
+	@$(BIN)/python experiments/roi.py --data camvid-drives --rho 1/24 1/12 --snr 1 10 --workers 2 --arms \
 		--codecs $(STREET) digital --out results/reference/roi_rates
 	@for edges in 16:0.375:0.625 4:0.25:0.75; do IFS=: read share low high <<< $$edges; \
 		$(BIN)/python experiments/roi.py --data imagenet-256 --limit 64 --rho 1/12 --snr 1 10 --workers 2 --arms \

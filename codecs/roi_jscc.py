@@ -58,8 +58,8 @@ class RoiJscc(LatentCodec):
     bandwidth: False leaves every place the mean rate and tells the network of no region; the mask still tells the link
     the importance of each symbol, for its power and placement.
     contrast: importance of a symbol in the region over that of one outside, for the link's power and placement.
-    domain: the shipped weights; "natural" for photographs, or "street", tuned on CamVid so that the U-Net of
-    `importance.segmentation` sees in the received frame what it saw in the sent one.
+    domain: the shipped weights; "natural" for photographs, or "street", tuned on one drive of CamVid so that the U-Net
+    of `importance.segmentation` sees in the received frame what it saw in the sent one.
     """
 
     name = "roi_jscc"

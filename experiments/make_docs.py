@@ -132,10 +132,10 @@ def results(folder: Path) -> dict[str, str]:
 
 
 def finder(path: Path) -> Find:
-    """A function from (label, metric, SNR in dB) to the line of an experiment's CSV file."""
+    """A function from (label, metric, SNR in dB) to the line of an experiment's CSV file, empty where it has none."""
     with open(path, newline="", encoding="utf-8") as file:
         lines = {(x["label"], x["metric"], float(x["snr_db"])): x for x in csv.DictReader(file)}
-    return lambda label, metric, snr_db: lines[label, metric, float(snr_db)]
+    return lambda label, metric, snr_db: lines.get((label, metric, float(snr_db)), {})
 
 
 def minus(line: Mapping[str, str], baseline: str, digits: int) -> str:
@@ -159,8 +159,11 @@ def boxes(found: Mapping[int, Find]) -> str:
 def seen(find: Find) -> str:
     """What a segmenter still sees."""
     snrs, rows = (-2, 1, 4, 7, 10), []
-    for against, metric in (("annotation", "miou_truth_of_set"), ("original", "miou_sent_of_set")):
-        own = [find(STREET, metric, snr) for snr in snrs]
+    judged = (("annotation", "miou_truth"), ("annotation, its classes alone", "miou_region"), ("original", "miou_sent"))
+    for against, metric in ((against, f"{name}_of_set") for against, name in judged):
+        own = [line for snr in snrs if (line := find(STREET, metric, snr))]
+        if not own:  # rows from before that was measured
+            continue
         rows.append(("`roi_jscc:domain=street`", against, *(f"{float(x['mean']):.3f}" for x in own)))
         for label, baseline in (("digital", "digital"), ("roi_jscc:importance=none", "uniform")):
             rows.append((f"minus `{label}`", "", *(minus(x, baseline, 3) for x in own)))

@@ -6,7 +6,7 @@
 
 The first compares with results/reference (within 0.01 dB: machines round differently), the third also with another
 sample of this machine, bit for bit or to rounding (the libraries' sums of floats may differ from run to run). Two
-conditions of every set, its first pictures; --out continues.
+conditions of every set, the pictures that its rows begin with; --out continues.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,19 +39,24 @@ ROUNDING = 1e-5  # of the largest value: what libraries' sums may differ by from
 BOX = '"box:x0={low},x1={high},y0={low},y1={high}"'
 DIFFUSION = "diffusion --rho 1/24 --metrics psnr lpips_alex --steps"
 ROI = "roi --rho 1/12 --channels awgn --arms"
-SAMPLES = {
+FIRST = {  # sets measured whole, in the order of their files: the first so many, since a --limit would take others
+    "photographs_fading": ("imagenet-256", 8),
+    "diffusion_fid": ("tiny-imagenet-64", 8),
+    "roi": ("camvid-drives", 4),
+    "roi_rates": ("camvid-drives", 4),
+}
+SAMPLES = {  # {first} and {maps}: folders of those pictures and of their class maps
     "cifar10": "snr_sweep --data cifar10 --limit 32 --codecs adjscc semlink --channels awgn --snr 7 --rho 1/6",
     "cifar10_fading": "snr_sweep --data cifar10 --limit 32 --codecs adjscc semlink --channels tdl --snr 10 --rho 1/6",
     "cifar10_mosaic": "snr_sweep --data cifar10-mosaic --limit 2 --codecs digital digital_capacity --channels awgn "
     "--snr 10 --rho 1/6",
-    "photographs_fading": "snr_sweep --data imagenet-256 --limit 8 --codecs semlink digital --channels tdl --snr 10 "
-    "--rho 1/12",
+    "photographs_fading": "snr_sweep --data {first} --codecs semlink digital --channels tdl --snr 10 --rho 1/12",
     "kodak": "snr_sweep --data kodak --limit 3 --codecs deepjscc semlink --channels awgn --snr 5 --rho 1/12",
     "kodak_rates": "snr_sweep --data kodak --limit 3 --codecs semlink digital --channels awgn --snr 10 --rho 1/24",
     "diffusion": f"{DIFFUSION} --data tiny-imagenet-64 --limit 8 --codecs ddnm sgd_jscc --snr 5",
     "diffusion_fading": f"{DIFFUSION} --data tiny-imagenet-64 --limit 8 --channels tdl --snr 10 --codecs adjscc "
     "sgd_jscc",
-    "diffusion_fid": f"{DIFFUSION} --data tiny-imagenet-64 --limit 8 --codecs adjscc sgd_jscc:steps=0 --snr 0",
+    "diffusion_fid": f"{DIFFUSION} --data {{first}} --codecs adjscc sgd_jscc:steps=0 --snr 0",
     "diffusion_guides": f"{DIFFUSION} --data imagenet-256 --limit 4 --codecs sgd_jscc sgd_jscc:level=blind --snr 0",
     "diffusion_posterior": f"{DIFFUSION} --data tiny-imagenet-64 --limit 8 --codecs cddm posterior --snr 0",
     "mimo": "mimo --data cifar10 --limit 32 --codecs adjscc --rho 1/12 --snr 10 --metrics psnr "
@@ -58,8 +64,9 @@ SAMPLES = {
     "power": "power --channels cdl:delay_spread=3e-7,model=C --rules mmse --csit delayed:slots=2 --snr 10 --limit 128",
     "robustness": "robustness --data cifar10 --limit 32 --codecs adjscc --rho 1/6 --snr 10 --minutes 0 --metrics psnr "
     "--channels umi tdl+clipping:ratio_db=3",
-    "roi": f"{ROI} --data camvid --limit 4 --codecs roi_jscc:domain=street roi_dual --snr 4",
-    "roi_rates": f"{ROI} --data camvid --limit 4 --codecs roi_jscc:domain=street,importance=none digital --snr 10",
+    "roi": f"{ROI} --data {{first}} --labels {{maps}} --codecs roi_jscc:domain=street roi_dual --snr 4",
+    "roi_rates": f"{ROI} --data {{first}} --labels {{maps}} --codecs roi_jscc:domain=street,importance=none digital "
+    "--snr 10",
     "roi_box_4": f"{ROI} --data imagenet-256 --limit 4 --codecs roi_jscc roi_dual:select=threshold --snr 10 "
     f"--roi {BOX.format(low=0.25, high=0.75)}",
     "roi_box_16": f"{ROI} --data imagenet-256 --limit 4 --codecs roi_jscc roi_dual --snr 1 "
@@ -109,7 +116,7 @@ def main(flags: CheckFlags) -> int:
 
 def measure(name: str, flags: CheckFlags) -> None:
     """Run the set's command with the tree's own packages."""
-    script, *arguments = shlex.split(SAMPLES[name])
+    script, *arguments = shlex.split(SAMPLES[name].format(**first_pictures(name, flags.out / "first" / name)))
     command = [sys.executable, f"experiments/{script}.py", *arguments, "--out", str((flags.out / name).resolve())]
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "semlink"
@@ -121,6 +128,26 @@ def measure(name: str, flags: CheckFlags) -> None:
         )
     if done.returncode:
         raise SemlinkError(f"{name}: {shlex.join(command)} failed: {done.stderr.strip()[-600:]}")
+
+
+def first_pictures(name: str, folder: Path) -> dict[str, str]:
+    """Folders of the first pictures of a set that is measured whole, and of their class maps where it has some."""
+    from semlink.simulator import data
+
+    if name not in FIRST:
+        return {}
+    source, count = FIRST[name]
+    home = data.root() / data.FOLDERS[source]
+    found = {"first": tuple(home / name for name in data.load(source).ids[:count])}
+    if source in data.LABELLED:
+        found["maps"] = data.labels(source).paths[:count]
+    for kind, paths in found.items():
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        for i, path in enumerate(paths):
+            shutil.copy(path, folder / kind / f"{i:03d}-{path.name}")
+    if "maps" in found:
+        shutil.copy(found["maps"][0].parent.parent / "classes.json", folder / "maps")
+    return {kind: shlex.quote(str((folder / kind).resolve())) for kind in found}
 
 
 def rows_of(folder: Path) -> dict[Condition, Measurement]:

@@ -1,10 +1,11 @@
 """What coding for a region of interest brings at equal channel uses, and by which means.
 
-    python experiments/roi.py --data camvid --out results/roi
+    python experiments/roi.py --data camvid-drives --out results/roi
+    python experiments/roi.py --data my_frames/ --labels my_maps/ --classes my_classes.txt --out results/mine
     python experiments/roi.py --data imagenet-256 --roi "box:x0=0.25,x1=0.75,y0=0.25,y1=0.75" --snr 1 10 --arms \\
         --codecs roi_jscc:importance=none roi_jscc roi_dual --out results/roi_box_4
 
-The second is the comparison of ROI-JSCC (Choi et al. 2025) for a central box of 1/4 of the picture (0.375 and 0.625:
+The third is the comparison of ROI-JSCC (Choi et al. 2025) for a central box of 1/4 of the picture (0.375 and 0.625:
 1/16). All codecs meet the same pictures, fades and noise, so all differences are paired.
 """
 
@@ -33,7 +34,13 @@ from semlink.simulator.words import Setting, labels, parse, short, with_settings
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHOWN = ("psnr_roi", "psnr", "miou_truth_of_set", "miou_sent_of_set")  # in tables and figures; roi.csv has all
+SHOWN = (
+    "psnr_roi",
+    "psnr",
+    "miou_truth_of_set",
+    "miou_region_of_set",
+    "miou_sent_of_set",
+)  # in tables and figures; roi.csv has all
 POWER: dict[str, Setting] = {"csit": "perfect", "power": "semantic_waterfilling"}
 PROTECTION: dict[str, Setting] = {"csit": "perfect", "placement": "importance"}
 UNIFORM = "uniform"
@@ -44,10 +51,11 @@ class RoiFlags(cli.Flags):
     """What does coding for a region of interest bring at equal channel uses, and by which means?
 
     Quality of the region, of the rest and of the whole picture, and what a segmenter still sees in it: mIoU against
-    the annotation (miou_truth, of labelled sets) and against its view of the original (miou_sent), as a mean over
-    pictures and, _of_set, of all pixels of the set. Leaves in --out: rows.h5 (every picture), summary.csv, roi.csv
-    (means, and paired differences to the uniform twin and to digital, with 95 % intervals), run.json, and figures as
-    PNG and PDF. The same command continues a run.
+    the annotation (miou_truth, of labelled pictures; miou_region over the classes of the region alone) and against its
+    view of the original (miou_sent), as a mean over pictures and, _of_set, of all pixels of the set; the segmenter that
+    scores is not the one that steers and tunes. Leaves in --out: rows.h5 (every picture), summary.csv, roi.csv (means,
+    and paired differences to the uniform twin and to digital, with 95 % intervals), run.json, and figures as PNG and
+    PDF. The same command continues a run.
     """
 
     roi: str = "segmentation"
@@ -55,6 +63,15 @@ class RoiFlags(cli.Flags):
     segmentation:classes=car/pedestrian, box:x0=0.25,x1=0.75, saliency, ..."""
     theta: float = 0.8
     """Weight of the region's error in theta_psnr."""
+    judge: str = ""
+    """Segmenter that scores, such as segmentation:model=FOLDER; empty: segmentation:network=pyramid, which knows the
+    eleven classes of CamVid and has no part in any codec."""
+    labels: Path | None = None
+    """Folder of class maps of your own pictures: PNG of one channel, a class number a pixel, each with its picture's
+    name. Sets that are labelled by name need none."""
+    classes: Path | None = None
+    """Names of their classes by number, as the segmenter calls them: a JSON list, {"classes": [...], "ignore_index":
+    255}, or lines of text; unlabelled counts for nothing. None: classes.json or classes.txt in or beside --labels."""
     arms: tuple[str, ...] = ("tdl:delay_spread=3e-7,model=C",)
     """Channels on which bandwidth, power and protection by importance are told apart; none: leave that out. The CSI is
     lmmse unless given, and the transmitter knows it where power or placement need it."""
@@ -90,9 +107,15 @@ def arms(flags: RoiFlags, channel: str) -> list[Entry]:
     return [Entry(name, codec, link_word(channel, "lmmse", link)) for name, codec, link in chosen]
 
 
+def judging(flags: RoiFlags) -> regions.Judging:
+    """By what all is judged."""
+    labels, classes = (None if path is None else str(path) for path in (flags.labels, flags.classes))
+    return regions.Judging(flags.roi, flags.data, flags.theta, flags.limit, flags.judge, labels, classes)
+
+
 def questions(flags: RoiFlags) -> tuple[Sweep, ...]:
     """The codecs side by side, and then the arms."""
-    found = [replace(cli.sweep_of(flags, regions.metrics(flags.roi, flags.data)), codecs=words(flags))]
+    found = [replace(cli.sweep_of(flags, judging(flags).metrics()), codecs=words(flags))]
     for group in (slice(0, 2), slice(2, 4), slice(4, 5)):  # that share a link or a codec
         own = [entry for channel in flags.arms for entry in arms(flags, channel)[group]]
         codecs, links = (tuple(dict.fromkeys(names)) for names in ([e.codec for e in own], [e.channel for e in own]))
@@ -114,8 +137,11 @@ def arm_panels(flags: RoiFlags) -> dict[str, list[Entry]]:
 
 def paired(flags: RoiFlags, rows: Rows) -> dict[str, list[Result]]:
     """Results by title of what is compared."""
-    asked = regions.metrics(flags.roi, flags.data)
-    names = (*asked, *(f"{name}{of_set.SUFFIX}" for name in asked if name in of_set.AGAINST))
+    asked, chosen = judging(flags).metrics(), judging(flags).classes_of_region()
+    sets = (*(name for name in asked if name in of_set.AGAINST), *((of_set.REGION,) if chosen else ()))
+    names = (*asked, *(f"{name}{of_set.SUFFIX}" for name in sets))
+    known = (replace(m, values={**m.values, **of_set.of_classes(m.values, chosen)}) for m in rows.measurements)
+    rows = replace(rows, measurements=tuple(known))
     panels = {title: (own, tuple(roles(flags))) for title, own in codec_panels(flags).items()}
     panels |= {title: (own, (UNIFORM,)) for title, own in arm_panels(flags).items()}
     return {t: comparison.compare(rows, own, minus, names, flags.rho, flags.snr) for t, (own, minus) in panels.items()}
@@ -164,6 +190,14 @@ def check(flags: RoiFlags) -> None:
         raise SemlinkError(f"--theta {flags.theta:g}: give a weight within 0 and 1")
     checks.check_channels(flags.arms)
     regions.importance(word)
+    if flags.classes and not flags.labels:
+        raise SemlinkError(f"--classes {flags.classes}: says what the numbers of --labels mean; give that folder too")
+    own = judging(flags)
+    if any(name.startswith("miou") for name in own.metrics()):
+        known = own.segmenter().names
+        if own.annotated:
+            found = regions.class_maps(own)
+            regions.class_numbers(found.classes, found.ignore, known)
     for entry in (entry for channel in flags.arms for entry in arms(flags, channel)):
         make_link(parse(entry.channel))
 
@@ -176,8 +210,9 @@ def means(flags: RoiFlags) -> dict[str, dict[str, list[str]]]:
 def main(flags: RoiFlags) -> int:
     """Measure, compare, draw and say where everything is."""
     check(flags)
-    judged = regions.parts(flags.roi, flags.theta, flags.data, flags.limit)
-    study = Study(questions(flags), partial(answer, flags), judged, flags, {"arms": means(flags)})
+    own = judging(flags)
+    regions.claim(own, flags.out)
+    study = Study(questions(flags), partial(answer, flags), regions.parts(own), flags, {"arms": means(flags)})
     return run(study, flags.out, flags.workers)
 
 
@@ -186,7 +221,7 @@ if __name__ == "__main__":
         main,
         RoiFlags(
             out=Path("results/roi"),
-            data="camvid",
+            data="camvid-drives",
             codecs=("roi_jscc:domain=street,importance=none", "roi_jscc:domain=street", "roi_dual", "digital"),
             channels=("awgn",),
             snr=(0.0, 5.0, 10.0),

@@ -1,4 +1,4 @@
-"""Networks that name the class of each pixel: our U-Net, or one of the transformers or torchvision zoo.
+"""Networks that name the class of each pixel: one of our two, or one of the transformers or torchvision zoo.
 
 A labeller takes one picture float32 `[3, H, W]` in [0, 1] and answers int64 `[H, W]`. Weights of others are read as
 safetensors, or as tensors alone; nothing here runs code that came with a model.
@@ -17,10 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semlink.codecs._learned.foreign import DAMAGED, NO_CODE, first_line
-from semlink.codecs._regions import unet
+from semlink.codecs._regions import pyramid, unet
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import is_here
 
+OURS = {"unet": (unet.load, unet.CAMVID), "pyramid": (pyramid.load, pyramid.SCORER)}  # and their shipped weights
 WANTED = ("config.json", "preprocessor_config.json", "model.safetensors")
 
 
@@ -32,16 +33,17 @@ class Labeller:
     label: Callable[[Tensor], Tensor]
 
 
-@lru_cache(maxsize=2)
-def find(model: str | None, weights: str | None) -> Labeller:
-    """None: our U-Net, with `weights` of your own or the shipped ones. A folder, or an id with a slash: transformers.
-    Another name: torchvision. SemlinkError says what to install or download.
+@lru_cache(maxsize=3)
+def find(model: str | None, weights: str | None, network: str = "unet") -> Labeller:
+    """None: our `network`, with `weights` of your own or the shipped ones. A folder, or an id with a slash:
+    transformers. Another name: torchvision. SemlinkError says what to install or download.
     """
     if not model:
-        network = unet.load(Path(weights).resolve() if weights else unet.CAMVID)
-        return Labeller(unet.CLASSES, lambda picture: unet.segment(network, picture[None])[0])
+        load, shipped = OURS[network]
+        made = load(Path(weights).resolve() if weights else shipped)
+        return Labeller(unet.CLASSES, lambda picture: unet.segment(made, picture[None])[0])
     if weights:
-        raise SemlinkError(f"weights={weights} are for our own network; model={model} brings its own")
+        raise SemlinkError(f"weights={weights} are for our own networks; model={model} brings its own")
     folder = Path(model).expanduser()
     if is_here(folder) and folder.is_dir():
         return from_transformers(str(folder))

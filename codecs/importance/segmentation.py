@@ -1,6 +1,6 @@
 """What things are: the pixels of chosen classes, as a segmentation network sees them, are the region of interest.
 
-The network is the U-Net that this project trained on CamVid (street scenes), or one of the zoo (`_segmenters`).
+The network is one of the two that this project trained on a drive of CamVid (street scenes), or one of the zoo.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semlink.codecs._learned.shipped import local
-from semlink.codecs._regions.unet import CAMVID
 from semlink.codecs.importance._maps import one_by_one
-from semlink.codecs.importance._segmenters import find
+from semlink.codecs.importance._segmenters import OURS, find
 from semlink.simulator.errors import SemlinkError
 
 TRAFFIC = "car/pedestrian/bicyclist/sign"
@@ -25,30 +24,39 @@ TRAFFIC = "car/pedestrian/bicyclist/sign"
 @dataclass(frozen=True)
 class Segmentation:
     """classes: names or numbers between slashes or plus signs, `car/pedestrian`; the beginning of a name will do when
-    no other name begins so. model: a folder or hub id for transformers, or a torchvision name; none: our U-Net.
-    weights: a file of your own for the U-Net. side: pictures are shown to the network with their longer side shrunk to
-    so many px (its training frames have 256); 0 never shrinks them.
+    no other name begins so. model: a folder or hub id for transformers, or a torchvision name; none: our `network`,
+    "unet", which steers and tunes codecs, or "pyramid", which has no part in any and therefore scores them. weights: a
+    file of your own for it. side: pictures are shown to the network with their longer side shrunk to so many px (its
+    training frames have 256); 0 never shrinks them.
 
-    SemlinkError for an unknown class (lists the known ones), a model that is missing, a negative side.
+    SemlinkError for an unknown class or network (lists the known ones), a model that is missing, a negative side.
     """
 
     classes: str | int = TRAFFIC
     model: str | None = None
     weights: str | None = None
     side: int = 256
+    network: str = "unet"
 
     def __post_init__(self) -> None:
+        if self.network not in OURS:
+            raise SemlinkError(f"unknown network {self.network!r}; known: {', '.join(OURS)}")
         if self.side < 0:
             raise SemlinkError(f"side is {self.side}; give px, or 0 for pictures as they are")
 
     def files(self) -> tuple[Path, ...]:
         """The network's weights or folder."""
-        return local(self.model or self.weights or CAMVID)
+        return local(self.model or self.weights or OURS[self.network][1])
 
     @property
     def names(self) -> tuple[str, ...]:
         """The classes that the network knows, by number, in small letters."""
-        return find(self.model, self.weights).names
+        return find(self.model, self.weights, self.network).names
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The names of those that are of interest."""
+        return tuple(self.names[number] for number in class_numbers(self.classes, self.names))
 
     def maps(self, images: Tensor) -> Tensor:
         """Hard maps `[batch, H, W]`: 1 where the network sees one of the classes."""
@@ -61,7 +69,7 @@ class Segmentation:
         return one_by_one(self._label, images).long()
 
     def _label(self, picture: Tensor) -> Tensor:
-        label, size = find(self.model, self.weights).label, picture.shape[1:]
+        label, size = find(self.model, self.weights, self.network).label, picture.shape[1:]
         scale = self.side / max(size)
         if self.side == 0 or scale >= 1:
             return label(picture)

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from semlink.simulator.data import pictures
+from semlink.simulator.data.class_names import find_classes, read_classes
+from semlink.simulator.data.spread import spread
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import read_json, reading
 
 if TYPE_CHECKING:  # names and sizes need no torch
     from torch import Tensor
@@ -38,17 +39,23 @@ FOLDERS = {
     "tiny-imagenet-64": "tiny-imagenet-64/val",
     "tiny-imagenet-64-train": "tiny-imagenet-64/train",
     "bsds500-train": "bsds500/train",
-    "camvid": "camvid/test",
-    "camvid-train": "camvid/train",
-    "camvid-val": "camvid/val",
+    "camvid-drives": "camvid-drives/test",
+    "camvid-drives-train": "camvid-drives/train",
+    "camvid-drives-val": "camvid-drives/val",
 }
-LABELLED = ("camvid", "camvid-train", "camvid-val")
+LABELLED = ("camvid-drives", "camvid-drives-train", "camvid-drives-val")
+SHUFFLED = ("samples", "cifar10", "cifar10-train", "cifar10-mosaic", "kodak")  # in no order of what they show
 NAMES = ("samples", "cifar10", "cifar10-train", "cifar10-mosaic", *FOLDERS)
 
 
 class Items(Protocol):
-    """Pictures by index: an id, (H, W) without a full decode, and float32 `[3, H, W]` in [0, 1]."""
+    """Pictures by index: an id, (H, W) without a full decode, and float32 `[3, H, W]` in [0, 1].
 
+    shuffled: whether their own order says nothing of what they show, so that the first so many are a fair sample.
+    """
+
+    @property
+    def shuffled(self) -> bool: ...
     def __len__(self) -> int: ...
     def id(self, index: int) -> str: ...
     def size(self, index: int) -> tuple[int, int]: ...
@@ -57,7 +64,7 @@ class Items(Protocol):
 
 @dataclass(frozen=True)
 class Dataset:
-    """The first `count` of `items`, each cropped to its central `crop` x `crop` pixels unless that is None.
+    """Those of `items` that `order` names, each cropped to its central `crop` x `crop` pixels unless that is None.
 
     `dataset[i]` is a float32 torch tensor `[3, H, W]` in [0, 1], read anew each time; iteration works too.
     Reading raises SemlinkError that names the file when it is damaged or smaller than the crop.
@@ -65,19 +72,19 @@ class Dataset:
 
     name: str
     items: Items
-    count: int
+    order: Sequence[int]
     crop: int | None = None
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.order)
 
     def __getitem__(self, index: int) -> Tensor:
         import torch
 
-        return torch.from_numpy(self._array(range(self.count)[index]))
+        return torch.from_numpy(self._array(self.order[index]))
 
     def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(self.count))
+        return (self[i] for i in range(len(self)))
 
     @property
     def tile(self) -> int | None:
@@ -87,18 +94,18 @@ class Dataset:
     @property
     def ids(self) -> tuple[str, ...]:
         """File names, or numbers within the set."""
-        return tuple(self.items.id(i) for i in range(self.count))
+        return tuple(self.items.id(i) for i in self.order)
 
     def sizes(self) -> tuple[tuple[int, int], ...]:
         """(H, W) of each picture, from the headers; finds files that are no pictures or too small for the crop."""
-        found = [self.items.size(i) for i in range(self.count)]
-        return tuple(found) if self.crop is None else tuple(self._crop_size(i, s) for i, s in enumerate(found))
+        found = [(i, self.items.size(i)) for i in self.order]
+        return tuple(size if self.crop is None else self._crop_size(i, size) for i, size in found)
 
     def batch(self, indices: Sequence[int]) -> Tensor:
         """float32 `[n, 3, H, W]` in [0, 1]. SemlinkError when the pictures differ in size."""
         import torch
 
-        places = [range(self.count)[i] for i in indices]
+        places = [self.order[i] for i in indices]
         arrays = [self._array(i) for i in places]
         for place, array in zip(places, arrays, strict=True):
             if array.shape != arrays[0].shape:
@@ -128,8 +135,10 @@ class Dataset:
 def load(name_or_path: str | os.PathLike[str], limit: int | None = None, size: int | None = None) -> Dataset:
     """A set by name (NAMES), the pictures of a folder in order of file name (subfolders are left out), or one file.
 
-    limit: at most so many, from the first on. size: central square crop in pixels; None keeps whole pictures, except
-    that `samples` are cropped to 256. `cifar10-mosaic` is the test set in order, 8 x 8 to a picture of 256 x 256;
+    limit: at most so many, spread over the whole set, which may be in order of class or time; a larger limit takes the
+    same ones first, then others, and one that leaves nothing out is none. Sets whose order says nothing (SHUFFLED) give
+    their first ones. size: central square crop in pixels; None keeps whole pictures, except that `samples` are cropped
+    to 256. `cifar10-mosaic` is the test set in order, 8 x 8 to a picture of 256 x 256;
     the last 16 of its 10,000 pictures fill no mosaic and are left out.
     Raises SemlinkError: unknown name, nothing there, damaged CIFAR files, a limit or size below 1.
     """
@@ -139,7 +148,14 @@ def load(name_or_path: str | os.PathLike[str], limit: int | None = None, size: i
     name = os.fspath(name_or_path)
     items = _named(name) if name in NAMES else _at(Path(name).expanduser())
     crop = SAMPLE_SIZE if name == "samples" and size is None else size
-    return Dataset(name, items, min(len(items), limit or len(items)), crop)
+    return Dataset(name, items, _chosen(items, limit), crop)
+
+
+def _chosen(items: Items, limit: int | None) -> Sequence[int]:
+    """Indices of the pictures that a limit takes, in the order in which it takes them."""
+    if limit is None or limit >= len(items):
+        return range(len(items))
+    return range(limit) if items.shuffled else spread(len(items))[:limit]
 
 
 @dataclass(frozen=True)
@@ -163,28 +179,36 @@ class Labels:
         path = self.paths[index]
         found = pictures.indices(path)
         if ((found >= len(self.classes)) & (found != self.ignore)).any():
-            raise SemlinkError(f"{path}: class {found.max()} is not among {len(self.classes)} classes; unpack it again")
+            raise SemlinkError(
+                f"{path}: class {found.max()} is not among {len(self.classes)} classes and no {self.ignore}"
+            )
         return torch.from_numpy(found)
 
 
-def labels(name: str, limit: int | None = None) -> Labels:
-    """The class maps of `camvid`, `camvid-train` or `camvid-val`, one for each picture of that set.
+def labels(
+    name: str, limit: int | None = None, folder: str | Path | None = None, classes: str | Path | None = None
+) -> Labels:
+    """The class maps of a set of LABELLED, or those in `folder` of any other pictures, one for each of them.
 
-    Raises SemlinkError: a set without labels, or a file that is missing.
+    A map has the file name of its picture, or its name with .png. classes: the class file (`class_names`); None: the
+    one in the folder or beside it. Raises SemlinkError: a set without labels, or a file that is missing.
     """
-    if name not in LABELLED:
-        raise SemlinkError(f"{name}: no labels; sets that have some: {', '.join(LABELLED)}")
-    found, folder = load(name, limit), root() / f"{FOLDERS[name]}annot"
-    paths = tuple(folder / name for name in found.ids)
-    described = folder.parent / "classes.json"
-    missing = [path for path in (described, *paths) if not path.is_file()]
-    if missing:
-        raise SemlinkError(f"{missing[0]}: no such file; unpack {name} again")
-    wrong = f"no list of classes; unpack {name} again"
-    with reading(described, wrong):
-        classes = read_json(described, wrong)
-        ignore = classes["ignore_index"]
-        return Labels(tuple(c.lower() for i, c in enumerate(classes["classes"]) if i != ignore), ignore, paths)
+    if folder is None and name not in LABELLED:
+        raise SemlinkError(f"{name}: no labels; name their folder, or take a set that has some: {', '.join(LABELLED)}")
+    own = root() / f"{FOLDERS[name]}annot" if folder is None else Path(folder).expanduser()
+    if not own.is_dir():
+        raise SemlinkError(f"{own}: no such folder of class maps")
+    paths = tuple(_map_of(own, each) for each in load(name, limit).ids)
+    names, ignore = read_classes(Path(classes).expanduser() if classes else find_classes(own))
+    return Labels(names, ignore, paths)
+
+
+def _map_of(folder: Path, picture: str) -> Path:
+    places = (folder / picture, (folder / picture).with_suffix(".png"))
+    found = [path for path in places if path.is_file()]
+    if not found:
+        raise SemlinkError(f"{places[1]}: no such file; every picture needs a class map of its name")
+    return found[0]
 
 
 def root() -> Path:
@@ -203,7 +227,7 @@ def _named(name: str) -> Items:
         paths = _images(folder, "**/*")
         if not paths:
             raise SemlinkError(f"{name}: no pictures in {folder}; put its image files there or set SEMLINK_DATA")
-        return FileItems(folder, paths)
+        return FileItems(folder, paths, name in SHUFFLED)
     files = CIFAR_TRAIN if name == "cifar10-train" else CIFAR_TEST
     cifar = CifarItems(tuple(_cifar_file(name, file) for file in files))
     return MosaicItems(cifar) if name == "cifar10-mosaic" else cifar
@@ -237,7 +261,7 @@ def _samples() -> FileItems:
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
         raise SemlinkError(f"samples: scikit-image came without {', '.join(missing)}; pip install scikit-image==0.26.0")
-    return FileItems(folder, paths)
+    return FileItems(folder, paths, shuffled=True)
 
 
 def _cifar_file(name: str, file: str) -> Path:
@@ -256,6 +280,7 @@ class FileItems:
 
     folder: Path
     paths: tuple[Path, ...]
+    shuffled: bool = False
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -275,6 +300,7 @@ class CifarItems:
     """CIFAR-10's binary batches one after the other; ids are five-digit numbers from 0."""
 
     paths: tuple[Path, ...]
+    shuffled: bool = True
 
     def __len__(self) -> int:
         return sum(len(_rows(path)) for path in self.paths)
@@ -309,6 +335,7 @@ class MosaicItems:
     """Pictures of one small size, 8 x 8 of them to a picture, row by row; ids are those of the first and last."""
 
     tiles: CifarItems
+    shuffled: bool = True
 
     def __len__(self) -> int:
         return len(self.tiles) // MOSAIC**2

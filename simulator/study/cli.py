@@ -42,7 +42,7 @@ class Flags:
     data: str = "samples"
     """Pictures: samples, cifar10, kodak, or a folder or file of your own."""
     limit: int | None = None
-    """Use only the first so many pictures."""
+    """Use only so many pictures, spread over the set."""
     seed: int = 0
     """Seed of fades, noise and decoders; the same seed gives the same rows."""
     codecs: tuple[str, ...] = ("semlink",)

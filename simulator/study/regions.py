@@ -6,10 +6,13 @@ Made from words, so that worker processes can make them, too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import digest, read_json, write_json
 from semlink.simulator.metrics import of_set
 from semlink.simulator.plugins import capabilities, describe_metric, package
 from semlink.simulator.words import Word, parse, with_settings
@@ -18,10 +21,14 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from semlink.simulator.data import Labels
     from semlink.simulator.metrics.regions import Judge, Segmenter, Truth
     from semlink.simulator.protocols import Variable
     from semlink.simulator.sweep.trial import Parts
 
+JUDGE = "segmentation:network=pyramid"  # has no part in any codec or region
+IGNORED = 255  # pixels that count for no class
+NOTE = "judged.json"
 PSNRS = ("psnr_roi", "psnr", "psnr_roni", "theta_psnr")
 
 
@@ -43,30 +50,71 @@ def is_uniform(codec: str) -> bool:
     return dict(parse(codec).settings).get("importance", "") is None
 
 
-def metrics(roi: str, data: str) -> tuple[str, ...]:
-    """What can be measured: mIoU needs a segmenter of the pictures' classes, and annotations for the truth."""
-    from semlink.simulator.data import LABELLED
+@dataclass(frozen=True)
+class Judging:
+    """By what received pictures are judged: the words and places of an experiment's flags, so that it pickles.
 
-    word = parse(roi)
-    ours = "model" not in dict(word.settings)
-    truth = ("miou_truth",) if ours and data in LABELLED else ()
-    sent = ("miou_sent",) if ours and (truth or word.name == "segmentation") else ()
-    return (*PSNRS, *truth, *sent)
+    roi: word of the importance map. theta: weight of the region's error. judge: word of the segmenter that scores,
+    empty for our own that neither steers nor tunes a codec. labels, classes: folder of the class maps of `data` and
+    their class file, where `data` is no labelled set by name.
+    """
+
+    roi: str
+    data: str
+    theta: float = 0.8
+    limit: int | None = None
+    judge: str = ""
+    labels: str | None = None
+    classes: str | None = None
+
+    @property
+    def annotated(self) -> bool:
+        """Whether the pictures come with class maps."""
+        from semlink.simulator.data import LABELLED
+
+        return self.labels is not None or self.data in LABELLED
+
+    def metrics(self) -> tuple[str, ...]:
+        """What can be measured: mIoU needs a segmenter of the pictures' classes, and annotations for the truth."""
+        word = parse(self.roi)
+        ours = word.name == "segmentation" and "model" not in dict(word.settings)
+        truth = ("miou_truth",) if self.annotated else ()
+        sent = ("miou_sent",) if self.annotated or self.judge or ours else ()
+        return (*PSNRS, *truth, *sent)
+
+    def classes_of_region(self) -> tuple[str, ...]:
+        """The classes that the region is made of, where annotations tell how well they are seen; none for a box."""
+        return getattr(importance(parse(self.roi)), "chosen", ()) if self.annotated else ()
+
+    def segmenter(self) -> Segmenter:
+        """The network that scores. SemlinkError for a word that names no segmenter."""
+        from semlink.simulator.metrics.regions import Segmenter
+
+        made = importance(parse(self.judge or JUDGE))
+        if not hasattr(made, "labels"):
+            raise SemlinkError(f"--judge {self.judge}: names no classes; give a segmenter such as {JUDGE}")
+        return Segmenter(made.labels, made.names)
+
+    def depends(self) -> dict[str, Any]:
+        """What the numbers depend on besides the pictures: the words, and digests of the files that they name."""
+        makers = [importance(parse(word)) for word in (self.roi, self.judge or JUDGE)]
+        files = [path for made in makers for path in getattr(made, "files", tuple)()]
+        files += [Path(path).expanduser() for path in (self.labels, self.classes) if path]
+        named = {name: getattr(self, name) for name in ("roi", "theta", "judge")}
+        return {**named, "files": {path.name: digest(path) for path in files if path.exists()}}
 
 
-def parts(roi: str, theta: float, data: str, limit: int | None) -> Parts:
+def parts(judging: Judging) -> Parts:
     """Pictures, codecs and links as ever, and metrics that know the region."""
     from semlink.simulator.sweep.trial import Parts
 
-    return Parts(measure=partial(measure, roi, theta, data, limit), describe=describe)
+    return Parts(measure=partial(measure, judging), describe=describe)
 
 
-def measure(
-    roi: str, theta: float, data: str, limit: int | None, names: Sequence[str], original: Tensor, received: Tensor
-) -> Mapping[str, Tensor]:
+def measure(judging: Judging, names: Sequence[str], original: Tensor, received: Tensor) -> Mapping[str, Tensor]:
     """Metrics of received pictures, float64 `[batch]` each."""
     sees = any(name.startswith("miou") for name in names)
-    return judge(roi, theta, data, limit, sees).measure(names, original, received)
+    return judge(judging, sees).measure(names, original, received)
 
 
 def describe(name: str) -> Variable:
@@ -75,34 +123,74 @@ def describe(name: str) -> Variable:
 
 
 @lru_cache(maxsize=1)
-def judge(roi: str, theta: float, data: str, limit: int | None, sees: bool) -> Judge:
-    """What measures; one a process, because it remembers the originals. theta: weight of the region's error."""
+def judge(judging: Judging, sees: bool) -> Judge:
+    """What measures; one a process, because it remembers the originals."""
     from semlink.simulator.metrics.regions import Judge
 
-    word = parse(roi)
-    segmenter = our_segmenter(word) if sees else None
-    return Judge(importance(word).maps, theta, segmenter, ground_truth(data, limit, segmenter) if segmenter else None)
+    segmenter = judging.segmenter() if sees else None
+    truth = ground_truth(judging, segmenter) if segmenter and judging.annotated else None
+    return Judge(importance(parse(judging.roi)).maps, judging.theta, segmenter, truth)
 
 
-def our_segmenter(roi: Word) -> Segmenter:
-    """The network that the region comes from, or the shipped one."""
-    from semlink.simulator.metrics.regions import Segmenter
+def ground_truth(judging: Judging, segmenter: Segmenter) -> Truth:
+    """The class maps of the pictures, with the segmenter's numbers.
 
-    made = importance(roi if roi.name == "segmentation" else Word("segmentation"))
-    return Segmenter(made.labels, made.names)
-
-
-def ground_truth(data: str, limit: int | None, segmenter: Segmenter) -> Truth | None:
-    """The annotated maps of a labelled set. SemlinkError when the segmenter knows other classes."""
+    SemlinkError when a map has a class that the segmenter does not know, or another size than its picture.
+    """
     from semlink.simulator import data as sources
-    from semlink.simulator.metrics.regions import Truth, digest
+    from semlink.simulator.metrics.regions import Truth
+    from semlink.simulator.metrics.regions import digest as name_of
 
-    if data not in sources.LABELLED:
-        return None
-    pictures, labels = sources.load(data, limit), sources.labels(data, limit)
-    if labels.classes != segmenter.names:
-        raise SemlinkError(f"{data} is annotated with other classes than the segmenter of --roi knows")
-    return Truth({digest(pictures[i]): labels[i] for i in range(len(pictures))}, labels.ignore)
+    pictures, labels = sources.load(judging.data, judging.limit), class_maps(judging)
+    numbers = class_numbers(labels.classes, labels.ignore, segmenter.names)
+    maps = {}
+    for i, size in enumerate(pictures.sizes()):
+        found = labels[i]
+        if tuple(found.shape) != size:
+            shape = f"{found.shape[1]}x{found.shape[0]} px, its picture {size[1]}x{size[0]}"
+            raise SemlinkError(f"{labels.paths[i]}: a class map of {shape}; make it that size without smoothing")
+        maps[name_of(pictures[i])] = numbers[found.long()]
+    return Truth(maps, IGNORED)
+
+
+def class_maps(judging: Judging) -> Labels:
+    """Where the class maps of the pictures are. SemlinkError for what is missing."""
+    from semlink.simulator import data as sources
+
+    return sources.labels(judging.data, judging.limit, judging.labels, judging.classes)
+
+
+def class_numbers(classes: Sequence[str], ignore: int, known: Sequence[str]) -> Tensor:
+    """Number that the segmenter has for each number of a class map, uint8 `[256]`; IGNORED for what has no class.
+
+    SemlinkError that names the classes which the segmenter does not know.
+    """
+    import torch
+
+    from semlink.simulator.data.class_names import UNLABELLED
+
+    strange = [c for i, c in enumerate(classes) if c not in known and c not in UNLABELLED and i != ignore]
+    if strange:
+        raise SemlinkError(
+            f"classes {', '.join(strange)} are none that the segmenter knows ({', '.join(known)}); call them "
+            f"unlabelled in the class file, or name a segmenter that knows them with --judge"
+        )
+    numbers = torch.full((256,), IGNORED, dtype=torch.uint8)
+    for number, name in enumerate(classes):
+        if name in known and number != ignore:
+            numbers[number] = known.index(name)
+    return numbers
+
+
+def claim(judging: Judging, out: Path) -> None:
+    """Note in `out` by what its rows are judged. SemlinkError when they were judged otherwise."""
+    path, now = out / NOTE, judging.depends()
+    then = read_json(path, "not what rows were judged by; choose another --out") if path.is_file() else now
+    changed = [f"{name} {then.get(name)}, now {value}" for name, value in now.items() if then.get(name) != value]
+    if changed:
+        raise SemlinkError(f"{out} holds results judged otherwise ({'; '.join(changed)}); choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(path, now)
 
 
 def region(roi: str, picture: np.ndarray) -> np.ndarray:

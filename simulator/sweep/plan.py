@@ -94,7 +94,8 @@ def check_images(found: Sequence[ImageBlock], stored: Iterable[Record], data: st
     for record in stored:
         if any(a != b for a, b in zip(record.images, now.get(record.block, ()), strict=False)):
             raise SemlinkError(
-                f"{data} no longer holds the images that were measured (block {record.block}); choose another --out"
+                f"{data} no longer holds the images that were measured, or --limit now takes all of them, in the order "
+                f"of the set (block {record.block}); choose another --out"
             )
 
 

@@ -18,8 +18,8 @@ HELD_OUT = {
     "cifar10-mosaic",
     "imagenet-256",
     "tiny-imagenet-64",
-    "camvid",
-    "camvid-val",
+    "camvid-drives",
+    "camvid-drives-val",
 }
 
 

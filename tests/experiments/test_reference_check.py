@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from scripts import EXPERIMENTS, loaded
 
+from semlink.simulator import data
 from semlink.simulator.records.rows import Measurement
 from semlink.simulator.records.store import Condition
 
@@ -64,3 +66,20 @@ def test_departure_from_committed_rows_is_of_common_pictures_in_db(experiment) -
     assert experiment.departure(measured(), committed) == pytest.approx(0.25)
     assert experiment.departure(measured(), None) is None
     assert experiment.departure(replace(measured(), positions=(0, 7)), committed) is None
+
+
+def test_samples_of_whole_sets_begin_as_these_do(experiment, tmp_path, monkeypatch) -> None:
+    """A limit would take pictures spread over the set, which meet other fades; labelled ones come with their maps."""
+    monkeypatch.setenv("SEMLINK_DATA", str(tmp_path))
+    for folder in ("test", "testannot"):
+        (tmp_path / "camvid-drives" / folder).mkdir(parents=True)
+        for k in range(6):
+            Image.new("L", (4, 4), k).save(tmp_path / "camvid-drives" / folder / f"f{k}.png")
+    (tmp_path / "camvid-drives" / "classes.json").write_text('["sky", "road", "car", "tree"]')
+    found = experiment.first_pictures("roi", tmp_path / "out")
+    pictures, maps = data.load(found["first"]), data.labels(found["first"], folder=found["maps"])
+    assert [round(float(picture.mean()) * 255) for picture in pictures] == [0, 1, 2, 3]
+    assert [int(maps[i].max()) for i in range(4)] == [0, 1, 2, 3]
+    assert experiment.first_pictures("kodak", tmp_path / "out") == {}
+    for name, command in experiment.SAMPLES.items():
+        assert ("{first}" in command) == (name in experiment.FIRST), name

@@ -387,6 +387,8 @@ def test_segmentation_refuses_what_does_not_fit_together(weights) -> None:
         importance.create("segmentation", weights=weights, model="org/net").maps(torch.zeros(1, 3, 8, 8))
     with pytest.raises(SemlinkError, match="side is -1"):
         importance.create("segmentation", side=-1)
+    with pytest.raises(SemlinkError, match="unknown network 'vnet'; known: unet, pyramid"):
+        importance.create("segmentation", network="vnet")
     with pytest.raises(SemlinkError, match="no such weights"):
         importance.create("segmentation", weights="gone.safetensors").maps(torch.zeros(1, 3, 8, 8))
 

@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from semlink import channels
 from semlink.codecs._regions import mask_code as code
 from semlink.codecs._regions.cells import Budget, cells_of, gather, levels_of, scatter, spread
 from semlink.codecs._regions.shapes import Shapes
-from semlink.simulator import SemlinkError
+from semlink.simulator import Link, SemlinkError
+from semlink.simulator.bits import framing
+from semlink.simulator.bits.mcs import PROTECTION, get
+from semlink.simulator.values import Session, Stream, Transmission
 
 SIZES = [(1, 1), (2, 2), (3, 5), (12, 16), (16, 16), (32, 48)]
 
@@ -78,13 +82,26 @@ def test_ragged_masks_grow_until_they_fit() -> None:
             assert torch.equal(sent, mask) == (len(code.pack(mask)) <= size)
 
 
-def test_the_mask_takes_at_most_two_per_cent() -> None:
-    for uses in (16_384, 32_768, 98_304):
-        assert code.reserved(uses) <= 0.02 * uses
-        assert code.room(code.reserved(uses)) >= 15
+def test_the_mask_is_one_block_of_at_most_two_per_cent() -> None:
+    for uses in (12_288, 16_384, 32_768, 98_304):
+        assert 0.01 * uses < code.reserved(uses) <= 0.021 * uses
+        assert len(framing.blocks_in(code.reserved(uses), get(PROTECTION["robust"]))) == 1
+        assert code.room(code.reserved(uses)) >= 13
     assert code.reserved(256) == 128
     with pytest.raises(SemlinkError, match="too small for a mask"):
         code.reserved(255)
+
+
+def test_most_masks_of_a_street_frame_arrive_at_minus_two_db() -> None:
+    """43 % were lost in the two short blocks that filled the 2 % best."""
+    uses = code.reserved(12_288)
+    payload = [bytes([k]) * code.room(uses) for k in range(128)]
+    streams = (
+        Stream("latent", "analog", torch.ones(128, 64, dtype=torch.complex64)),
+        Stream("mask", "bits", payload, protection="robust", uses=uses),
+    )
+    arrived = Link(channels.create("awgn"))(Transmission(streams, Session(8, 8)), snr_db=-2.0, seed=0).stream("mask")
+    assert sum(part is None for part in arrived.payload) < 0.2 * 128
 
 
 def test_cells_by_any_pixel_or_by_share() -> None:

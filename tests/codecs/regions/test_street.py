@@ -57,7 +57,7 @@ def test_an_unknown_domain_is_refused() -> None:
 
 def test_received_frames_mean_more_than_those_of_the_natural_codec() -> None:
     try:
-        frames = torch.stack(list(data.load("camvid-val", 6)))
+        frames = torch.stack(list(data.load("camvid-drives-val", 6)))
     except SemlinkError as error:
         pytest.skip(str(error))
     segmenter, link = Segmentation(), Link(channels.create("awgn"))

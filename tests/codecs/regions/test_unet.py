@@ -1,4 +1,4 @@
-"""The U-Net: shapes, files, the shipped weights and their card; labels; the training script on streets of one car."""
+"""The segmenters: shapes, files, shipped weights and cards; labels; the training script on streets of one car."""
 
 import csv
 import json
@@ -15,14 +15,15 @@ import torch
 from PIL import Image
 from scripts import loaded
 
-from semlink.codecs._regions import training_views, unet
+from semlink.codecs._regions import pyramid, training_views, unet
 from semlink.codecs._regions.unet import CLASSES, UNet, load, segment
 from semlink.codecs._regions.unet_training import class_weights, frames, measure, segmentation_loss
 from semlink.simulator import data
+from semlink.simulator.data import class_names
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.training.run import prepare, save_weights
 
-CARD = json.loads(unet.CAMVID.with_suffix(".json").read_text(encoding="utf-8"))
+SHIPPED = {unet: unet.CAMVID, pyramid: pyramid.SCORER}
 
 
 @pytest.fixture(scope="module")
@@ -37,18 +38,18 @@ def camvid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     random = np.random.default_rng(0)
     for part in ("train", "val", "test"):
         for folder in (part, f"{part}annot"):
-            (tmp_path / "camvid" / folder).mkdir(parents=True)
+            (tmp_path / "camvid-drives" / folder).mkdir(parents=True)
         for k in range(4):
             classes = np.zeros((48, 64), np.uint8)
             classes[24 - k :], classes[30:40, 10 * k : 10 * k + 20], classes[47] = 3, 8, 11
             colours = np.array([[90, 160, 250]] * 3 + [[90, 90, 90]] * 5 + [[200, 30, 30]] * 4)[classes]
             noisy = (colours + random.normal(0, 10, colours.shape)).clip(0, 255).astype(np.uint8)
-            Image.fromarray(noisy).save(tmp_path / "camvid" / part / f"f{k}.png")
-            Image.fromarray(classes).save(tmp_path / "camvid" / f"{part}annot" / f"f{k}.png")
+            Image.fromarray(noisy).save(tmp_path / "camvid-drives" / part / f"f{k}.png")
+            Image.fromarray(classes).save(tmp_path / "camvid-drives" / f"{part}annot" / f"f{k}.png")
     described = {"classes": [*(c.title() for c in CLASSES), "Unlabelled"], "ignore_index": 11}
-    (tmp_path / "camvid" / "classes.json").write_text(json.dumps(described))
+    (tmp_path / "camvid-drives" / "classes.json").write_text(json.dumps(described))
     monkeypatch.setenv("SEMLINK_DATA", str(tmp_path))
-    return tmp_path / "camvid"
+    return tmp_path / "camvid-drives"
 
 
 # The network
@@ -99,14 +100,62 @@ def test_the_shipped_file_is_small() -> None:
     assert network.settings["classes"] == len(CLASSES)
 
 
-def test_the_card_tells_the_measured_test_figures(data_root) -> None:
-    if not (data_root / "camvid" / "testannot").is_dir():
-        pytest.skip("camvid is not among the real data")
-    found = measure(load(), frames("camvid"))
-    assert found["frames"] == CARD["test"]["frames"] == 62
-    assert found["miou"] == pytest.approx(CARD["test"]["miou"], abs=0.002)
-    assert found["iou"] == pytest.approx(CARD["test"]["iou"], abs=0.01)
+@pytest.mark.parametrize("module", [unet, pyramid], ids=["unet", "pyramid"])
+def test_the_card_tells_the_measured_test_figures(data_root, module) -> None:
+    if not (data_root / "camvid-drives" / "testannot").is_dir():
+        pytest.skip("camvid-drives is not among the real data")
+    card = json.loads(SHIPPED[module].with_suffix(".json").read_text(encoding="utf-8"))
+    found = measure(module.load(), frames("camvid-drives"))
+    assert found["frames"] == card["test"]["frames"] == 124
+    assert found["miou"] == pytest.approx(card["test"]["miou"], abs=0.002)
+    assert found["iou"] == pytest.approx(card["test"]["iou"], abs=0.01)
     assert np.mean(list(found["iou"].values())) == pytest.approx(found["miou"], abs=1e-3)
+
+
+def test_no_shipped_network_has_seen_a_frame_of_the_test_drive() -> None:
+    """The weights that steer, tune and score come from drive 0016E5, or from photographs."""
+    for name in ("unet-camvid", "pyramid-camvid", "roi_jscc-street-m2", "roi_jscc-street-m4"):
+        said = (unet.CAMVID.parent / f"{name}.json").read_text(encoding="utf-8")
+        assert "0016E5" in said or "camvid-drives-train" in said, name
+        assert "camvid-train" not in said and "367" not in said, name
+
+
+def test_the_scorer_is_another_network_and_small() -> None:
+    network = pyramid.load()
+    assert pyramid.SCORER.stat().st_size <= 3 << 20 and not network.training
+    assert not set(network.state_dict()) & set(load().state_dict())
+    assert any(isinstance(part, torch.nn.Conv2d) and part.groups > 1 for part in network.modules())
+
+
+@pytest.mark.parametrize("height, width", [(1, 1), (33, 70), (64, 96)])
+def test_the_scorers_logits_have_the_pictures_size(height, width) -> None:
+    with torch.no_grad():
+        assert pyramid.Pyramid(classes=3, width=8).eval()(torch.rand(2, 3, height, width)).shape == (
+            2,
+            3,
+            height,
+            width,
+        )
+
+
+def test_the_scorers_encoder_is_the_published_one(tmp_path) -> None:
+    """Every tensor finds its place by its published name, and stride 2 pads as TensorFlow, (0, 1)."""
+    network, other = pyramid.Pyramid(), pyramid.Pyramid()
+    published = {pyramid.its_name(name): tensor for name, tensor in other.encoder.state_dict().items()}
+    assert {"_conv_stem.weight", "_bn0.running_var", "_blocks.0._bn1.weight"} <= set(published)
+    assert {"_blocks.14._project_conv.weight", "_blocks.14._expand_conv.weight", "_blocks.14._bn0.bias"} <= set(
+        published
+    )
+    torch.save(published, tmp_path / "lite0.pth")
+    pyramid.adopt_imagenet(network, tmp_path / "lite0.pth")
+    own, given = network.encoder.state_dict(), other.encoder.state_dict()
+    assert all(torch.equal(own[name], given[name]) for name in given)
+    torch.save({}, tmp_path / "empty.pth")
+    with pytest.raises(SemlinkError, match="not the weights of EfficientNet-lite0"):
+        pyramid.adopt_imagenet(network, tmp_path / "empty.pth")
+    layer, x = pyramid.SameConvolution(1, 1, 3, 2), torch.rand(1, 1, 6, 6)
+    padded = torch.nn.functional.pad(x, (0, 1, 0, 1))
+    assert torch.equal(layer(x), torch.nn.functional.conv2d(padded, layer.weight, stride=2))
 
 
 def test_a_frame_takes_well_under_a_second() -> None:
@@ -124,34 +173,81 @@ def test_a_frame_takes_well_under_a_second() -> None:
 
 
 def test_labels_go_with_their_pictures(camvid) -> None:
-    labels, pictures = data.labels("camvid-train"), data.load("camvid-train")
+    labels, pictures = data.labels("camvid-drives-train"), data.load("camvid-drives-train")
     assert labels.classes == CLASSES and labels.ignore == 11 and len(labels) == len(pictures) == 4
     for i in range(4):
         assert labels[i].shape == pictures[i].shape[1:] and labels[i].dtype == torch.uint8
         car = pictures[i][:, labels[i] == 8].mean(1)
         assert torch.allclose(car, torch.tensor([200, 30, 30]) / 255, atol=0.02)
-    assert len(data.labels("camvid", limit=2)) == 2
+    assert len(data.labels("camvid-drives", limit=2)) == 2
 
 
 def test_labels_that_are_missing_or_wrong_are_named(camvid) -> None:
-    with pytest.raises(SemlinkError, match="kodak: no labels; sets that have some: camvid"):
+    with pytest.raises(
+        SemlinkError, match="kodak: no labels; name their folder, or take a set that has some: camvid-drives"
+    ):
         data.labels("kodak")
     Image.fromarray(np.full((4, 4), 12, np.uint8)).save(camvid / "testannot" / "f1.png")
     with pytest.raises(SemlinkError, match="f1.png: class 12 is not among 11 classes"):
-        data.labels("camvid")[1]
+        data.labels("camvid-drives")[1]
     Image.new("RGB", (4, 4)).save(camvid / "testannot" / "f2.png")
     with pytest.raises(SemlinkError, match="f2.png.*one channel"):
-        data.labels("camvid")[2]
+        data.labels("camvid-drives")[2]
     (camvid / "testannot" / "f3.png").unlink()
-    with pytest.raises(SemlinkError, match="f3.png: no such file; unpack camvid again"):
-        data.labels("camvid")
+    with pytest.raises(SemlinkError, match="f3.png: no such file; every picture needs a class map"):
+        data.labels("camvid-drives")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("classes.json", '["Sky", "Road", "Unlabelled"]'),
+        ("classes.json", '{"classes": ["sky", "road"], "ignore_index": 255}'),
+        ("classes.txt", "sky\nroad\n\n"),
+        ("classes.txt", "void\nsky\nroad\n"),
+    ],
+)
+def test_class_files_of_users(tmp_path, name, text) -> None:
+    (tmp_path / name).write_text(text)
+    found = class_names.find_classes(tmp_path / "maps")
+    names, ignore = class_names.read_classes(found)
+    assert [n for i, n in enumerate(names) if i != ignore] == ["sky", "road"]
+    assert ignore == {"[": 2, "{": 255, "s": 255, "v": 0}[text[0]]
+
+
+@pytest.mark.parametrize("text", ["[]", '["sky", "Sky"]', '{"names": []}', "[1, 2]", "no JSON", '{"classes": 3}'])
+def test_class_files_that_are_none(tmp_path, text) -> None:
+    (tmp_path / "classes.json").write_text(text)
+    with pytest.raises(SemlinkError, match="classes.json: .*write a JSON list of names"):
+        class_names.read_classes(tmp_path / "classes.json")
+
+
+def test_labels_of_a_folder_of_ones_own(camvid, tmp_path) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for k in (1, 2):
+        Image.open(camvid / "test" / f"f{k}.png").save(frames / f"f{k}.jpg")
+    found = data.labels(str(frames), folder=camvid / "testannot")
+    assert [path.name for path in found.paths] == ["f1.png", "f2.png"] and found.classes == CLASSES
+    (tmp_path / "own.txt").write_text("\n".join(CLASSES))
+    assert data.labels(str(frames), folder=camvid / "testannot", classes=tmp_path / "own.txt").ignore == 255
+    with pytest.raises(SemlinkError, match="no such folder of class maps"):
+        data.labels(str(frames), folder=tmp_path / "gone")
+    with pytest.raises(SemlinkError, match="classes.json: no such file; name the classes there or with --classes"):
+        data.labels(str(frames), folder=moved(camvid / "testannot", tmp_path / "elsewhere" / "maps"))
+
+
+def moved(folder: Path, to: Path) -> Path:
+    """The folder elsewhere."""
+    to.parent.mkdir()
+    return folder.rename(to)
 
 
 def test_labels_of_the_real_set(data_root) -> None:
-    if not (data_root / "camvid").is_dir():
-        pytest.skip("camvid is not among the real data")
-    assert [len(data.labels(name)) for name in data.LABELLED] == [62, 367, 101]
-    labels = data.labels("camvid-val")
+    if not (data_root / "camvid-drives").is_dir():
+        pytest.skip("camvid-drives is not among the real data")
+    assert [len(data.labels(name)) for name in data.LABELLED] == [124, 305, 101]
+    labels = data.labels("camvid-drives-val")
     assert labels.classes == CLASSES and labels[0].shape == (192, 256)
 
 
@@ -219,6 +315,15 @@ def test_a_resumed_run_is_the_uninterrupted_one(camvid, tmp_path, experiment, ti
     assert second.step == 3 and [second._step() for _ in range(3)] == losses[3:]
     for mean, expected in zip(second.average.state_dict().values(), whole.average.state_dict().values(), strict=True):
         assert torch.equal(mean, expected)
+
+
+def test_the_scorer_trains_by_the_same_script(camvid, tmp_path, experiment) -> None:
+    out = tmp_path / "scorer"
+    assert experiment.main(experiment.SegmenterFlags(out=out, network="pyramid", steps=2, batch=1)) == 0
+    assert pyramid.load(out / "weights.safetensors").settings == {"classes": 11, "width": 64}
+    assert json.loads((out / "card.json").read_text())["recipe"]["network"] == "pyramid"
+    with pytest.raises(SemlinkError, match="--init is where the pyramid begins"):
+        experiment.fresh(experiment.SegmenterFlags(init=tmp_path / "any.pth"))
 
 
 def test_script_learns_and_evaluates(camvid, tmp_path, experiment, tiny, capsys) -> None:

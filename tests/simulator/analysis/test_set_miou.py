@@ -1,5 +1,7 @@
 """mIoU of a set: the formula against the confusion of all pixels, and intervals that hold the truth often enough."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from semlink.simulator import SemlinkError
 from semlink.simulator.analysis import set_miou
 from semlink.simulator.analysis.statistics import NOTHING
 from semlink.simulator.metrics import of_set
-from semlink.simulator.metrics.segmentation import confusion, mean_iou, mean_iou_of_present, overlaps
+from semlink.simulator.metrics.segmentation import confusion, iou, mean_iou, mean_iou_of_present, overlaps
 from semlink.simulator.records.rows import Measurement
 from semlink.simulator.records.store import Condition
 
@@ -84,3 +86,13 @@ def test_its_variables_describe_themselves():
     assert of_set.is_part(name) and "sky" in of_set.describe(name).label
     assert of_set.describe("miou_sent_of_set").better == "higher" and not of_set.is_part("miou_sent_of_set")
     assert of_set.describe("psnr") is None
+
+
+def test_the_region_alone_has_the_miou_of_its_classes() -> None:
+    predicted, labels = maps(0, 12, 0.8)
+    whole = measured(predicted, labels)
+    values = of_set.of_classes(whole.values, CLASSES[1:])
+    assert all(of_set.is_part(name) for name in values) and len(values) == 4
+    found = set_miou.interval(replace(whole, values=values), "miou_region")
+    assert found.mean == pytest.approx(float(iou(confusion(predicted, labels, 3).sum(0))[1:].mean()))
+    assert "classes of the region" in of_set.describe("miou_region_of_set").label

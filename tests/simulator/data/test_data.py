@@ -1,5 +1,6 @@
 """Pictures arrive right whatever their format, against Pillow and known values; bad input gives one clear line."""
 
+import itertools
 import os
 import pickle
 import subprocess
@@ -14,6 +15,7 @@ from PIL import Image, ImageOps
 
 from semlink.simulator import data
 from semlink.simulator.data import pictures
+from semlink.simulator.data.spread import spread
 from semlink.simulator.errors import SemlinkError
 
 RNG = np.random.default_rng(7)
@@ -126,9 +128,36 @@ def test_folder_is_sorted_limited_and_ignores_other_files(tmp_path: Path) -> Non
     (tmp_path / "sub").mkdir()
     dataset = data.load(tmp_path)
     assert dataset.ids == ("a.jpg", "b.png", "c.PNG") and len(list(dataset)) == 3
-    assert data.load(str(tmp_path), limit=2).ids == ("a.jpg", "b.png")
+    assert data.load(str(tmp_path), limit=2).ids == ("a.jpg", "c.PNG") and len(data.load(tmp_path, limit=9)) == 3
     assert torch.equal(dataset.batch([1, 2])[1], dataset[2]) and torch.equal(dataset[-1], dataset[2])
     assert torch.equal(pickle.loads(pickle.dumps(dataset))[0], dataset[0])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 98, 2000])
+def test_a_limit_is_spread_and_grows_by_adding(count: int) -> None:
+    """Of any first k, no stretch of the set that is twice as long as an even share lacks a picture."""
+    order = spread(count)
+    assert sorted(order) == list(range(count))
+    for k in {min(count, k) for k in (1, 2, 3, 10, 48, 64, 97)}:
+        places = [-1, *sorted(order[:k]), count]
+        assert max(b - a for a, b in itertools.pairwise(places)) <= 2 * count / k + 1
+
+
+def test_a_limit_meets_every_class_of_a_sorted_set(tmp_path: Path) -> None:
+    for place, kind in itertools.product(range(4), ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen")):
+        saved(tmp_path, f"{kind}-{place}.png", Image.new("RGB", (2, 2)))
+    few, more = (data.load(tmp_path, limit=n).ids for n in (8, 12))
+    assert len({name[:3] for name in few}) == 8 and more[:8] == few
+    assert data.load(tmp_path, limit=32).ids == data.load(tmp_path).ids == tuple(sorted(data.load(tmp_path).ids))
+
+
+def test_sets_in_no_order_give_their_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEMLINK_DATA", str(tmp_path))
+    (tmp_path / "kodak").mkdir()
+    for k in range(5):
+        saved(tmp_path, f"kodak/kodim{k}.png", Image.new("RGB", (2, 2)))
+    assert data.load("kodak", limit=2).ids == ("kodim0.png", "kodim1.png")
+    assert data.load("samples", limit=2).ids == data.load("samples").ids[:2]
 
 
 def test_crop_is_central(tmp_path: Path) -> None:

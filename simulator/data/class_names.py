@@ -1,0 +1,43 @@
+"""The class file beside a folder of class maps: which number is which class, and which one counts for nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from semlink.simulator.errors import SemlinkError
+
+UNLABELLED = ("unlabelled", "unlabeled", "void", "ignore", "ignored")
+NOWHERE = 255  # the number of pixels without a class where no class file says another
+FILES = ("classes.json", "classes.txt")
+FORMS = 'a JSON list of names, {"classes": [...], "ignore_index": 11}, or lines of text, a name each'
+
+
+def find_classes(folder: Path) -> Path:
+    """The class file of a folder of class maps: in it or beside it. SemlinkError where there is none."""
+    places = [where / name for where in (folder, folder.parent) for name in FILES]
+    found = [path for path in places if path.is_file()]
+    if not found:
+        raise SemlinkError(f"{places[0]}: no such file; name the classes there or with --classes, as {FORMS}")
+    return found[0]
+
+
+def read_classes(path: Path) -> tuple[tuple[str, ...], int]:
+    """Names of the classes by number, in small letters, and the number of pixels without one.
+
+    That is `ignore_index`, or the first class that is called unlabelled or void, or 255; as the last class of the list
+    it is left out. SemlinkError for another file.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        said: Any = json.loads(text) if path.suffix == ".json" else [line for line in text.splitlines() if line.strip()]
+        written = said["classes"] if isinstance(said, dict) else said
+        names = tuple(name.strip().lower() for name in written)
+        unlabelled = next((i for i, name in enumerate(names) if name in UNLABELLED), NOWHERE)
+        ignore = int(said.get("ignore_index", unlabelled)) if isinstance(said, dict) else unlabelled
+    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SemlinkError(f"{path}: not a class file ({error}); write {FORMS}") from error
+    if not names or len(set(names)) < len(names) or len(names) > NOWHERE:
+        raise SemlinkError(f"{path}: {len(names)} names, some of them equal or none at all; write {FORMS}")
+    return (names[:-1] if ignore == len(names) - 1 else names), ignore
