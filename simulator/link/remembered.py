@@ -37,7 +37,7 @@ def remembered(settings: LinkSettings, snr_db: float, uses: int, make: Callable[
     file = cache_folder() / "link" / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.json"
     try:
         return read(file.read_text())
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         made = make()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def remembered(settings: LinkSettings, snr_db: float, uses: int, make: Callable[
 
 
 def read(text: str) -> LinkStatistics:
-    """The statistics in a file's text. ValueError, TypeError or AttributeError for other text."""
+    """The statistics in a file's text. ValueError, KeyError, TypeError or AttributeError for other text."""
     told: dict[str, Any] = json.loads(text)
     arrival = {int(size): {n: tuple(p) for n, p in of.items()} for size, of in told["arrival"].items()}
     return LinkStatistics(int(told["uses"]), tuple(told["information"]), tuple(told["reliability"]), arrival)

@@ -25,7 +25,7 @@ from semlink.simulator.values import LinkStatistics
 LEAST = 1 / 16  # share of the uses that analog symbols beside a base have at least
 LEAST_RELIABLE = 1e-6  # and at most 1 less that: what a fade counts with
 HEADERS = ((get("qpsk-0.25"), 64), (get("qpsk-0.25x2"), 128))  # scheme and uses, of one byte
-SURE = 0.998  # chance with which the shorter header is enough
+SURE = 0.998  # chance of arrival that a header needs
 HYBRIDS = 2  # on a menu
 WITHIN = {"psnr": 1.5, "lpips": 0.0}  # of the best: what is worth being on the menu
 MENU_FROM = 4096  # uses; of fewer a header takes too much
@@ -153,10 +153,13 @@ def _short_list(scored: Sequence[tuple[float, Layout]], within: float) -> tuple[
     return tuple(found)
 
 
-def _header(statistics: LinkStatistics) -> tuple[Mcs, int]:
-    short, long = HEADERS
-    arrival = statistics.arrival.get(short[1], {}).get(short[0].name, (0.0,))
-    return short if sum(arrival) / len(arrival) >= SURE else long
+def _header(statistics: LinkStatistics) -> tuple[Mcs, int] | None:
+    """The shortest header that arrives; None where none surely does, because it has no time to meet another fade."""
+    for mcs, uses in HEADERS:
+        arrival = statistics.arrival.get(uses, {}).get(mcs.name, (0.0,))
+        if sum(arrival) / len(arrival) >= SURE:
+            return mcs, uses
+    return None
 
 
 def _decibels(reliability: np.ndarray) -> np.ndarray:

@@ -66,7 +66,8 @@ def test_classes_are_of_rising_reliability_and_arrival() -> None:
     assert len(found.reliability) == CLASSES and list(found.reliability) == sorted(found.reliability)
     arrival = found.arrival[2000]["qpsk-0.50"]
     assert arrival[0] < 0.2 and arrival[-1] > 0.999 and np.mean(arrival) == pytest.approx(found.success["qpsk-0.50"])
-    assert set(found.arrival) > {64, 128, 2000} and found.chances(128)["qpsk-0.25"] > found.success["qpsk-0.25"]
+    assert set(found.arrival) > {64, 128, 2000}
+    assert found.chances(128)["qpsk-0.25"] == pytest.approx(found.success["qpsk-0.25"], abs=0.05), "one fade for all"
 
 
 def test_statistics_are_kept_on_disk_by_all_they_depend_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
