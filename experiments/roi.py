@@ -19,17 +19,16 @@ from typing import TYPE_CHECKING
 
 from semlink.simulator.analysis import comparison, statistics
 from semlink.simulator.analysis.comparison import Entry, Result
-from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import slug
 from semlink.simulator.metrics import of_set
-from semlink.simulator.plugins import capabilities, make_link
+from semlink.simulator.plugins import make_link
 from semlink.simulator.records.rows import Rows
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import checks, cli, regions
-from semlink.simulator.study.links import link_word
+from semlink.simulator.study.arms import UNIFORM, means_apart
 from semlink.simulator.study.regions import is_uniform, with_roi
 from semlink.simulator.study.study import Answer, Study, run
-from semlink.simulator.words import Setting, labels, parse, short, with_settings
+from semlink.simulator.words import labels, parse, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,9 +40,6 @@ SHOWN = (
     "miou_region_of_set",
     "miou_sent_of_set",
 )  # in tables and figures; roi.csv has all
-POWER: dict[str, Setting] = {"csit": "perfect", "power": "semantic_waterfilling"}
-PROTECTION: dict[str, Setting] = {"csit": "perfect", "placement": "importance"}
-UNIFORM = "uniform"
 
 
 @dataclass(frozen=True)
@@ -92,19 +88,7 @@ def roles(flags: RoiFlags) -> dict[str, str]:
 
 def arms(flags: RoiFlags, channel: str) -> list[Entry]:
     """The means one by one and together, of the first codec for regions that can leave bandwidth alone."""
-    able = (word for word in words(flags) if "bandwidth" in capabilities(word) and not is_uniform(word))
-    base = next(able, None)
-    if base is None:
-        return []
-    flat = with_settings(base, bandwidth=False)
-    chosen: tuple[tuple[str, str, Mapping[str, Setting]], ...] = (
-        (UNIFORM, with_settings(base, importance=None), {}),
-        ("bandwidth", base, {}),
-        ("power", flat, POWER),
-        ("protection", flat, PROTECTION),
-        ("all", base, {**POWER, **PROTECTION}),
-    )
-    return [Entry(name, codec, link_word(channel, "lmmse", link)) for name, codec, link in chosen]
+    return means_apart(words(flags), channel)
 
 
 def judging(flags: RoiFlags) -> regions.Judging:
@@ -137,11 +121,7 @@ def arm_panels(flags: RoiFlags) -> dict[str, list[Entry]]:
 
 def paired(flags: RoiFlags, rows: Rows) -> dict[str, list[Result]]:
     """Results by title of what is compared."""
-    asked, chosen = judging(flags).metrics(), judging(flags).classes_of_region()
-    sets = (*(name for name in asked if name in of_set.AGAINST), *((of_set.REGION,) if chosen else ()))
-    names = (*asked, *(f"{name}{of_set.SUFFIX}" for name in sets))
-    known = (replace(m, values={**m.values, **of_set.of_classes(m.values, chosen)}) for m in rows.measurements)
-    rows = replace(rows, measurements=tuple(known))
+    names, rows = regions.with_sets(judging(flags), rows)
     panels = {title: (own, tuple(roles(flags))) for title, own in codec_panels(flags).items()}
     panels |= {title: (own, (UNIFORM,)) for title, own in arm_panels(flags).items()}
     return {t: comparison.compare(rows, own, minus, names, flags.rho, flags.snr) for t, (own, minus) in panels.items()}
@@ -183,21 +163,8 @@ def figures(
 
 def check(flags: RoiFlags) -> None:
     """SemlinkError for what can be seen to be wrong before anything is measured."""
-    word = parse(flags.roi)
-    if word.added:
-        raise SemlinkError(f"--roi {flags.roi}: separate classes by slashes")
-    if not 0 <= flags.theta <= 1:
-        raise SemlinkError(f"--theta {flags.theta:g}: give a weight within 0 and 1")
     checks.check_channels(flags.arms)
-    regions.importance(word)
-    if flags.classes and not flags.labels:
-        raise SemlinkError(f"--classes {flags.classes}: says what the numbers of --labels mean; give that folder too")
-    own = judging(flags)
-    if any(name.startswith("miou") for name in own.metrics()):
-        known = own.segmenter().names
-        if own.annotated:
-            found = regions.class_maps(own)
-            regions.class_numbers(found.classes, found.ignore, known)
+    regions.check(judging(flags))
     for entry in (entry for channel in flags.arms for entry in arms(flags, channel)):
         make_link(parse(entry.channel))
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from semlink.codecs._diffusion import loading
 from semlink.codecs._diffusion.levels import over_levels_of
-from semlink.codecs._learned.codec import SMALL
-from semlink.codecs._learned.shipped import WEIGHTS, local
+from semlink.codecs._learned.shipped import SMALL, WEIGHTS, local
 
 SHIPPED = (WEIGHTS / "prior-small", WEIGHTS / "prior-natural")
 

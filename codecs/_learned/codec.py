@@ -19,17 +19,14 @@ from torch import Tensor, nn
 
 from semlink.codecs._learned.budget import ALL, Kept, budget, kept
 from semlink.codecs._learned.received import sound_symbols
-from semlink.codecs._learned.shipped import WEIGHTS, local, no_weights, not_shipped, planes_shipped
+from semlink.codecs._learned.shipped import DOMAINS, WEIGHTS, is_small, local, no_weights, not_shipped, planes_shipped
 from semlink.codecs._learned.trained import card_of, range_of, set_range
-from semlink.codecs._learned.weights import fit_weights as fit_weights  # codecs/semlink takes it from here
 from semlink.codecs._learned.weights import read_weights, rebuilt
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import is_here, reading
 from semlink.simulator.tiles import in_tiles
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
 
-DOMAINS = ("small", "natural")
-SMALL = 40  # px: pictures no larger than this are of the first domain and meet the weights trained on CIFAR-10
 PIXELS_AT_ONCE = 1 << 21  # bounds the memory of inference
 
 
@@ -76,7 +73,7 @@ class LatentCodec:
 
     def weight_file(self, height: int, width: int) -> Path:
         """The weights for pictures of that size: its own, or those shipped."""
-        return Path(self.weights).expanduser() if self.weights else self.shipped(DOMAINS[max(height, width) > SMALL])
+        return Path(self.weights).expanduser() if self.weights else self.shipped(DOMAINS[is_small(height, width)])
 
     def check(self, height: int, width: int) -> None:
         """SemlinkError when the weights for pictures of that size are not here, with what is shipped; loads none."""

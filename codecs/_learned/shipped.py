@@ -11,6 +11,13 @@ from semlink.simulator.files import is_here
 HOME = Path(__file__).parents[1]
 WEIGHTS = HOME / "weights"
 TABLES = HOME / "tables"
+DOMAINS = ("natural", "small")  # by `is_small`, of weights and tables
+SMALL = 40  # px: pictures no larger than this are thumbnails and meet what was trained and measured on CIFAR-10
+
+
+def is_small(height: int, width: int) -> bool:
+    """Whether pictures of that size are thumbnails."""
+    return max(height, width) <= SMALL
 
 
 def local(*names: str | Path | None) -> tuple[Path, ...]:

@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semlink.codecs._learned.codec import fit_weights, pad_to_cells, read_weights
+from semlink.codecs._learned.codec import pad_to_cells
 from semlink.codecs._learned.shipped import WEIGHTS
+from semlink.codecs._learned.weights import read_weights, rebuilt
 from semlink.codecs._regions.unet import CLASSES
 from semlink.simulator.errors import SemlinkError
 
@@ -160,7 +161,5 @@ def load(path: Path = SCORER) -> Pyramid:
     SemlinkError when the file is missing, no safetensors file, or holds another network.
     """
     state, settings = read_weights(path)
-    network = Pyramid(**settings)
-    fit_weights(network, state, path)
-    made: Any = network.eval().requires_grad_(False)
+    made: Any = rebuilt(Pyramid, settings, state, path).requires_grad_(False)
     return made.to(memory_format=torch.channels_last)

@@ -77,7 +77,7 @@ def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """A uint8 picture at another size."""
     if image.shape[:2] == (height, width):
         return image
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
+    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def _at_step(source: SourceCoder, image: np.ndarray, max_bytes: int, step: int) -> Coded | None:

@@ -6,7 +6,6 @@ success probabilities p and a rate-quality curve measured on training pictures (
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from pathlib import Path
 
@@ -14,16 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semlink.codecs._learned.shipped import TABLES
+from semlink.codecs._learned.shipped import DOMAINS, TABLES, is_small
 from semlink.codecs._sources import ladder
 from semlink.codecs._sources.coders import SourceCoder, coder
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import read_json
 from semlink.simulator.values import Reception, Session
 
 CURVES = TABLES / "rate_quality.json"
 SUBSTITUTE = "hevc"
-DOMAINS = ("natural", "small")
-SMALL = 40  # px: pictures no larger than this have curves of their own
 
 
 class SeparatedCodec:
@@ -78,11 +76,6 @@ class SeparatedCodec:
         return torch.from_numpy(picture.astype(np.float32) / 255).permute(2, 0, 1)
 
 
-def is_small(height: int, width: int) -> bool:
-    """Whether pictures of that size are thumbnails."""
-    return max(height, width) <= SMALL
-
-
 def to_uint8(image: Tensor) -> np.ndarray:
     """A picture `[3, H, W]` in [0, 1] as uint8 `[H, W, 3]`."""
     return (image.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
@@ -94,5 +87,5 @@ def rate_curve(source: str, small: bool) -> dict:
 
     A coder that was not measured borrows the curve of HEVC, which only decides between schemes.
     """
-    curves = json.loads(CURVES.read_text())["coders"][DOMAINS[small]]
+    curves = read_json(CURVES, "a damaged table; take it from the package again")["coders"][DOMAINS[small]]
     return curves.get(source, curves[SUBSTITUTE])

@@ -7,7 +7,6 @@ al., PIMRC 2005).
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -20,6 +19,7 @@ from semlink.simulator.bits import framing
 from semlink.simulator.bits.framing import interleaver
 from semlink.simulator.bits.information import GRID_DB, mutual_information
 from semlink.simulator.bits.mcs import TABLE, Mcs
+from semlink.simulator.files import read_json
 
 BLER = Path(__file__).parent / "tables" / "bler.json"
 BLOCKS_LOOKED_AT = 32  # of one size
@@ -99,4 +99,4 @@ def bler(snr_db: np.ndarray, mcs: Mcs, symbols: int) -> np.ndarray:
 
 @cache
 def _table() -> dict[str, dict[str, tuple[float, float]]]:
-    return json.loads(BLER.read_text())["waterfall"]
+    return read_json(BLER, "a damaged table; take it from the package again")["waterfall"]

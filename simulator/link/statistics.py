@@ -46,7 +46,7 @@ def link_statistics(long_term: LongTerm, snr_db: float, uses: int) -> LinkStatis
     """Sample `a` and received symbols over images and map them to success probabilities of every scheme."""
     places = long_term.settings.places
     sample = sample_of(long_term.settings, max(1, -(-uses // places)))
-    levels, x = test_symbols(sample.images, len(sample.slots) * places)
+    levels, x = sounding_symbols(sample.images, len(sample.slots) * places)
     x_hat, a = sound(long_term, x, snr_db, SEED, sample)
     seen = round(uses * len(sample.slots) / sample.whole) if len(sample.slots) < sample.whole else uses
     known = long_term.settings.calibrated
@@ -79,7 +79,7 @@ def sample_of(settings: LinkSettings, whole: int) -> Sample:
     return Sample(((np.arange(count) + 0.5) * whole / count).astype(int), whole, images)
 
 
-def test_symbols(images: int, symbols: int) -> tuple[np.ndarray, np.ndarray]:
+def sounding_symbols(images: int, symbols: int) -> tuple[np.ndarray, np.ndarray]:
     """QAM of all orders by turns: levels uint8 `[images, symbols, 2]` and complex64 `[images, symbols]`."""
     levels, x = np.zeros((images, symbols, 2), np.uint8), np.zeros((images, symbols), np.complex64)
     for turn, order in enumerate(ORDERS):

@@ -6,7 +6,7 @@ Made from words, so that worker processes can make them, too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from semlink.simulator.data import Labels
     from semlink.simulator.metrics.regions import Judge, Segmenter, Truth
     from semlink.simulator.protocols import Variable
+    from semlink.simulator.records.rows import Rows
     from semlink.simulator.sweep.trial import Parts
 
 JUDGE = "segmentation:network=pyramid"  # has no part in any codec or region
@@ -104,6 +105,22 @@ class Judging:
         return {**named, "files": {path.name: digest(path) for path in files if path.exists()}}
 
 
+def check(judging: Judging) -> None:
+    """SemlinkError for a region or weight that is none, maps that are missing and classes the segmenter knows not."""
+    if parse(judging.roi).added:
+        raise SemlinkError(f"--roi {judging.roi}: separate classes by slashes")
+    if not 0 <= judging.theta <= 1:
+        raise SemlinkError(f"--theta {judging.theta:g}: give a weight within 0 and 1")
+    importance(parse(judging.roi))
+    if judging.classes and not judging.labels:
+        raise SemlinkError(f"--classes {judging.classes}: says what the numbers of --labels mean; give that folder too")
+    if any(name.startswith("miou") for name in judging.metrics()):
+        known = judging.segmenter().names
+        if judging.annotated:
+            found = class_maps(judging)
+            class_numbers(found.classes, found.ignore, known)
+
+
 def parts(judging: Judging) -> Parts:
     """Pictures, codecs and links as ever, and metrics that know the region."""
     from semlink.simulator.sweep.trial import Parts
@@ -115,6 +132,14 @@ def measure(judging: Judging, names: Sequence[str], original: Tensor, received: 
     """Metrics of received pictures, float64 `[batch]` each."""
     sees = any(name.startswith("miou") for name in names)
     return judge(judging, sees).measure(names, original, received)
+
+
+def with_sets(judging: Judging, rows: Rows) -> tuple[tuple[str, ...], Rows]:
+    """Names of all that is compared, and the rows with the pixel counts of the region's classes."""
+    asked, chosen = judging.metrics(), judging.classes_of_region()
+    sets = (*(name for name in asked if name in of_set.AGAINST), *((of_set.REGION,) if chosen else ()))
+    known = (replace(m, values={**m.values, **of_set.of_classes(m.values, chosen)}) for m in rows.measurements)
+    return (*asked, *(f"{name}{of_set.SUFFIX}" for name in sets)), replace(rows, measurements=tuple(known))
 
 
 def describe(name: str) -> Variable:

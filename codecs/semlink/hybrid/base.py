@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from semlink.codecs._learned.shipped import is_small
 from semlink.codecs._sources import ladder
 from semlink.codecs._sources.coders import SourceCoder
-from semlink.codecs._sources.separated import is_small, to_uint8
+from semlink.codecs._sources.separated import to_uint8
 from semlink.codecs.semlink.hybrid import thumbs
 
 SCALE_STEPS = 6  # of the scale in the header, a factor of two

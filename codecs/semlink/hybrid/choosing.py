@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from semlink.codecs._learned.shipped import is_small
 from semlink.codecs._sources.mosaic import mosaic
-from semlink.codecs._sources.separated import is_small
 from semlink.codecs.semlink.hybrid.layouts import Fades, Layout, Menu, score
 from semlink.codecs.semlink.hybrid.quality import measured
 from semlink.simulator.metrics.psnr import psnr
@@ -38,17 +38,20 @@ def chosen(sender: Sender, images: Tensor, menu: Menu, fades: Fades) -> list[int
 
 
 def _best(sender: Sender, image: Tensor, menu: Menu, fades: Fades) -> int:
-    scores = [_score(sender, image, layout, menu, fades) for layout in menu.layouts]
+    small = torch.from_numpy(mosaic(image.permute(1, 2, 0).numpy(), ACROSS)).permute(2, 0, 1)
+    share = small[0].numel() / image[0].numel()
+    scores = []
+    for layout in menu.layouts:
+        came = sender.trial(small, shared(layout, share), fades.design_db)
+        seen = min(float(psnr(small[None], came[None])), MOST_DB)
+        scores.append(_expected(seen, layout, menu, fades, image))
     return int(np.argmax(scores))
 
 
-def _score(sender: Sender, image: Tensor, layout: Layout, menu: Menu, fades: Fades) -> float:
+def _expected(seen: float, layout: Layout, menu: Menu, fades: Fades, image: Tensor) -> float:
+    """The score of a layout by which a picture came out at `seen` dB at the design SNR."""
     height, width = image.shape[1:]
     quality, pixels = measured(is_small(height, width), "psnr"), height * width
-    small = torch.from_numpy(mosaic(image.permute(1, 2, 0).numpy(), ACROSS)).permute(2, 0, 1)
-    share = small[0].numel() / pixels
-    came = sender.trial(small, shared(layout, share), fades.design_db)
-    seen = min(float(psnr(small[None], came[None])), MOST_DB)
     bpp, rate = 8 * layout.budget / pixels, layout.analog / (3 * pixels)
     usual = quality.of_layout(bpp, rate, np.append(fades.snr_db, fades.design_db))
     arrived = seen + usual[:-1] - usual[-1]

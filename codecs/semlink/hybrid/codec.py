@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from semlink.codecs._learned.codec import fit_weights, pad_to_cells, read_weights
+from semlink.codecs._learned.codec import pad_to_cells
+from semlink.codecs._learned.shipped import is_small
 from semlink.codecs._learned.trained import range_of, set_range
+from semlink.codecs._learned.weights import read_weights, rebuilt
 from semlink.codecs._sources.coders import SourceCoder, coder
-from semlink.codecs._sources.separated import is_small
 from semlink.codecs.semlink.hybrid import transform
 from semlink.codecs.semlink.hybrid.allocation import Allocation
 from semlink.codecs.semlink.hybrid.base import Base, code_base, header_of, read_base, read_header
@@ -35,10 +36,9 @@ class HybridCoder:
         state, settings = read_weights(weights)
         if "refine" not in settings:
             raise SemlinkError(f"{weights}: no network of hybrid coding; train one with experiments/train_hybrid.py")
-        self.network = HybridNetwork(**settings)
-        fit_weights(self.network, state, weights)
+        self.network = rebuilt(HybridNetwork, settings, state, weights)
         set_range(self.network, range_of(weights))
-        self.network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         self.network.spread.double()
 
     @torch.no_grad()

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from semlink.codecs._learned.shipped import is_small
 from semlink.codecs._sources.ladder import FLAT_BYTES
-from semlink.codecs._sources.separated import is_small
 from semlink.codecs.semlink.hybrid import thumbnail
 from semlink.codecs.semlink.hybrid.quality import Quality, measured
 from semlink.simulator import forms
@@ -124,21 +124,19 @@ def _scored(
     fades: Fades, quality: Quality, pixels: int, uses: int, thumb: bool, aim: str
 ) -> Iterator[tuple[float, Layout]]:
     lost = quality.of_loss(thumb, fades.snr_db)
-    for layout in _possible(fades.statistics, uses):
+    for layout in _possible(fades, uses):
         bpp = 8 * layout.budget / pixels
         arrived = quality.of_layout(bpp, layout.analog / (3 * pixels), fades.snr_db)
         yield score(fades.arrival(layout), arrived, lost, aim), layout
 
 
-def _possible(statistics: LinkStatistics, uses: int) -> Iterator[Layout]:
+def _possible(fades: Fades, uses: int) -> Iterator[Layout]:
     """All ways of sharing `uses` that statistics know of."""
     yield Layout(0, TABLE[0], uses)
-    heads = [size for size in statistics.arrival if size <= (1 - LEAST) * uses]
-    for base in (*heads, uses):
-        known = min(statistics.arrival, key=lambda size: abs(size - base))
-        for mcs in TABLE:
-            if room(base, mcs) - 1 >= FLAT_BYTES and max(statistics.arrival[known][mcs.name]) > 0:
-                yield Layout(base, mcs, uses - base)
+    heads = [size for size in fades.statistics.arrival if size <= (1 - LEAST) * uses]
+    for layout in (Layout(base, mcs, uses - base) for base in (*heads, uses) for mcs in TABLE):
+        if layout.budget >= FLAT_BYTES and fades.arrival(layout).max() > 0:
+            yield layout
 
 
 def _short_list(scored: Sequence[tuple[float, Layout]], within: float) -> tuple[Layout, ...]:

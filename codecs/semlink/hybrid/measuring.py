@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from semlink.codecs._sources.separated import is_small
+from semlink.codecs._learned.shipped import is_small
 from semlink.codecs.semlink.hybrid import thumbnail
 from semlink.codecs.semlink.hybrid.base import code_base
 from semlink.codecs.semlink.hybrid.codec import HybridCoder

@@ -14,9 +14,9 @@ import torch
 from torch import Generator, Tensor
 from tqdm import tqdm
 
+from semlink.codecs._learned.shipped import is_small
 from semlink.codecs._sources import ladder
 from semlink.codecs._sources.coders import coder
-from semlink.codecs._sources.separated import is_small
 from semlink.codecs.semlink.hybrid.base import Base, draw_base, read_base
 from semlink.codecs.semlink.hybrid.transform import CELL
 from semlink.simulator.files import write_aside

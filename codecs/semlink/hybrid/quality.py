@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from semlink.codecs._learned.shipped import TABLES
+from semlink.simulator.files import read_json
 
 QUALITY = TABLES / "semlink-quality.json"
 AIMS = ("psnr", "lpips")
@@ -54,7 +54,7 @@ class Quality:
 @cache
 def measured(small: bool, aim: str) -> Quality:
     """The shipped table, of thumbnails or of photographs, for one of AIMS."""
-    tables: Mapping[str, dict] = json.loads(QUALITY.read_text())["quality"]
+    tables: Mapping[str, dict] = read_json(QUALITY, "a damaged table; take it from the package again")["quality"]
     table = tables["small" if small else "natural"]
     return Quality(**{k: v for k, v in table.items() if k not in AIMS}, **table[aim])
 

@@ -8,7 +8,6 @@ error most, by variances measured on training thumbnails; each coefficient has t
 from __future__ import annotations
 
 import heapq
-import json
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from scipy.fft import dctn, idctn
 
 from semlink.codecs._learned.shipped import TABLES
+from semlink.simulator.files import read_json
 
 THUMBS = TABLES / "semlink-thumbs.json"
 AXES = np.array([[1.0, 1, 1], [-1, 2, -1], [1, 0, -1]])
@@ -112,5 +112,5 @@ def _means(height: int, width: int) -> np.ndarray:
 @cache
 def _table() -> Mapping[str, Any]:
     """experiments/measure_thumbs.py makes it."""
-    table: Mapping[str, Any] = json.loads(THUMBS.read_text())
+    table: Mapping[str, Any] = read_json(THUMBS, "a damaged table; take it from the package again")
     return table

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from semlink.codecs._sources.separated import SMALL
+from semlink.codecs._learned.shipped import SMALL
 from semlink.codecs.semlink.hybrid.pairs import Pair, coded_pairs, random_pairs
 from semlink.codecs.semlink.hybrid.transform import CELL
 from semlink.simulator import data

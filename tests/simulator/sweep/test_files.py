@@ -16,6 +16,7 @@ from semlink import channels, codecs
 from semlink.channels.recorded import write_cir_file
 from semlink.codecs import importance
 from semlink.codecs._learned.shipped import TABLES, WEIGHTS, local
+from semlink.codecs._regions.pyramid import SCORER
 from semlink.simulator.bits.success import BLER
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import digest
@@ -80,13 +81,14 @@ def test_all_that_ships_is_declared() -> None:
     shipped = {path for path in WEIGHTS.iterdir() if path.suffix != ".json"} | set(TABLES.iterdir()) | {BLER}
     found = {path for name in codecs.names() for path in declared(name)}
     cards = {path for path in found if path.parent == WEIGHTS and path.suffix == ".json"}
-    assert shipped == found - cards and all(path.with_suffix(".safetensors") in shipped for path in cards)
+    assert SCORER not in found, "the network that scores has no part in any codec"
+    assert shipped == found - cards | {SCORER} and all(path.with_suffix(".safetensors") in shipped for path in cards)
 
 
 def test_a_rate_has_its_own_files() -> None:
     names = [path.name for path in codecs.create("adjscc", rho=1 / 12).files()]
-    assert names[:2] == ["adjscc-small-m4.safetensors", "adjscc-natural-m4.safetensors"]
-    assert names[2:] == ["adjscc-small-m4.json", "adjscc-natural-m4.json"], "their cards tell the SNRs of training"
+    assert names[:2] == ["adjscc-natural-m4.safetensors", "adjscc-small-m4.safetensors"]
+    assert names[2:] == ["adjscc-natural-m4.json", "adjscc-small-m4.json"], "their cards tell the SNRs of training"
     assert codecs.create("digital", mcs="qpsk-0.25").files() == ()
     assert codecs.create("digital_capacity").files() == (TABLES / "rate_quality.json",)
     assert codecs.create("ddnm", inner="digital", sigma_y=0.1).files()[:2] == codecs.create("digital").files()
