@@ -47,6 +47,7 @@ def capacity(blocks: Sequence[int], mcs: Mcs) -> int:
     return sum(mcs.information_bytes(b) for b in blocks)
 
 
+@lru_cache(maxsize=1 << 14)
 def room(uses: int, mcs: Mcs) -> int:
     """Payload bytes that fit into fixed `uses`, length prefix taken off."""
     total = capacity(blocks_in(uses, mcs), mcs)

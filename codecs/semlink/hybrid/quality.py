@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,21 @@ from semlink.simulator.files import read_json
 
 QUALITY = TABLES / "semlink-quality.json"
 AIMS = ("psnr", "lpips")
+
+
+class Grid:
+    """Linear interpolation between measured values, and the edge beyond them."""
+
+    def __init__(self, axes: Sequence[Any], values: object) -> None:
+        from scipy.interpolate import RegularGridInterpolator
+
+        self.axes = [np.asarray(axis, float) for axis in axes]
+        self.between = RegularGridInterpolator(self.axes, np.asarray(values, float))
+
+    def __call__(self, *where: Any) -> np.ndarray:
+        inside = [np.clip(w, axis[0], axis[-1]) for w, axis in zip(where, self.axes, strict=True)]
+        found: np.ndarray = self.between(np.stack(np.broadcast_arrays(*inside), axis=-1))
+        return found
 
 
 @dataclass(frozen=True)
@@ -38,17 +53,30 @@ class Quality:
         """Of a base of `bpp`, 0 for none, and analog symbols of `rate`, 0 for none; at the edge beyond what was
         measured."""
         if not bpp:
-            return _interpolate((np.log2(self.alone_rate), self.snr), self.alone, np.log2(rate), snr_db)
+            return self._alone(np.log2(rate), snr_db)
         if not rate:
-            return _interpolate((np.log2(self.bpp),), self.base, np.log2(bpp) + 0 * snr_db)
-        axes = np.log2(self.bpp), np.log2(self.rate), self.snr
-        return _interpolate(axes, self.hybrid, np.log2(bpp), np.log2(rate), snr_db)
+            return self._base(np.log2(bpp) + 0 * snr_db)
+        return self._hybrid(np.log2(bpp), np.log2(rate), snr_db)
 
     def of_loss(self, thumbnail: bool, snr_db: np.ndarray) -> np.ndarray:
         """Of what is shown where the base is lost."""
-        if not thumbnail:
-            return np.full_like(snr_db, self.grey)
-        return _interpolate((self.snr,), self.thumbnail, snr_db)
+        return self._thumbnail(snr_db) if thumbnail else np.full_like(snr_db, self.grey)
+
+    @cached_property
+    def _hybrid(self) -> Grid:
+        return Grid((np.log2(self.bpp), np.log2(self.rate), self.snr), self.hybrid)
+
+    @cached_property
+    def _alone(self) -> Grid:
+        return Grid((np.log2(self.alone_rate), self.snr), self.alone)
+
+    @cached_property
+    def _base(self) -> Grid:
+        return Grid((np.log2(self.bpp),), self.base)
+
+    @cached_property
+    def _thumbnail(self) -> Grid:
+        return Grid((self.snr,), self.thumbnail)
 
 
 @cache
@@ -57,13 +85,3 @@ def measured(small: bool, aim: str) -> Quality:
     tables: Mapping[str, dict] = read_json(QUALITY, "a damaged table; take it from the package again")["quality"]
     table = tables["small" if small else "natural"]
     return Quality(**{k: v for k, v in table.items() if k not in AIMS}, **table[aim])
-
-
-def _interpolate(grid: Sequence[Any], values: object, *where: Any) -> np.ndarray:
-    from scipy.interpolate import RegularGridInterpolator
-
-    axes = [np.asarray(axis, float) for axis in grid]
-    inside = [np.clip(w, axis[0], axis[-1]) for w, axis in zip(where, axes, strict=True)]
-    points = np.stack(np.broadcast_arrays(*inside), axis=-1)
-    found: np.ndarray = RegularGridInterpolator(axes, np.asarray(values, float))(points)
-    return found
