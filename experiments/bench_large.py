@@ -13,7 +13,7 @@ from semlink.simulator.study.large import measure
 class BenchLargeFlags:
     """CPU seconds and memory of one large picture."""
 
-    codecs: tuple[str, ...] = ("adjscc", "deepjscc", "semlink:base=none")
+    codecs: tuple[str, ...] = ("adjscc", "semlink:base=none", "digital", "semlink")
     """Codecs, as words."""
     sizes: tuple[str, ...] = ("768x1024", "1536x2048", "3000x4000")
     """Height x width in px."""

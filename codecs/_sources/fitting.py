@@ -6,14 +6,12 @@ import hashlib
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
 from semlink.codecs._sources.coders import SourceCoder
 from semlink.codecs._sources.mosaic import LARGE, mosaic
 
-FILLED = 0.97  # share of the budget that a large picture's search is content with
 TRIALS = 4  # encodings of a large picture, at most, before quality is lowered in large steps
 LARGE_STEP = 4  # qualities
 LOG_RANGE = 6.0  # of the bytes that a coder's qualities give, usually
@@ -29,7 +27,7 @@ def fit(source: SourceCoder, image: np.ndarray, max_bytes: int) -> tuple[bytes, 
 
 
 def _fit(source: SourceCoder, image: np.ndarray, max_bytes: int) -> tuple[bytes, int] | None:
-    encoded = partial(_remembered, source, image, hashlib.blake2b(np.ascontiguousarray(image).data).digest())
+    encoded = _encodings(source, image)
     log_ratio: dict[int, float] = {}  # of size to budget, by index into `qualities`
     low, high = -1, len(source.qualities)  # index `low` fits (or is none), `high` does not (or is none)
     while high - low > 1 and max_bytes > 0:
@@ -41,26 +39,27 @@ def _fit(source: SourceCoder, image: np.ndarray, max_bytes: int) -> tuple[bytes,
 
 def _fit_large(source: SourceCoder, image: np.ndarray, max_bytes: int) -> tuple[bytes, int] | None:
     """The search on a mosaic, whose bytes tell the picture's; each encoding of the picture tells how well."""
-    encoded = partial(_remembered, source, image, hashlib.blake2b(np.ascontiguousarray(image).data).digest())
-    proxy = mosaic(image)
-    budget = max_bytes * proxy[..., 0].size / image[..., 0].size
-    best, tried = -1, set[int]()
-    while len(tried) < TRIALS:
-        found = _fit(source, proxy, int(budget))
-        index = source.qualities.index(found[1]) if found else 0
-        if index in tried or index < best:
+    encoded, proxy = _encodings(source, image), mosaic(image)
+    small, ratio = _encodings(source, proxy), image.size / proxy.size
+    low, high = -1, len(source.qualities)  # as in `_fit`
+    for _ in range(TRIALS):
+        found = _fit(source, proxy, int(max_bytes / ratio))
+        index = min(source.qualities.index(found[1]) if found else 0, high - 1)
+        if index <= low:
             break
-        tried.add(index)
         size = len(encoded(index))
-        best = index if size <= max_bytes else best
-        if FILLED * max_bytes <= size <= max_bytes:
-            break
-        budget *= max_bytes / size
-    lower = min(tried)
-    while best < 0 and lower > 0:
-        lower = max(0, lower - LARGE_STEP)
-        best = lower if len(encoded(lower)) <= max_bytes else best
-    return None if best < 0 else (encoded(best), source.qualities[best])
+        ratio = size / len(small(index))
+        low, high = (index, high) if size <= max_bytes else (low, index)
+    while low < 0 < high:
+        high = max(0, high - LARGE_STEP)
+        low = high if len(encoded(high)) <= max_bytes else -1
+    return None if low < 0 else (encoded(low), source.qualities[low])
+
+
+def _encodings(source: SourceCoder, image: np.ndarray) -> Callable[[int], bytes]:
+    """The encodings of a picture by index into `qualities`, from the memory of recent ones where they are there."""
+    digest = hashlib.blake2b(np.ascontiguousarray(image).data).digest()
+    return lambda index: _remembered(source, image, digest, index)
 
 
 def _guess(log_ratio: dict[int, float], low: int, high: int, usual: float) -> int:

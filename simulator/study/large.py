@@ -17,7 +17,7 @@ import numpy as np
 
 from semlink.simulator.data import load
 from semlink.simulator.plugins import make_codec, make_link, measure_metrics
-from semlink.simulator.values import TxInfo
+from semlink.simulator.sweep.trial import told
 from semlink.simulator.words import parse
 
 SNR_DB = 10.0
@@ -68,7 +68,9 @@ def _sent_and_measured(
     link, made = make_link(parse(channel)), make_codec(parse(codec), rho)
     mark("load")
     with torch.no_grad():
-        sent = made.encode(image, TxInfo(snr_db=SNR_DB))
+        tx = told(made, link, size, SNR_DB, 0)
+        mark("statistics")
+        sent = made.encode(image, tx)
         mark("encode")
         reception = link.run(sent, SNR_DB).reception
         mark("link")

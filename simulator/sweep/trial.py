@@ -97,19 +97,21 @@ class Encodings:
             self._codec.encodes_on
         ]
         if self._last is None or key != self._key:
-            tx = self._tx(condition, link)
+            height, width = self._images.shape[-2:]
+            tx = told(self._codec, link, (height, width), condition.snr_db, self._seed)
             start = time.perf_counter()
             transmission = self._codec.encode(self._images, tx)
             self._key, self._last = key, (transmission, (time.perf_counter() - start) / len(self._images))
         return self._last
 
-    def _tx(self, condition: Condition, link: AnyLink) -> TxInfo | None:
-        if self._codec.encodes_on == "nothing":
-            return None
-        if self._codec.encodes_on == "snr":
-            return link.tx_info(condition.snr_db, seed=self._seed)
-        uses = self._codec.uses(*self._images.shape[-2:])
-        return link.tx_info(condition.snr_db, uses, self._seed, statistics=True)
+
+def told(codec: Codec, link: AnyLink, size: tuple[int, int], snr_db: float, seed: int) -> TxInfo | None:
+    """What a codec's transmitter knows when it encodes pictures of `size` (height, width); None: nothing."""
+    if codec.encodes_on == "nothing":
+        return None
+    if codec.encodes_on == "snr":
+        return link.tx_info(snr_db, seed=seed)
+    return link.tx_info(snr_db, codec.uses(*size), seed, statistics=True)
 
 
 def execute(task: Task, bench: Bench) -> Iterator[tuple[Record, Tensor, Tensor | None]]:

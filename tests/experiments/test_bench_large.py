@@ -11,7 +11,7 @@ CPU_S = 120.0  # of 60 seconds on two cores
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("codec", ["adjscc", "deepjscc", "semlink:base=none"])
+@pytest.mark.parametrize("codec", ["adjscc", "deepjscc", "semlink:base=none", "digital", "semlink"])
 def test_twelve_megapixels(codec: str) -> None:
     cost = measure(codec, (3000, 4000), 1 / 12, "tdl")
     print(codec, cost)
@@ -24,7 +24,9 @@ def test_every_stage_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         assert bench.main(flags) == 0
     line = capsys.readouterr().out
     assert line.startswith("adjscc 40x56 awgn: ")
-    assert all(stage in line for stage in ("load", "encode", "link", "decode", "psnr", "ssim", "lpips_alex"))
+    assert all(
+        stage in line for stage in ("load", "statistics", "encode", "link", "decode", "psnr", "ssim", "lpips_alex")
+    )
 
 
 def test_the_picture_has_no_seams() -> None:
