@@ -1,7 +1,11 @@
-"""The metadata is in setup.cfg; here are only the packages, found so that a codec may be one file or a whole folder."""
+"""The metadata is in setup.cfg; here are only the packages, found so that a codec may be one file or a whole folder.
+
+The package `semlink` itself is simulator/root.
+"""
 
 from setuptools import find_packages, setup
 
-FOLDERS = ("simulator", "codecs", "channels")
+FOLDERS = ("simulator", "codecs", "channels", "experiments")
+FOUND = find_packages(include=[p for f in FOLDERS for p in (f, f"{f}.*")], exclude=["simulator.root"])
 
-setup(packages=[f"semlink.{name}" for name in find_packages(include=[p for f in FOLDERS for p in (f, f"{f}.*")])])
+setup(packages=["semlink", *(f"semlink.{name}" for name in FOUND)])

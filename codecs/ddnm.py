@@ -20,6 +20,7 @@ from semlink.codecs._diffusion import loading
 from semlink.codecs._diffusion.inner import Inner, check_inner
 from semlink.codecs._diffusion.priors import prior_files, range_null_prior, shipped_prior
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.reprs import ShownSettings
 from semlink.simulator.values import Reception, Session, Transmission, TxInfo
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ POOLS = (1, 2, 4)
 PIXELS_AT_ONCE = 1 << 21  # bounds the memory of a call of the pipeline
 
 
-class Ddnm:
+class Ddnm(ShownSettings):
     """A coarse picture by another codec within rho n uses, refined by a diffusion prior; any picture size.
 
     inner: the codec of the coarse picture, a word whose settings are separated by semicolons; it runs at

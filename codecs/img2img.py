@@ -21,12 +21,13 @@ from semlink.codecs._diffusion.pretrained import MODEL, Pretrained, path
 from semlink.codecs._diffusion.states import check_steps
 from semlink.codecs._learned.codec import pad_to_cells
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.reprs import ShownSettings
 from semlink.simulator.values import Reception, Transmission, TxInfo
 
 log = logging.getLogger(__name__)
 
 
-class Img2Img:
+class Img2Img(ShownSettings):
     """Another codec's picture, refined at the receiver; streams, rate and picture sizes are that codec's.
 
     inner: the codec, a word whose settings are separated by semicolons, at the same rho. sigma_y: RMS error of its

@@ -25,6 +25,7 @@ from semlink.codecs._regions import mask_code
 from semlink.simulator.bits import framing
 from semlink.simulator.bits.mcs import PROTECTION, get
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.reprs import ShownSettings
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
 
 __all__ = ["LatentDiffusion", "write_captions"]
@@ -35,7 +36,7 @@ ROBUST = get(PROTECTION["robust"])
 SMALLEST = 128  # uses of an edge map
 
 
-class LatentDiffusion:
+class LatentDiffusion(ShownSettings):
     """Streams: `latent`, `scale`, and where they are wanted `caption` and `edges`; any picture size.
 
     rho: of the latent alone, as no part of it can be left out; what the other streams take comes on top, and is in the

@@ -34,6 +34,7 @@ from semlink.codecs._learned.codec import LatentCodec, pad_to_cells, to_symbols
 from semlink.codecs._learned.received import sound, sound_symbols
 from semlink.simulator import forms
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.reprs import ShownSettings
 from semlink.simulator.values import Reception, Transmission, TxInfo
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ MOST_RELIABLE = 0.9999  # 40 dB: no network reproduces its symbols better
 PIXELS_AT_ONCE = 1 << 19  # bounds the memory of gradients
 
 
-class Posterior:
+class Posterior(ShownSettings):
     """The streams of `inner`, decoded by sampling; any picture size.
 
     inner: a word of a learned codec, settings separated by semicolons, e.g. "adjscc:weights=mine.safetensors".

@@ -13,6 +13,8 @@ _HOMES = {
     "LinkReport": "semlink.simulator.values",
     "LinkResult": "semlink.simulator.values",
     "SemlinkError": "semlink.simulator.errors",
+    "Rows": "semlink.simulator.records.rows",
+    "read_rows": "semlink.simulator.records.rows",
     "Grid": "semlink.channels.base.grid",
     "Link": "semlink.simulator.link.link",
     "check_codec": "semlink.simulator.conformance.codec",

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from semlink.simulator.reprs import Shown
+
 if TYPE_CHECKING:  # importing the values must not import torch
     from torch import Tensor
 
@@ -18,8 +20,8 @@ Kind = Literal["analog", "bits"]
 Protection = Literal["robust", "normal", "payload"]
 
 
-@dataclass(frozen=True)
-class Stream:
+@dataclass(frozen=True, repr=False)
+class Stream(Shown):
     """One named stream of a transmission, for every image of the batch.
 
     payload: complex64 `[batch, k]` with mean |x|^2 = 1 per image (analog), or a list of `bytes`, one per image (bits).
@@ -50,8 +52,8 @@ class Stream:
     importance_told_by: str = ""
 
 
-@dataclass(frozen=True)
-class Session:
+@dataclass(frozen=True, repr=False)
+class Session(Shown):
     """What both ends know for a whole run, free of charge: the picture size in pixels and codec constants."""
 
     height: int = 0
@@ -59,16 +61,16 @@ class Session:
     constants: Mapping[str, int | float | str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Transmission:
+@dataclass(frozen=True, repr=False)
+class Transmission(Shown):
     """The streams of a batch of images, sent in this order on each image's own slots; the first is the main one."""
 
     streams: tuple[Stream, ...]
     session: Session = Session()
 
 
-@dataclass(frozen=True)
-class LinkStatistics:
+@dataclass(frozen=True, repr=False)
+class LinkStatistics(Shown):
     """What link adaptation knows about payloads of up to `uses` symbols, from fades that no test meets.
 
     information: mean mutual information in bits per use, log2(1 + SINR), one value per sampled image.
@@ -92,8 +94,8 @@ class LinkStatistics:
         return {name: sum(chance) / len(chance) for name, chance in self.arrival[symbols].items()}
 
 
-@dataclass(frozen=True)
-class TxInfo:
+@dataclass(frozen=True, repr=False)
+class TxInfo(Shown):
     """What a transmitter may know before it encodes.
 
     snr_db: nominal (or fed back) SNR, a float or one value per image; None when unknown.
@@ -108,8 +110,8 @@ class TxInfo:
     public_seed: int = 0
 
 
-@dataclass(frozen=True)
-class ReceivedStream:
+@dataclass(frozen=True, repr=False)
+class ReceivedStream(Shown):
     """One stream after the receiver's PHY.
 
     analog: `x_hat` complex64 and `a` float32, both `[batch, k]`, with x_hat = a x + noise of variance a (1 - a), and 0
@@ -127,8 +129,8 @@ class ReceivedStream:
     blocks_ok: tuple[tuple[bool, ...], ...] | None = None
 
 
-@dataclass(frozen=True)
-class Reception:
+@dataclass(frozen=True, repr=False)
+class Reception(Shown):
     """All that a decoder gets. `public_seed` seeds its randomness."""
 
     streams: tuple[ReceivedStream, ...]
@@ -143,8 +145,8 @@ class Reception:
         raise KeyError(f"no stream {name!r}; received: {', '.join(s.name for s in self.streams)}")
 
 
-@dataclass(frozen=True)
-class LinkReport:
+@dataclass(frozen=True, repr=False)
+class LinkReport(Shown):
     """What the simulator measured while the transmission was on the air; rows get it, decoders never.
 
     uses: channel uses per stream name, one number per image (payload, CRC, code and padding; no pilots).
@@ -166,8 +168,8 @@ class LinkReport:
     block_errors: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class LinkResult:
+@dataclass(frozen=True, repr=False)
+class LinkResult(Shown):
     """`reception` for the decoder, `report` for the rows."""
 
     reception: Reception

@@ -15,6 +15,7 @@ Setting = bool | int | float | str | None
 _PLUS = re.compile(r"\+(?=[A-Za-z_]\w*(?::|\+|$))")  # before a name: not the plus of 1e+3 or of most paths
 _SETTING = re.compile(r"(?<==)[^=,;+]+")  # the value of one, also of a word within a word
 _PATH = re.compile(r"[./~].*/|.*/.*\.[A-Za-z]\w*$")  # what begins as one, or ends in the suffix of a file
+_OF_FILE = re.compile(r"([^:]+\.py:[A-Za-z_]\w*)(?::(.*))?")  # a class in a file, and its settings
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "none": None}
 
 
@@ -30,6 +31,11 @@ class Word:
         own = ",".join(f"{key}={_spell(value)}" for key, value in self.settings)
         return "+".join([f"{self.name}:{own}" if own else self.name, *map(str, self.added)])
 
+    @property
+    def file(self) -> str:
+        """The file that holds the plug-in, where the name is that of a class in one; else empty."""
+        return self.name.rpartition(":")[0]
+
     def split(self, keys: tuple[str, ...]) -> tuple[Word, dict[str, Setting]]:
         """This word without the settings named in `keys`, and those settings."""
         kept = tuple((key, value) for key, value in self.settings if key not in keys)
@@ -40,6 +46,7 @@ def parse(text: str) -> Word:
     """`name` or `name:key=value,key=value`; finite numbers, true, false and none are read as such, all else as text.
 
     More words may follow behind a plus sign, as in `tdl:speed=3+clipping:ratio_db=3`.
+    A class that is installed nowhere goes by its file, as in `path/mine.py:MyCodec:key=value`.
     Raises SemlinkError when the text has another form or names a key twice.
     """
     first, *others = _PLUS.split(text)
@@ -48,7 +55,8 @@ def parse(text: str) -> Word:
 
 
 def _parse_one(text: str) -> Word:
-    name, colon, rest = text.partition(":")
+    of_file = _OF_FILE.fullmatch(text)
+    name, colon, rest = (of_file[1], of_file[2], of_file[2] or "") if of_file else text.partition(":")
     pairs = [part.partition("=") for part in rest.split(",")] if colon else []
     keys = [key for key, _, _ in pairs]
     if not name or any(not key or not equals or not value for key, equals, value in pairs):

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("simulator", "codecs", "channels")
+FOLDERS = ("simulator", "codecs", "channels", "experiments")
 SKIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
 
@@ -42,7 +42,7 @@ def pins() -> dict[str, Requirement]:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """A wheel built offline from a copy of the repository, tests and all."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in (*FOLDERS, "experiments", "tests"):
+    for name in (*FOLDERS, "tests"):
         shutil.copytree(ROOT / name, source / name, ignore=SKIPPED)
     for name in ("setup.py", "setup.cfg", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
@@ -59,10 +59,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 def test_wheel_holds_every_file_of_the_package_and_nothing_else(wheel):
     inside = {n for n in wheel.namelist() if ".dist-info/" not in n}
     here = {
-        f"semlink/{path.relative_to(ROOT).as_posix()}"
+        f"semlink/{path.relative_to(ROOT).as_posix().replace('simulator/root/', '')}"
         for folder in FOLDERS
         for path in (ROOT / folder).rglob("*")
-        if path.is_file() and (path.suffix == ".py" or {"weights", "tables"} & set(path.parts))
+        if path.is_file() and (path.suffix == ".py" or {"weights", "tables", "recipes"} & set(path.parts))
     }
     own = {"semlink/codecs/folder_codec/__init__.py", "semlink/codecs/folder_codec/weights/own.safetensors"}
     assert inside == here | own

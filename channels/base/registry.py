@@ -3,21 +3,29 @@
 A built-in plug-in is one module whose name is the plug-in's name and which holds `PLUGIN`, its class.
 Third parties add theirs with an entry point, e.g. in setup.cfg:
 `[options.entry_points] semlink.codecs = mine = my.module:MyCodec`.
+A class that is installed nowhere goes by its file, `path/to/mine.py:MyCodec`.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import os
 import pkgutil
+import re
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from semlink.channels.base.names import unknown
+
+_OF_FILE = re.compile(r"(.+\.py):([A-Za-z_]\w*)")
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,9 @@ class Registry:
 
     def get(self, name: str) -> Callable[..., Any]:
         """The plug-in's class. LookupError that lists the known names when there is no such plug-in."""
+        found = _OF_FILE.fullmatch(name)
+        if found:
+            return _of_file(self.kind, Path(found[1]).expanduser(), found[2])
         if name in self._builtin():
             return importlib.import_module(f"{self.package}.{name}").PLUGIN
         external = self._external()
@@ -73,6 +84,26 @@ class Registry:
             else:
                 found[point.name] = point
         return found
+
+
+def _of_file(kind: str, path: Path, name: str) -> Callable[..., Any]:
+    """The class of a Python file, loaded once a process."""
+    if not path.is_file():
+        raise UnknownName(f"{kind} {path}:{name}: there is no such file")
+    module_name = f"semlink_file_{path.stem}_{crc32(bytes(path.resolve())):x}"
+    if module_name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(module_name, path)
+        assert spec is not None and spec.loader is not None
+        sys.modules[module_name] = module = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[module_name]
+            raise
+    held = {key: value for key, value in vars(sys.modules[module_name]).items() if inspect.isclass(value)}
+    if name not in held:
+        raise UnknownName(f"{path}: {unknown('class', name, tuple(held))}")
+    return held[name]
 
 
 def _from_home(value: Any) -> Any:

@@ -24,13 +24,14 @@ from semlink.codecs._learned.trained import card_of, range_of, set_range
 from semlink.codecs._learned.weights import read_weights, rebuilt
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import is_here, reading
+from semlink.simulator.reprs import ShownSettings
 from semlink.simulator.tiles import in_tiles
 from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
 
 PIXELS_AT_ONCE = 1 << 21  # bounds the memory of inference
 
 
-class LatentCodec:
+class LatentCodec(ShownSettings):
     """A learned codec with one analog stream, `latent`.
 
     name: for messages and weight files. rho: channel uses per source dimension, one that the network can have.

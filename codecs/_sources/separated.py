@@ -18,13 +18,14 @@ from semlink.codecs._sources import ladder
 from semlink.codecs._sources.coders import SourceCoder, coder
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import read_json
+from semlink.simulator.reprs import ShownSettings
 from semlink.simulator.values import Reception, Session
 
 CURVES = TABLES / "rate_quality.json"
 SUBSTITUTE = "hevc"
 
 
-class SeparatedCodec:
+class SeparatedCodec(ShownSettings):
     """Picture -> image coder -> one bits stream, `picture`, of exactly floor(rho n) channel uses.
 
     source: name of the image coder; a picture that the rate does not carry in full size is sent smaller (`ladder`). One

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from types import ModuleType
+
+from semlink.simulator.quiet import silence_frameworks
 
 
 @cache
 def tensorflow() -> ModuleType:
     """The tensorflow module. GPU memory grows on demand, so that torch can share the device."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    silence_frameworks()
     import tensorflow as tf
 
     for gpu in tf.config.list_physical_devices("GPU"):

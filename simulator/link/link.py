@@ -24,6 +24,8 @@ from semlink.simulator.link.report import make_report
 from semlink.simulator.link.sending import Prepared, batch_size, prepare
 from semlink.simulator.link.settings import LinkSettings
 from semlink.simulator.link.statistics import link_statistics
+from semlink.simulator.quiet import silence_frameworks
+from semlink.simulator.reprs import table
 from semlink.simulator.rng import public_seed
 from semlink.simulator.values import LinkResult, LinkStatistics, Reception, Transmission, TxInfo
 
@@ -43,6 +45,13 @@ class Link(LinkSettings):
 
     So `dataclasses.replace(link, csi="perfect")` is a fresh link, and a pickled one holds its settings alone.
     """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        silence_frameworks()  # before a channel loads TensorFlow
+
+    def _repr_html_(self) -> str:
+        return table("Link", ((own.name, getattr(self, own.name)) for own in fields(self)))
 
     def __call__(
         self, transmission: Transmission, snr_db: float | Sequence[float], seed: int = 0, first_image: int = 0

@@ -19,12 +19,15 @@ import numpy as np
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import check_file, write_aside
 from semlink.simulator.protocols import Variable
-from semlink.simulator.records import seal
+from semlink.simulator.records import frames, seal
 from semlink.simulator.records.store import Condition, Record
 from semlink.simulator.records.sweep import Sweep
+from semlink.simulator.reprs import Shown
 
 if TYPE_CHECKING:  # h5py loads when a file is read or written
     import h5py
+    import pandas
+    import xarray
 
 AXES = ("codec", "channel", "rho", "snr_db")
 ENDS = ("least", "most")  # attributes of a variable that has a range
@@ -64,13 +67,29 @@ class Measurement:
     error: str = ""
 
 
-@dataclass(frozen=True)
-class Rows:
+@dataclass(frozen=True, repr=False)
+class Rows(Shown):
     """All measurements, sorted by condition; `variables` describes their numbers; `attributes` are text or numbers."""
 
     measurements: tuple[Measurement, ...]
     variables: Mapping[str, Variable] = field(default_factory=lambda: VARIABLES)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """As rows.h5 holds them: float32 over (codec, channel, rho, snr_db, image), NaN where nothing was measured."""
+        return frames.dataset(_image(self))
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A line a picture and condition: codec, channel, rho, snr_db, image, image_id, csi, and a column a number."""
+        return frames.table(self.to_xarray())
+
+    def _parts(self) -> Iterable[tuple[str, Any]]:
+        of = [m.condition for m in self.measurements]
+        for name in AXES:
+            yield name, sorted({getattr(condition, name) for condition in of})
+        yield "images", max((len(m.images) for m in self.measurements), default=0)
+        yield "failed", sum(bool(m.error) for m in self.measurements)
+        yield "numbers", sorted({name for m in self.measurements for name in m.values})
 
     def asked_metrics(self) -> tuple[str, ...]:
         """The quality metrics that the last sweep was asked for, by their names in rows: a suffix may tell how."""
@@ -132,6 +151,9 @@ def read(path: Path) -> Rows:
         raise SemlinkError(
             f"{path}: damaged, or not a rows file; give the experiment's command again to rebuild it"
         ) from error
+
+
+read_rows = read  # its public name in `semlink.simulator`
 
 
 def _is(name: str, metric: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from semlink.channels.base.names import did_you_mean, unknown
 from semlink.simulator.errors import SemlinkError
@@ -58,7 +59,9 @@ def check_words(kind: str, words: Sequence[str], known: Sequence[str], added: Se
     added: plug-ins that may follow behind a plus sign.
     """
     for word in map(parse, words):
-        if word.name not in known:
+        if word.file and not Path(word.file).expanduser().is_file():
+            raise SemlinkError(f"{kind} {word}: there is no file {word.file}")
+        if not word.file and word.name not in known:
             raise SemlinkError(unknown(kind, word.name, known))
         for other in word.added:
             if other.name not in added:

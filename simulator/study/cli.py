@@ -19,9 +19,9 @@ from semlink.channels.base.names import did_you_mean
 from semlink.channels.base.registry import UnknownName
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.plugins import package
+from semlink.simulator.quiet import silence
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study.checks import check_channels, check_codecs, check_words
-from semlink.simulator.study.quiet import silence
 from semlink.simulator.study.rates import Rate
 from semlink.simulator.study.recipes import with_recipe
 from semlink.simulator.study.stopping import Terminated, finish, sigterm_stops
@@ -30,6 +30,7 @@ from semlink.simulator.values import SNR_LIMITS_DB
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+CALLED = "SEMLINK_COMMAND"  # environment: by what words the experiment was called, where not by its file
 LARGEST_SEED = 2**63 - 1  # what int64 holds, in rows.h5 and in the generators of the frameworks
 
 
@@ -94,7 +95,12 @@ def read(default: AnyFlags, arguments: Sequence[str]) -> AnyFlags:
     _check_places(kind, arguments)
     default = with_recipe(default, arguments)
     flags, others = tyro.cli(
-        kind, default=default, args=list(arguments), description=_help(kind), return_unknown_args=True
+        kind,
+        prog=os.environ.get(CALLED),
+        default=default,
+        args=list(arguments),
+        description=_help(kind),
+        return_unknown_args=True,
     )
     if others:
         known = [f"--{field.name.replace('_', '-')}" for field in fields(kind)]

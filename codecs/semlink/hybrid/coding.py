@@ -8,8 +8,9 @@ from torch import Tensor
 
 from semlink.codecs.semlink.hybrid import transform
 from semlink.codecs.semlink.hybrid.allocation import Allocation, allocate, levels_of
-from semlink.codecs.semlink.hybrid.networks import HybridNetwork, about_base, about_reception
+from semlink.codecs.semlink.hybrid.networks import HybridNetwork, about_base, about_reception, size_of
 from semlink.simulator import forms
+from semlink.simulator.tiles import in_tiles
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,10 @@ def expect(network: HybridNetwork, base: Tensor, bpp: Tensor, small: Tensor) -> 
     The spread is computed in the dtype of its network: float64 where both ends must agree on its order.
     """
     known, exact = about_base(bpp, small), network.spread.last.weight.dtype
-    log_sigma = network.spread(base.to(exact), known.to(exact))
-    return Expectation(base.float(), network.restore(base.float(), known), log_sigma, bpp, small)
+    spread = in_tiles(network.spread, network.spread.reach, transform.CELL, (1, None), transform.CELL)
+    restore = in_tiles(network.restore, network.restore.reach, transform.CELL, (1, None), 1)
+    log_sigma = spread(base.to(exact), known.to(exact))
+    return Expectation(base.float(), restore(base.float(), known), log_sigma, bpp, small)
 
 
 def allocation_of(expected: Expectation, count: int, snr_db: Tensor) -> Allocation:
@@ -59,8 +62,8 @@ def receive(
     received = expected.picture + transform.inverse(found.reshape(shape))
     snr_db, share = (v.repeat_interleave(per_group) for v in heard(a, allocation.places))
     known = about_reception(expected.bpp, expected.small, snr_db, share, scales)
-    picture: Tensor = network.refine(expected.base, expected.picture, received, errors, known)
-    return picture
+    refine = in_tiles(network.refine, network.refine.reach, transform.CELL, (1, 1, 1, transform.CELL, None, None), 1)
+    return refine(expected.base, expected.picture, received, errors, size_of(errors), known)
 
 
 def heard(a: Tensor, places: int) -> tuple[Tensor, Tensor]:

@@ -58,6 +58,11 @@ class Restore(nn.Module):
         self.steer = conditioner(2)
         self.trunk = Trunk(3 * FINE**2, fine, coarse, before, between, after)
 
+    @property
+    def reach(self) -> int:
+        """How far it sees, in px."""
+        return self.trunk.reach
+
     def forward(self, base: Tensor, known: Tensor) -> Tensor:
         """base `[batch, 3, H, W]` in [0, 1], known `[batch, 2]` (see `about_base`); the same shape."""
         h = F.pixel_unshuffle(2 * base - 1, FINE)
@@ -75,6 +80,11 @@ class Spread(nn.Module):
         self.last = nn.Conv2d(width, transform.COEFFICIENTS, 1)
         nn.init.zeros_(self.last.weight)
         self.last.bias.data.fill_(-4.0)
+
+    @property
+    def reach(self) -> int:
+        """How far it sees, in px."""
+        return transform.CELL * len(self.blocks)
 
     def forward(self, base: Tensor, known: Tensor) -> Tensor:
         """float `[batch, 192, H / 8, W / 8]` in the dtype of base."""
@@ -95,16 +105,27 @@ class Refine(RangedNetwork):
         self.steer = conditioner(5)
         self.trunk = Trunk(3 * 3 * FINE**2 + BANDS, fine, coarse, before, between, after)
 
-    def forward(self, base: Tensor, expected: Tensor, received: Tensor, errors: Tensor, known: Tensor) -> Tensor:
+    @property
+    def reach(self) -> int:
+        """How far it sees, in px."""
+        return self.trunk.reach
+
+    def forward(
+        self, base: Tensor, expected: Tensor, received: Tensor, errors: Tensor, error: Tensor, known: Tensor
+    ) -> Tensor:
         """Pictures `[batch, 3, H, W]`: base, expected by `Restore`, received; errors `[batch, 192, H / 8, W / 8]`,
-        variances; known `[batch, 5]` (see `about_reception`)."""
+        variances; error `[batch, 1, 1, 1]` (see `size_of`), known `[batch, 5]` (see `about_reception`)."""
         (snr_db,) = self.snrs.heard(known[:, SNR])
         known = torch.cat([known[:, :SNR], steering(snr_db), known[:, SNR + 1 :]], 1)
-        error = errors.mean((1, 2, 3), keepdim=True).clamp_min(1e-8).sqrt()  # the size of what is to be found
         parts = (2 * received - 1, (received - expected) / error, (base - expected) / CORRECTION)
         maps = F.interpolate(band_errors(errors), scale_factor=2.0)
         h = torch.cat([*(F.pixel_unshuffle(part, FINE) for part in parts), maps], 1)
         return received + error * F.pixel_shuffle(self.trunk(h, self.steer(known)).float(), FINE)
+
+
+def size_of(errors: Tensor) -> Tensor:
+    """The size of what `Refine` is to find in whole pictures, `[batch, 1, 1, 1]`."""
+    return errors.mean((1, 2, 3), keepdim=True).clamp_min(1e-8).sqrt()
 
 
 def band_errors(errors: Tensor) -> Tensor:
@@ -142,6 +163,7 @@ class Trunk(nn.Module):
         self.last = nn.Conv2d(fine, 3 * FINE**2, 3, padding=1)
         for zero in self.last.parameters():
             nn.init.zeros_(zero)
+        self.reach = FINE * (2 + before + after) + 2 * FINE * between  # px
 
     def forward(self, x: Tensor, steering: Tensor) -> Tensor:
         h = self.first(x.contiguous(memory_format=torch.channels_last))

@@ -57,6 +57,23 @@ def test_tiles_give_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assert (pictures_of_tiles - pictures).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("analog", [0, 12000])
+def test_tiles_give_the_whole_hybrid(analog: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    hybrid, image = codecs.create("semlink", rho=1 / 12).hybrid, picture(300, 421)
+    found, cut = [], []
+    monkeypatch.setattr(tiles, "cuts", lambda *asked: cut.append(asked) or cuts(*asked))
+    for side in (1 << 14, 144):
+        monkeypatch.setattr(tiles, "SIDE", side)
+        payloads, symbols = hybrid.encode(image, 3000, analog, 10.0)
+        received, _ = hybrid.decode(payloads, symbols, torch.full(symbols.shape, 0.9), 10.0, (300, 421))
+        found.append((payloads, symbols, received))
+    assert len({reach for _, _, reach, _ in cut}) == (3 if analog else 2)
+    (payloads, symbols, received), (payloads_of_tiles, symbols_of_tiles, received_of_tiles) = found
+    assert payloads[0][1:] == payloads_of_tiles[0][1:]
+    assert torch.allclose(symbols, symbols_of_tiles, atol=1e-4)
+    assert (received - received_of_tiles).abs().max() < 1e-4
+
+
 @pytest.mark.parametrize("name", ["adjscc", "deepjscc", "semlink", "swinjscc"])
 def test_the_reach_is_not_said_too_large(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A third of it is not enough, so that no time is wasted on surroundings that nothing looks at."""

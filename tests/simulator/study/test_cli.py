@@ -339,7 +339,7 @@ def test_unknown_codec_from_the_shell():
 def test_framework_noise_is_dropped_and_other_output_is_not():
     code = """
 import os, subprocess, sys
-from semlink.simulator.study import quiet
+from semlink.simulator import quiet
 quiet.silence()
 os.write(2, b"E0000 00:00:1795249779.955996    4189 cuda_dnn.cc:8579] Unable to register cuDNN factory\\n")
 os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\\n")
@@ -353,7 +353,7 @@ print("python speaks", file=sys.stderr)
 
 def test_tensorflow_and_xla_are_quiet():
     code = """
-from semlink.simulator.study import quiet
+from semlink.simulator import quiet
 quiet.silence()
 import tensorflow as tf
 tf.function(lambda x: 2 * x, jit_compile=True)(tf.ones(2))

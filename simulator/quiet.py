@@ -9,6 +9,7 @@ import re
 import sys
 import threading
 import warnings
+from functools import cache
 
 _ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true", "GLOG_minloglevel": "3"}
 _NOISE = re.compile(
@@ -17,14 +18,20 @@ _NOISE = re.compile(
 
 
 def silence() -> None:
-    """Keep framework log noise off the screen, here and in child processes; errors of Python are not touched.
+    """Keep framework log noise off the screen of a command, here and in child processes, and warnings to one line."""
+    warnings.formatwarning = _plain_warning  # type: ignore[assignment]
+    silence_frameworks()
 
-    TensorFlow's environment variables do not reach what XLA and CUDA stubs print before absl is set up, so standard
-    error's file descriptor is filtered line by line, while Python itself keeps writing to the real one.
+
+@cache
+def silence_frameworks() -> None:
+    """Keep log noise of TensorFlow off the screen, once a process; errors and warnings of Python are not touched.
+
+    Its environment variables do not reach what XLA and CUDA stubs print before absl is set up, so standard error's file
+    descriptor is filtered line by line, while Python itself keeps writing to the real one.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    warnings.formatwarning = _plain_warning  # type: ignore[assignment]
     _filter_stderr()
 
 
@@ -34,12 +41,14 @@ def _plain_warning(message: Warning | str, *where: object) -> str:
 
 
 def _filter_stderr() -> None:
-    if getattr(sys.stderr, "fileno", None) is None or sys.stderr is not sys.__stderr__:
-        return  # somebody captures it already
+    own = getattr(sys.stderr, "fileno", None) is not None and sys.stderr is sys.__stderr__
+    if not own and "ipykernel" not in sys.modules:
+        return  # somebody captures it already; a notebook shows what comes behind Python's back, too
     sys.stderr.flush()
     real = os.dup(2)
-    sys.stderr = os.fdopen(real, "w", buffering=1, errors="backslashreplace")
-    faulthandler.enable(sys.stderr)
+    if own:
+        sys.stderr = os.fdopen(real, "w", buffering=1, errors="backslashreplace")
+        faulthandler.enable(sys.stderr)
     source, sink = os.pipe()
     os.dup2(sink, 2)
     os.close(sink)

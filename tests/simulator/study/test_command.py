@@ -1,0 +1,50 @@
+"""The command `semlink`: experiments by short names, from a shell."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from semlink.simulator.study import command
+
+
+def shell(*arguments: str) -> subprocess.CompletedProcess[str]:
+    code = "from semlink.simulator.study.command import main; main()"
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_every_command_is_an_experiment_with_a_line_about_it() -> None:
+    lines = command.overview().splitlines()[2:]
+    assert [line.split()[0] for line in lines] == list(command.COMMANDS)
+    assert all(line.endswith(".") and len(line.split()) > 3 for line in lines)
+
+
+@pytest.mark.parametrize("name", ["sweep", "train"])
+def test_help_of_a_command_is_that_of_its_experiment(name: str) -> None:
+    found = shell(name, "--help")
+    assert found.returncode == 0 and found.stderr == "" and f"semlink {name}" in found.stdout
+    assert "--out" in found.stdout
+
+
+def test_a_misspelt_command_and_a_misspelt_flag_are_told_in_a_line() -> None:
+    found = shell("sweeep")
+    assert found.returncode == 2 and found.stderr.startswith("error: unknown command 'sweeep'; did you mean 'sweep'?")
+    found = shell("sweep", "--codecz", "digital")
+    assert found.returncode == 2 and found.stderr.count("\n") == 1 and "did you mean '--codecs'" in found.stderr
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    import semlink
+
+    assert shell("--version").stdout == f"semlink {semlink.__version__}\n"
+
+
+def test_the_package_has_its_parts_and_tells_what_it_is() -> None:
+    started = time.perf_counter()
+    code = "import semlink; print(semlink.codecs.names()[0], semlink.__version__); help(semlink)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("adjscc ") and "semantic codec is worth" in found.stdout
+    assert time.perf_counter() - started < 10
+    with pytest.raises(AttributeError, match="codec'; it has"):
+        _ = __import__("semlink").codec
