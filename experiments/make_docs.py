@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from semlink.simulator import quiet
 from semlink.simulator.plugins import describe_metric, package
-from semlink.simulator.study import cli, quiet
+from semlink.simulator.study import cli
 from semlink.simulator.study.markdown import rewrite, table
 
 ROOT = Path(__file__).parent.parent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import pickle
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -205,8 +206,22 @@ def _received(stream: Stream, a: float) -> ReceivedStream:
 
 def in_fresh_process(codec: Any, *receptions: Reception) -> Tensor:
     """`codec.decode` of receptions, one behind the other, in a new interpreter that never saw the pictures."""
+    check_pickles(codec)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_decode, codec, receptions).result()
+
+
+def check_pickles(codec: Any) -> None:
+    """A codec travels to worker processes, so all that it holds must pickle; the line names the part that does not."""
+    for name, part in (*vars(codec).items(), ("the codec itself", codec)):
+        try:
+            pickle.dumps(part)
+        except Exception as error:  # noqa: BLE001 - what pickles raise depends on what they meet
+            why = " ".join(str(error).split())
+            raise AssertionError(
+                f"{type(codec).__name__} does not pickle: {name} ({why}); use functions and classes of a module in "
+                f"place of lambdas and closures, or leave such parts out with __getstate__"
+            ) from None
 
 
 def _decode(codec: Any, receptions: Sequence[Reception]) -> Tensor:

@@ -107,6 +107,14 @@ def test_a_broken_codec_is_caught() -> None:
         check_codec(TooLoud())
 
 
+def test_a_codec_that_holds_a_closure_is_told_which_part() -> None:
+    codec = codecs.create("digital", rho=1 / 2)
+    codec.activation = lambda x: x
+    with pytest.raises(AssertionError, match="Digital does not pickle: activation .*lambda") as told:
+        check_codec(codec)
+    assert "\n" not in str(told.value)
+
+
 def test_a_codec_that_shows_broken_symbols_is_caught() -> None:
     class Trusting(codecs.registry.get("adjscc")):
         """Believes what it gets."""
