@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 from semlink.simulator.analysis.statistics import Line, write_csv
 from semlink.simulator.analysis.tables import Columns
+from semlink.simulator.records import rows
+from semlink.simulator.study import report
+from semlink.simulator.study.said import said
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +31,7 @@ class Answer:
 
 
 def publish(answer: Answer, out: Path) -> list[Path]:
-    """Write the CSV files and figures, print the tables and where everything is; returns the figures' paths."""
+    """Write CSV files, figures and report.html, print tables and where everything is; returns the figures' paths."""
     from semlink.simulator.figures import style
 
     if answer.summary:
@@ -38,7 +41,9 @@ def publish(answer: Answer, out: Path) -> list[Path]:
     drawn = [path for stem, figure in answer.figures for path in style.save(figure, out / stem)]
     for text in answer.texts:
         print(text, end="\n\n")
-    held = dict.fromkeys(("rows.h5", "summary.csv", *answer.csv, "run.json"))
+    measured = rows.read(out / "rows.h5").measurements if (out / "rows.h5").exists() else ()
+    report.write(out, said(out), answer.texts, drawn, measured)
+    held = dict.fromkeys(("rows.h5", "summary.csv", *answer.csv, "run.json", report.NAME))
     left = [out / name for name in held if (out / name).exists()]
     print("\n".join(["written:", *(f"  {path}" for path in (*left, *drawn))]))
     return drawn

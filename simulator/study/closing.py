@@ -7,16 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import read_json, write_json
+from semlink.simulator.files import write_json
 from semlink.simulator.records import rows
 from semlink.simulator.study.answer import publish
 from semlink.simulator.study.overview import overview
+from semlink.simulator.study.said import said
 
 if TYPE_CHECKING:
     from semlink.simulator.sweep.runner import Outcome
-
-DAMAGED = "damaged; remove it and give the same command again"
 
 
 def show(out: Path, metrics: Sequence[str] = ()) -> list[Path]:
@@ -26,15 +24,6 @@ def show(out: Path, metrics: Sequence[str] = ()) -> list[Path]:
     the run compared them with, if run.json names one.
     """
     return publish(overview(rows.read(out / "rows.h5"), out, metrics, said(out).get("versus", "")), out)
-
-
-def said(out: Path) -> dict[str, Any]:
-    """What run.json says; nothing where there is none. SemlinkError for one that is damaged."""
-    path = out / "run.json"
-    found = read_json(path, DAMAGED) if path.exists() else {}
-    if not isinstance(found, dict):
-        raise SemlinkError(f"{path}: {DAMAGED}")
-    return found
 
 
 def say_more(out: Path, more: Mapping[str, Any]) -> None:

@@ -12,14 +12,15 @@ from semlink.simulator.analysis.published import read_levels
 from semlink.simulator.conformance.codec import smooth_pictures
 from semlink.simulator.files import digest, read_json, reading
 from semlink.simulator.records import rows
-from semlink.simulator.study import closing, recipes
+from semlink.simulator.study import recipes
+from semlink.simulator.study.said import said
 from semlink.simulator.training.tuning import read_tuning
 
 PICTURES = smooth_pictures(1, 8, 8)
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "any JSON": ("a.json", lambda path: read_json(path, "no list")),
     "recipe": ("recipe.json", recipes._read),
-    "run.json": ("run.json", lambda path: closing.said(path.parent)),
+    "run.json": ("run.json", lambda path: said(path.parent)),
     "captions": ("captions.json", lambda path: FileCaptions(str(path))(PICTURES)),
     "captions to add to": ("captions.json", lambda path: write_captions(path, PICTURES, ["a"])),
     "rows": ("rows.h5", rows.read),

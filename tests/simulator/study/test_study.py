@@ -42,7 +42,7 @@ def answer(rows) -> Answer:
 def test_every_question_is_measured_and_everything_is_said(tmp_path, capsys):
     assert run(Study((ASKED, SNR_FIRST), answer, PARTS, Asked(tmp_path), {"more": [1]}), tmp_path, 1) == 0
     said = capsys.readouterr().out
-    names = ("rows.h5", "summary.csv", "own.csv", "run.json", "curve.png", "curve.pdf")
+    names = ("rows.h5", "summary.csv", "own.csv", "run.json", "report.html", "curve.png", "curve.pdf")
     assert said == "\n".join(["a table", "", "written:", *(f"  {tmp_path / name}" for name in names), ""])
     assert all((tmp_path / name).exists() for name in names)
     with open(tmp_path / "summary.csv", newline="") as file:
