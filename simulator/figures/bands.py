@@ -1,4 +1,4 @@
-"""A curve with its 95 % band, and how many pictures each of its points lost on the way. Needs matplotlib."""
+"""A curve with its 95 % intervals, and how many pictures each of its points lost on the way. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 REACH = 1.0
+BESIDE = 3.0  # points between the bars of two curves
 UNBOUNDED = Variable()
 
 
@@ -24,12 +25,21 @@ def band(
     width: float,
     variable: Variable = UNBOUNDED,
 ) -> None:
-    """A curve through the means, and what their intervals hold in a lighter tone, no further than values can be."""
+    """A curve through the means, and their intervals as bars, no further than values can be.
+
+    Bars of the curves of one panel stand side by side, so that each can be read where curves meet.
+    """
+    aside = _aside(len(axes.lines))
+    from matplotlib.transforms import ScaledTranslation
+
     drawn = [(x, i.within(variable.least, variable.most)) for x, i in points]
     at = [x for x, _ in drawn]
     axes.plot(at, [i.mean for _, i in drawn], **style, linewidth=width, label=label)
     low, high = [i.low for _, i in drawn], [i.high for _, i in drawn]
-    axes.fill_between(at, low, high, color=style["color"], alpha=0.12, linewidth=0)
+    bars = axes.vlines(at, low, high, color=style["color"], alpha=0.6, linewidth=1.4)
+    figure = axes.get_figure()
+    assert figure is not None
+    bars.set_transform(axes.transData + ScaledTranslation(aside / 72, 0, figure.dpi_scale_trans))
     _mark_lost(axes, [(x, i) for x, i in drawn if i.lost and i.n], style)
 
 
@@ -51,6 +61,11 @@ def fit(axes: Axes, drawn: Sequence[Interval], variable: Variable = UNBOUNDED) -
         low = max(min([*means, *ends]), min(means) - REACH * span)
         high = min(max([*means, *ends]), max(means) + REACH * span)
         axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+
+
+def _aside(place: int) -> float:
+    """Points by which the bars of the curve at that place stand beside its markers."""
+    return BESIDE * ((place + 1) // 2) * (-1) ** place
 
 
 def _mark_lost(axes: Axes, points: Sequence[tuple[float, Interval]], style: Mapping[str, Any]) -> None:

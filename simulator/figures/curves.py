@@ -1,4 +1,4 @@
-"""Curves with 95 % bands: a metric against SNR or rate, a panel a channel, or panels of what an experiment compares."""
+"""Curves with 95 % intervals: a metric against SNR or rate, a panel a channel or what an experiment compares."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from semlink.simulator.analysis.tables import rate
 from semlink.simulator.figures.bands import UNBOUNDED, band, fit, name_lost
 from semlink.simulator.figures.looks import Look, looks
 from semlink.simulator.figures.style import DASHES, SNR, dress, figure_of, legend_below, y_label
+from semlink.simulator.figures.wording import channel_title, wrapped
 from semlink.simulator.protocols import Variable
 from semlink.simulator.words import labels
 
@@ -77,7 +78,7 @@ def curves(
     grid = figure.subplots(rows, columns, sharey=True, sharex=True, squeeze=False)
     for axes, panel in zip(grid.flat, panels, strict=False):
         _panel(axes, [line for line in chosen if line.channel == panel[0]], styles, x, variable)
-        axes.set_title(f"{titles[panel[0]]} (CSI {panel[1] or 'unknown'})", fontsize=10)
+        axes.set_title(wrapped(channel_title(titles[panel[0]], panel[1])), fontsize=10)
         if difference:
             axes.axhline(0, color="black", linewidth=0.8)
     for axes in grid.flat[len(panels) :]:
@@ -178,4 +179,4 @@ def _styles(names: Sequence[Name], others: Sequence[str]) -> dict[Name, dict[str
 
 
 def _second(value: float, x: Axis) -> str:
-    return f"rho {value:.3g}" if x == "snr_db" else f"{value:g} dB"
+    return f"rho {rate(value)}" if x == "snr_db" else f"{value:g} dB"

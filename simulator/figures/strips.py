@@ -16,6 +16,7 @@ from semlink.simulator.analysis.tables import rate
 from semlink.simulator.data import pictures
 from semlink.simulator.figures.curves import low_mid_high
 from semlink.simulator.figures.style import bare, figure_of
+from semlink.simulator.figures.wording import channel_title
 from semlink.simulator.records.rows import Measurement, Rows
 from semlink.simulator.records.store import Condition, picture_path
 from semlink.simulator.words import labels
@@ -121,9 +122,10 @@ def of_channel(
             found = kept.get(Condition(codec, rho, channel, snr))
             _tile(axes, _at_snr(found, picture, "" if row else f"{snr:g} dB SNR"), 9)
             if column == 1:
-                axes.set_ylabel(f"{broken(codecs[codec])}\nrho {rho:.3g}", fontsize=9)
+                axes.set_ylabel(f"{broken(codecs[codec])}\nrho {rate(rho)}", fontsize=9)
     title = labels(m.condition.channel for m in measurements)[channel]
-    figure.suptitle(f"{title} (CSI {next(iter(kept.values())).csi}){_left_out(names)}", fontsize=10)
+    told = channel_title(title, next(iter(kept.values())).csi)
+    figure.suptitle(f"{told}{_left_out(names)}", fontsize=10)
     return figure
 
 

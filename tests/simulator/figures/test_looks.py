@@ -73,14 +73,14 @@ def test_a_decoder_has_its_colour_against_steps_too():
 def test_no_band_leaves_the_range_of_its_metric(least):
     lines = [line("a", snr, 0.2 + snr) for snr in (0.0, 0.5)]
     (axes,) = curves.curves(lines, "psnr", Variable("1", "LPIPS", "lower", least=least, most=1)).axes
-    heights = axes.collections[0].get_paths()[0].vertices[:, 1]
+    heights = np.concatenate([path.vertices[:, 1] for path in axes.collections[0].get_paths()])
     assert heights.min() == pytest.approx(max(least, -0.8)) and heights.max() == 1
     assert axes.get_ylim()[0] > -0.4, "the axis makes room for what cannot be"
 
 
 def test_a_mean_beyond_the_range_is_drawn_where_it_is():
     (axes,) = curves.curves([line("a", 0, 1.25), line("a", 5, 0.5)], "psnr", Variable(least=0, most=1)).axes
-    heights = axes.collections[0].get_paths()[0].vertices[:, 1]
+    heights = np.concatenate([path.vertices[:, 1] for path in axes.collections[0].get_paths()])
     assert heights.max() == 1.25 and axes.get_lines()[0].get_ydata().tolist() == [1.25, 0.5]
 
 

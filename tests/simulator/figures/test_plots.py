@@ -37,13 +37,13 @@ def test_a_curve_has_the_means_and_its_band_the_interval(measured):
     lines = [line for line in statistics.summarise(found) if line.metric == "psnr"]
     figure = curves.curves(lines, "psnr", found.variable("psnr"))
     panels = [axes for axes in figure.axes if axes.get_visible()]
-    assert [axes.get_title() for axes in panels] == ["awgn (CSI ls)", "tdl (CSI ls)"]
+    assert [axes.get_title() for axes in panels] == ["AWGN, LS estimates", "TDL, LS estimates"]
     drawn = {line.get_label(): line for line in panels[1].get_lines()}
-    assert set(drawn) == {"plain, rho 0.5", "other, rho 0.5"}
+    assert set(drawn) == {"plain, rho 1/2", "other, rho 1/2"}
     expected = [line for line in lines if line.channel == "tdl" and line.codec == "plain"]
-    assert np.allclose(drawn["plain, rho 0.5"].get_ydata(), [line.mean for line in expected])
-    assert drawn["plain, rho 0.5"].get_xdata().tolist() == [0, 5, 10]
-    heights = {round(y, 6) for band in panels[1].collections for y in band.get_paths()[0].vertices[:, 1]}
+    assert np.allclose(drawn["plain, rho 1/2"].get_ydata(), [line.mean for line in expected])
+    assert drawn["plain, rho 1/2"].get_xdata().tolist() == [0, 5, 10]
+    heights = {round(y, 6) for bars in panels[1].collections for path in bars.get_paths() for y in path.vertices[:, 1]}
     assert {round(v, 6) for line in expected for v in (line.ci95_low, line.ci95_high)} <= heights
     assert figure.get_supylabel() == "PSNR (dB), higher is better"
     assert len({line.get_color() for line in panels[0].get_lines()}) == 2

@@ -1,0 +1,26 @@
+"""Channels as people say them."""
+
+import pytest
+
+from semlink.simulator.figures.wording import channel_title, wrapped
+
+
+@pytest.mark.parametrize(
+    ("word", "csi", "title"),
+    [
+        ("awgn", "perfect", "AWGN, perfect CSI"),
+        ("tdl", "ls", "TDL, LS estimates"),
+        ("tdl:csi=lmmse,delay_spread=3e-07,model=C,speed=30", "lmmse", "TDL, 300 ns, model C, 30 m/s, LMMSE estimates"),
+        ("rayleigh:rx_antennas=2", "ls", "Rayleigh, rx antennas 2, LS estimates"),
+        ("tdl+clipping:ratio_db=3+cfo:hertz=100", "ls", "TDL + Clipping, ratio 3 dB + CFO, 100 Hz, LS estimates"),
+        ("recorded:path=cir.h5", "", "Recorded, path cir.h5, CSI unknown"),
+        ("mine:deep=true,base=none", "new", "Mine, base none, deep, new"),
+    ],
+)
+def test_words_become_titles(word: str, csi: str, title: str) -> None:
+    assert channel_title(word, csi) == title
+
+
+def test_long_titles_are_wrapped_between_words() -> None:
+    lines = wrapped("TDL, 300 ns, model C, 30 m/s, 2 antennas, LMMSE estimates").splitlines()
+    assert len(lines) == 2 and all(len(line) <= 44 for line in lines)
