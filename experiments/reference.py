@@ -147,17 +147,18 @@ def paired(out: Path) -> str:
     for name in (name for name in PAIRED if (out / name / "rows.h5").exists()):
         found = {m.condition: m for m in rows.read(out / name / "rows.h5").measurements if not m.error}
         for channel, csi in unique((c.channel, m.csi) for c, m in found.items()):
-            cells = [minus(found, channel, snr) for snr in FADING_SNR]
+            cells = [minus({c: m for c, m in found.items() if c.channel == channel}, snr) for snr in FADING_SNR]
             if any(cells):
                 lines.append((PAIRED[name], f"{channel} ({csi})", *cells))
     return table(("semlink minus digital, dB", "channel (CSI)", *decibels(FADING_SNR)), lines)
 
 
-def minus(found: Mapping[Condition, Measurement], channel: str, snr: float) -> str:
-    """Mean and half-width of semlink minus digital under one condition; empty where one of them is missing."""
+def minus(found: Mapping[Condition, Measurement], snr: float) -> str:
+    """Mean and half-width of semlink minus digital at one SNR of a channel; empty where one of them is missing."""
     from semlink.simulator.analysis import statistics
 
-    own, other = (found.get(Condition(codec, 1 / 12, channel, snr)) for codec in ("semlink", "digital"))
+    at = {c.codec: m for c, m in found.items() if c.snr_db == snr}
+    own, other = (at.get(codec) for codec in ("semlink", "digital"))
     if own is None or other is None:
         return ""
     difference = statistics.paired_difference(own, other, "psnr")

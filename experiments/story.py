@@ -1,4 +1,4 @@
-"""The picture at the top of the README: one photograph after a poor radio link, by two codecs, and 98 in a curve."""
+"""The picture at the top of the README: one photograph after a poor radio link, by two codecs, and 48 in curves."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Story:
 
     out: Path = Path("results/story")
     """Folder of the two pictures' rows."""
-    rows: Path = ROOT / "results" / "reference" / "photographs_fading" / "rows.h5"
+    rows: Path = ROOT / "results" / "reference" / "photos48" / "rows.h5"
     """Rows that the curves are drawn from, measured by experiments/reference.py."""
     picture: Path = ROOT / "docs" / "story.png"
     """The PNG to write."""
@@ -48,7 +48,8 @@ def main(flags: Story) -> int:
     asked = Sweep(SHOWN, (CHANNEL,), (SNR_DB,), (RHO,), (METRIC, "lpips_alex"), data="samples", limit=1)
     outcome = runner.run(asked, flags.out)
     if not outcome.failures:
-        lines = [line for line in summarise(rows.read(flags.rows)) if line.metric == METRIC]
+        every = summarise(rows.read(flags.rows))
+        lines = [line for line in every if line.metric == METRIC and line.channel == CHANNEL]
         draw(outcome.rows.measurements, lines, flags.out, flags.picture)
         print(f"written: {flags.picture.name}")
     return closing.failures(outcome)

@@ -69,7 +69,7 @@ def test_the_caption_counts_what_the_rows_hold() -> None:
     from semlink.simulator.records import rows
     from semlink.simulator.records.store import Condition
 
-    found = {m.condition: m for m in rows.read(REFERENCE / "photographs_fading" / "rows.h5").measurements}
+    found = {m.condition: m for m in rows.read(REFERENCE / "photos48" / "rows.h5").measurements}
     digital, semlink = (found[Condition(codec, 1 / 12, "tdl", 0.0)] for codec in ("digital", "semlink"))
     lost, kept = (int(np.sum(np.asarray(m.values["lpips_alex"]) > 0.8)) for m in (digital, semlink))
     said = " ".join(README.split())

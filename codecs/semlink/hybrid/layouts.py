@@ -25,7 +25,7 @@ from semlink.simulator.values import LinkStatistics
 LEAST = 1 / 16  # share of the uses that analog symbols beside a base have at least
 LEAST_RELIABLE = 1e-6  # and at most 1 less that: what a fade counts with
 HEADERS = ((get("qpsk-0.25"), 64), (get("qpsk-0.25x2"), 128))  # scheme and uses, of one byte
-SURE = 0.998  # chance of arrival that a header needs
+SURE = 0.998  # chance of arrival that a header needs, and in every class of fades a base without a thumbnail
 HYBRIDS = 2  # on a menu
 WITHIN = {"psnr": 1.5, "lpips": 0.0}  # of the best: what is worth being on the menu
 MENU_FROM = 4096  # uses; of fewer a header takes too much
@@ -102,7 +102,9 @@ def menu(statistics: LinkStatistics, height: int, width: int, aim: str) -> Menu:
     for thumb in (0, thumbnail.uses_of(height, width)):
         left = statistics.uses - thumb - (header[1] if header else 0)
         scored = sorted(_scored(fades, quality, height * width, left, bool(thumb), aim), key=lambda own: -own[0])
-        options.append((scored[0][0], thumb, _short_list(scored, WITHIN[aim])))
+        listed = _short_list(scored, WITHIN[aim])[: None if header else 1]
+        if thumb or all(fades.arrival(layout).min() >= SURE for layout in listed):  # a lost base is never grey
+            options.append((scored[0][0], thumb, listed))
     _, thumb, chosen = max(options, key=lambda option: option[0])
     if len(chosen) == 1 or header is None:  # the uses of a header that is not needed go to the layout
         header, best = None, chosen[0]

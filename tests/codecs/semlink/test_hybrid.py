@@ -221,6 +221,11 @@ def test_menus_hold_what_suits_the_channel() -> None:
     assert any(layout.base and not layout.analog for layout in found.layouts), found
     bad = menu(fading.statistics(0.0, uses), 256, 256, "psnr")
     assert bad.thumbnail or not bad.layouts[0].base, bad
+    fades = fades_of(Link(channels.create("tdl")).statistics(15.0, uses))
+    for aim in ("psnr", "lpips"):
+        own = menu(fades.statistics, 256, 256, aim)
+        unsure = [layout for layout in own.layouts if fades.arrival(layout).min() < 0.998]
+        assert own.thumbnail or not unsure, "a lost base is never grey"
     for own in (found, bad):
         spent = [layout.base + layout.analog for layout in own.layouts]
         assert {s + own.thumbnail + (own.header[1] if own.header else 0) for s in spent} == {uses}
