@@ -57,10 +57,9 @@ def main(flags: Story) -> int:
 
 def draw(measured: tuple[Measurement, ...], lines: list[Line], out: Path, target: Path) -> None:
     """The figure: the photograph as sent and as received, and the curves."""
-    from functools import partial
-
     from matplotlib.figure import Figure
 
+    from semlink.simulator.figures.style import small_png
     from semlink.simulator.files import write_aside
 
     figure = Figure(figsize=(11.5, 3.55), layout="constrained")
@@ -72,7 +71,7 @@ def draw(measured: tuple[Measurement, ...], lines: list[Line], out: Path, target
         show(axes, out, by_codec[codec].condition, f"{codec}, {SNR_DB:g} dB SNR")
         axes.set_xlabel(f"PSNR {values['psnr'][0]:.1f} dB, LPIPS {values['lpips_alex'][0]:.2f}", fontsize=11)
     plot(curves, lines)
-    write_aside(target, partial(figure.savefig, format="png", dpi=110))
+    write_aside(target, lambda aside: aside.write_bytes(small_png(figure)))
 
 
 def show(axes: Axes, out: Path, condition: Condition | None, title: str) -> None:
