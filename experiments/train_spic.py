@@ -59,10 +59,10 @@ def main(flags: SpicFlags) -> int:
     if any(width % 16 for width in flags.widths) or not flags.widths:
         raise SemlinkError(f"--widths {' '.join(map(str, flags.widths))}: give multiples of 16")
     prepare(flags.threads, flags.seed)
-    streets = [prepare_street(frames(name), flags.seed) for name in (flags.data, flags.validation)]
+    street, validation = (prepare_street(frames(name), flags.seed) for name in (flags.data, flags.validation))
     network = SpadeUNet(widths=flags.widths)
     budget = Budget(flags.minutes, flags.steps, flags.batch, flags.lr, flags.seed, flags.ema, checkpoint_every=300)
-    run = SpicRun(network, *streets, flags.crop, budget, flags.out)
+    run = SpicRun(network, street, validation, flags.crop, budget, flags.out)
     levels = run.complete()
     contact_sheet(samples(run.average, run.held), 6).save(flags.out / "samples.png")
     figures = {name: round(value, 4) for name, value in levels.items()}

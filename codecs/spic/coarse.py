@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FACTORS = (2, 3, 4, 6, 8, 12)  # by which the sides of a coarse picture are smaller
+from semlink.codecs._sources.coders import SourceCoder
+from semlink.codecs._sources.fitting import fit
+from semlink.simulator.errors import SemlinkError
+
+FACTORS = (2, 3, 4, 6, 8, 12)  # by which the sides of a coarse picture are smaller; at most 8, told in three bits
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """picture: uint8 `[h, w, 3]` as the receiver has it. factor: by which its sides are smaller. bits: it took."""
+
+    picture: np.ndarray
+    factor: int
+    bits: int
 
 
 def size_at(height: int, width: int, factor: int) -> tuple[int, int]:
@@ -17,7 +32,7 @@ def size_at(height: int, width: int, factor: int) -> tuple[int, int]:
 
 def shrink(image: Tensor, factor: int) -> np.ndarray:
     """The coarse picture, uint8 `[h, w, 3]`, of a picture `[3, H, W]` in [0, 1]; each pixel a mean over its area."""
-    small = F.interpolate(image[None].float(), size=size_at(*image.shape[1:], factor), mode="area")[0]
+    small = F.interpolate(image[None].float(), size=size_at(image.shape[1], image.shape[2], factor), mode="area")[0]
     return (255 * small.clamp(0, 1)).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
 
 
@@ -25,3 +40,35 @@ def grow(small: np.ndarray, height: int, width: int) -> Tensor:
     """A coarse picture uint8 `[h, w, 3]` at full size by bicubic interpolation, `[3, height, width]` in [0, 1]."""
     picture = torch.from_numpy(small).permute(2, 0, 1)[None].float() / 255
     return F.interpolate(picture, size=(height, width), mode="bicubic", align_corners=False)[0].clamp(0, 1)
+
+
+def fitted(source: SourceCoder, image: Tensor, room: int, factor: int | None = None) -> bytes:
+    """The coarse picture of `[3, H, W]` in [0, 1] that comes out best in at most `room` bytes; none where none fits.
+
+    Best: the least squared error once it has grown again. factor: this one alone.
+    """
+    found = [_at(source, image, room, own) for own in ((factor,) if factor else FACTORS)]
+    return min((each for each in found if each), key=lambda each: each[0], default=(0.0, b""))[1]
+
+
+def _at(source: SourceCoder, image: Tensor, room: int, factor: int) -> tuple[float, bytes] | None:
+    small = shrink(image, factor)
+    found = fit(source, small, room - source.marking)
+    if found is None:
+        return None
+    error = float((grow(source.decode(found[0], *small.shape[:2]), *image.shape[1:]) - image).square().mean())
+    return error, source.mark(found[0], FACTORS.index(factor))
+
+
+def coded(source: SourceCoder, image: Tensor, factor: int, quality: int) -> bytes:
+    """The coarse picture at a given factor and quality."""
+    return source.mark(source.encode(shrink(image, factor), quality), FACTORS.index(factor))
+
+
+def read(source: SourceCoder, data: bytes, height: int, width: int) -> Coarse:
+    """What the receiver has of the coarse picture of one of that size. SemlinkError for other bytes."""
+    which, rest = source.unmark(data)
+    if which >= len(FACTORS):
+        raise SemlinkError(f"{source.name}: factor {which} of {len(FACTORS)}")
+    factor = FACTORS[which]
+    return Coarse(source.decode(rest, *size_at(height, width, factor)), factor, 8 * len(data))

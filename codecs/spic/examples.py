@@ -63,7 +63,8 @@ class Street:
         """
         draws = torch.rand(batch, 10, generator=generator).tolist()
         found = [self._example(crop, *each) for each in draws]
-        both = torch.cat([torch.stack([f[k] for f in found]) for k in (0, 1)], dim=2)  # one over the other
+        over = [torch.stack([f[0] for f in found]), torch.stack([f[1] for f in found])]
+        both = torch.cat(over, dim=2)  # one over the other, so that both get the same colours
         pictures, grown = (2 * random_colours(both, generator) - 1).chunk(2, dim=2)
         told = torch.tensor([f[2] for f in found])
         grown = torch.where(told[:, :1, None, None] > 0, grown, 0.0)
@@ -99,7 +100,7 @@ class Street:
             told = NO_COARSE
         y, x = int(top * (height - crop + 1)), int(left * (width - crop + 1))
         grown = coarse.grow(coded.picture, height, width)
-        views = [each[..., y : y + crop, x : x + crop] for each in (picture, grown, shown, truth)]
+        views: list[Tensor] = [each[..., y : y + crop, x : x + crop] for each in (picture, grown, shown, truth)]
         if mirror < 0.5:
             views = [view.flip(-1) for view in views]
         return views[0], views[1], told, views[2], views[3]

@@ -54,15 +54,12 @@ class SpicPipeline(DiffusionPipeline):
         start: step to begin at where there is a coarse picture. generator: the same noise for every picture.
         output_type: "pt" (float32 in [0, 1]) or "pil". Sides that the network's unit does not divide are padded.
         """
-        if coarse is not None and told is None:
+        if (coarse is None) != (told is None):
             raise SemlinkError("a coarse picture goes with what is told of it; see semlink.codecs.spic.network.about")
-        given = next((known for known in (coarse, shares) if known is not None), None)
-        if given is None and size is None:
-            raise SemlinkError("nothing is known of the picture, not even its size; give coarse, shares or size")
-        batch, (height, width) = (1, size) if given is None else (len(given), given.shape[-2:])
+        batch, height, width = _extent(coarse if coarse is not None else shares, size)
         seen = self._padded(coarse, 3, batch, height, width, "replicate")
         classes = self._padded(shares, self.unet.config.classes, batch, height, width, "constant")
-        known = torch.tensor([NO_COARSE] * batch, device=seen.device) if coarse is None else told
+        known = torch.tensor([NO_COARSE] * batch, device=seen.device) if told is None else told
         around = torch.zeros_like(seen) if coarse is None else 2 * seen - 1
         scale = None if shares is None else guidance_scale
         first = start if coarse is not None else self.scheduler.config.num_train_timesteps - 1
@@ -108,6 +105,15 @@ class SpicPipeline(DiffusionPipeline):
         if known is None:
             return torch.zeros(batch, planes, height + missing[3], width + missing[1], device=self._execution_device)
         return F.pad(known.to(self._execution_device, torch.float32), missing, mode=mode)
+
+
+def _extent(given: Tensor | None, size: tuple[int, int] | None) -> tuple[int, int, int]:
+    """Pictures, height and width. SemlinkError when nothing tells."""
+    if given is not None:
+        return len(given), given.shape[-2], given.shape[-1]
+    if size is None:
+        raise SemlinkError("nothing is known of the picture, not even its size; give coarse, shares or size")
+    return 1, *size
 
 
 def _as_pil(pictures: Tensor) -> list[Any]:

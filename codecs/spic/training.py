@@ -1,4 +1,4 @@
-"""Training of the receiver's network: noise of the levels that it meets, and what eyes and segmenters see in the answer.
+"""Training of the receiver's network: noise of the levels that it meets, and what eyes and segmenters see of x0.
 
 Beside the squared error of x0, weighted to unit variance at each level, the loss has LPIPS of x0 and the cross entropy
 of the transmitter's segmenter on x0 against the annotation; what scores in experiments has no part in it.
@@ -113,5 +113,5 @@ def samples(network: SpadeUNet, held: Batch) -> Tensor:
     chosen = torch.nonzero((held.told[:, 0] > 0) & (held.shares.sum((1, 2, 3)) > 0))[:6, 0]
     coarse, told, shares = held.coarse[chosen] / 2 + 0.5, held.told[chosen], held.shares[chosen]
     inputs = ((coarse, told, shares), (coarse, told, None), (None, None, shares))
-    made = [pipeline(*each, output_type="pt").images for each in inputs]
+    made = [pipeline(c, t, s, output_type="pt").images for c, t, s in inputs]
     return torch.cat([held.pictures[chosen] / 2 + 0.5, coarse, *made])
