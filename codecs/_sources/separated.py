@@ -41,6 +41,7 @@ class SeparatedCodec(ShownSettings):
             raise SemlinkError(f"rho must be within 0 and 1, got {rho:g}")
         self.rho = rho
         self.source: SourceCoder = coder(source)
+        self.coders = {"picture": source}
 
     def uses(self, height: int, width: int) -> int:
         """Channel uses per picture."""

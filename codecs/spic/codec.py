@@ -195,9 +195,7 @@ class Spic:
             return None
 
 
-def check(
-    rho: float, factor: int | None, quality: int | None, steps: int, scale: float, aim: str
-) -> None:
+def check(rho: float, factor: int | None, quality: int | None, steps: int, scale: float, aim: str) -> None:
     """SemlinkError for settings that make no sense."""
     if not 0 < rho <= 1:
         raise SemlinkError(f"rho must be within 0 and 1, got {rho:g}")

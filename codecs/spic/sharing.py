@@ -145,4 +145,3 @@ def quality(aim: str) -> Levels:
     weights = AIMS[aim]
     scores = weights[0] * np.array(table["miou"]) + weights[1] * np.array(table["lpips"])
     return Levels(np.array(table["map_bpp"]), np.array(table["coarse_bpp"]), scores)
-

@@ -44,6 +44,7 @@ VARIABLES: Mapping[str, Variable] = {
     "papr_db": Variable("dB", "peak to average power of the time signal", "lower"),
     "uses_main": Variable("1", "channel uses of the main stream", "lower", least=0),
     "uses_total": Variable("1", "channel uses of all streams", "lower", least=0),
+    "bpp": Variable("bit", "bits of all payloads per pixel", "lower", least=0),
     "uses_on_air": Variable("1", "resource elements on air, pilots and filler included", "lower", least=0),
     "rho_main": Variable("1", "channel uses of the main stream per source dimension", "lower", least=0),
     "rho_total": Variable("1", "channel uses of all streams per source dimension", "lower", least=0),
