@@ -180,6 +180,19 @@ class Spic:
         pipeline = self.pipeline if self.steps and (known or picture) else None
         return receiver.shown(pipeline, known, picture, size, self.steps, self.scale, seed)
 
+    def views(self, reception: Reception) -> dict[str, Tensor]:
+        """What arrived of the first picture: `map`, first class of each group `[H, W]`, and `coarse picture`, grown,
+        `[3, H, W]`."""
+        streams = {stream.name: stream for stream in reception.streams}
+        size = reception.session.height, reception.session.width
+        known = self.read_map(_payloads(streams.get("map"), reception)[0], size)
+        picture = self.read_coarse(_payloads(streams.get("coarse"), reception)[0], size)
+        found = {}
+        if known:
+            firsts = torch.tensor([*(group[0] for group in known[1]), len(self.segmenter.names)])
+            found["map"] = firsts[known[0].long()]
+        return found | ({"coarse picture": coarse.grow(picture.picture, *size)} if picture else {})
+
     def read_map(self, data: bytes | None, size: tuple[int, int]) -> tuple[Tensor, list[list[int]]] | None:
         """Group numbers `[H, W]` and groups; None where the map is lost, or bytes that the CRC let through are none."""
         try:
