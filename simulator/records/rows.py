@@ -54,6 +54,15 @@ VARIABLES: Mapping[str, Variable] = {
     "block_error_rate": Variable("1", "share of code blocks lost", "lower", least=0, most=1),
 }
 
+BYTES = "bytes_"  # begins the name of a stream's exact bytes
+
+
+def own_variable(name: str) -> Variable | None:
+    """What a number of the rows' own is; None for those of metrics."""
+    if name.startswith(BYTES):
+        return Variable("byte", f"exact bytes of the stream {name.removeprefix(BYTES)}", "lower", least=0)
+    return VARIABLES.get(name)
+
 
 @dataclass(frozen=True)
 class Measurement:

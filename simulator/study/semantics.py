@@ -52,9 +52,9 @@ def is_of_features(name: str) -> bool:
 def describe(name: str) -> Variable:
     """Unit, label and direction of a metric, distance of sets, or number of the rows."""
     from semlink.simulator.analysis import set_fid, set_kid
-    from semlink.simulator.records.rows import VARIABLES
+    from semlink.simulator.records.rows import own_variable
 
-    found = set_kid.describe(name) or set_fid.describe(name) or of_set.describe(name) or VARIABLES.get(name)
+    found = set_kid.describe(name) or set_fid.describe(name) or of_set.describe(name) or own_variable(name)
     return found or describe_metric(name)
 
 

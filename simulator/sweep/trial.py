@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.plugins import describe_metric, make_codec, make_dataset, make_link, measure_metrics
 from semlink.simulator.protocols import AnyLink, Codec, Dataset, Variable
+from semlink.simulator.records.rows import BYTES
 from semlink.simulator.records.store import Condition, Record
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.sweep.plan import BLOCK, Task
@@ -179,7 +180,7 @@ def sizes(codec: Codec, transmission: Transmission) -> dict[str, list[float]]:
     named: Mapping[str, str] = getattr(codec, "coders", {})
     if not named:
         return {}
-    found = {f"bytes_{name}": own.get(name, [0.0] * len(next(iter(own.values())))) for name in named}
+    found = {f"{BYTES}{name}": own.get(name, [0.0] * len(next(iter(own.values())))) for name in named}
     pixels = transmission.session.height * transmission.session.width
     return found | {"bpp": [8 * sum(parts) / pixels for parts in zip(*found.values(), strict=True)]}
 
