@@ -48,7 +48,7 @@ class Spic:
     classes of a street where they do not fit, "none" never, and "car/bicyclist;road/pavement" always.
     send_map: whether a map is sent at all. map_mcs, coarse_mcs: always these schemes instead of those that the link's
     statistics advise. aim: what the sharing is chosen for, "both", "miou" or "lpips". segmenter: word of what makes the
-    map, with semicolons within. steps: of the diffusion, twice as many without a coarse picture, 0 for none: bicubic.
+    map, with semicolons within. steps: of the diffusion, 0 for none: bicubic.
     scale: of the guidance by the map. weights: a file of experiments/train_spic.py or a folder of the pipeline.
     scheduler: "ddim", "dpm" or "lcm". device: of the diffusion.
     """
@@ -139,7 +139,7 @@ class Spic:
         rest = Stream("coarse", "bits", pictures, mcs=sharing.coarse_mcs.name, uses=sharing.coarse_uses)
         if not sharing.map_uses:
             return (rest,)
-        payloads = [self._format().encode(labels, map_room) for labels in self._labels(images)]
+        payloads = [self._format().encode(labels, map_room) for labels in self.labels(images)]
         return Stream("map", "bits", payloads, mcs=sharing.map_mcs.name, uses=sharing.map_uses), rest
 
     def _of_fixed_kind(self, images: Tensor) -> tuple[Stream, ...]:
@@ -148,7 +148,7 @@ class Spic:
         payloads = {"coarse": [coarse.coded(self.coder, image, factor, quality) for image in images]}
         if self.send_map:
             room = budget(1, *images.shape[-2:])
-            payloads = {"map": [self._format().encode(labels, room) for labels in self._labels(images)], **payloads}
+            payloads = {"map": [self._format().encode(labels, room) for labels in self.labels(images)], **payloads}
         schemes = {name: self.mcs[name] or PROTECTION[PROTECTED[name]] for name in payloads}
         most = self.uses(*images.shape[-2:])
         for parts in zip(*payloads.values(), strict=True):
@@ -161,7 +161,13 @@ class Spic:
                 )
         return tuple(Stream(name, "bits", own, mcs=schemes[name]) for name, own in payloads.items())
 
-    def _labels(self, images: Tensor) -> Tensor:
+    def maps_of(self, picture: Tensor, rooms: Sequence[int]) -> list[bytes]:
+        """The map of a picture `[3, H, W]` as a payload of at most so many bytes, for each of them."""
+        labels = self.labels(picture[None])[0]
+        return [self._format().encode(labels, room) for room in rooms]
+
+    def labels(self, images: Tensor) -> Tensor:
+        """What the segmenter names, uint8 `[batch, H, W]`."""
         return cast(Tensor, self.segmenter.labels(images)).to(torch.uint8).cpu()
 
     def _format(self) -> MapFormat:

@@ -19,7 +19,6 @@ from semlink.codecs.spic.network import SpadeUNet, about
 from semlink.codecs.spic.pipeline import SpicPipeline
 
 GREY = 0.5
-FULL = 2  # times the steps, from noise
 
 
 @lru_cache(maxsize=2)
@@ -56,8 +55,7 @@ def shown(
     """A picture `[3, H, W]` in [0, 1] of that size.
 
     known: the map, group numbers `[H, W]`, and its groups; None: lost. picture: the coarse one; None: lost. Of both
-    lost it is grey. steps: of the chain from a coarse picture, twice as many from noise; 0: the coarse picture as it
-    has grown, or grey. seed: of the noise, the same for every picture.
+    lost it is grey. steps: of the chain, 0: the coarse picture as it has grown, or grey. seed: of the noise, the same for every picture.
     """
     grown = coarse.grow(picture.picture, *size) if picture else None
     if steps == 0 or (known is None and grown is None):
@@ -68,7 +66,7 @@ def shown(
         coarse=None if grown is None else grown[None],
         told=told,
         shares=shares,
-        num_inference_steps=steps if picture else FULL * steps,
+        num_inference_steps=steps,
         guidance_scale=scale,
         generator=Generator().manual_seed(seed % (1 << 63)),
         output_type="pt",
