@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,17 +48,25 @@ def fitted(source: SourceCoder, image: Tensor, room: int, factor: int | None = N
 
     Best: the least squared error once it has grown again. factor: this one alone.
     """
-    found = [_at(source, image, room, own) for own in ((factor,) if factor else FACTORS)]
-    return min((each for each in found if each), key=lambda each: each[0], default=(0.0, b""))[1]
+    best, data = math.inf, b""
+    for own in (factor,) if factor else FACTORS:
+        small = shrink(image, own)
+        if error_of(image, small) < best:  # what coding adds only makes it larger
+            error, found = _at(source, image, small, room, own)
+            best, data = (error, found) if error < best else (best, data)
+    return data
 
 
-def _at(source: SourceCoder, image: Tensor, room: int, factor: int) -> tuple[float, bytes] | None:
-    small = shrink(image, factor)
+def error_of(image: Tensor, small: np.ndarray) -> float:
+    """Mean squared error of a coarse picture that has grown."""
+    return float((grow(small, image.shape[1], image.shape[2]) - image).square().mean())
+
+
+def _at(source: SourceCoder, image: Tensor, small: np.ndarray, room: int, factor: int) -> tuple[float, bytes]:
     found = fit(source, small, room - source.marking)
     if found is None:
-        return None
-    error = float((grow(source.decode(found[0], *small.shape[:2]), *image.shape[1:]) - image).square().mean())
-    return error, source.mark(found[0], FACTORS.index(factor))
+        return math.inf, b""
+    return error_of(image, source.decode(found[0], *small.shape[:2])), source.mark(found[0], FACTORS.index(factor))
 
 
 def coded(source: SourceCoder, image: Tensor, factor: int, quality: int) -> bytes:

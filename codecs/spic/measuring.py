@@ -10,7 +10,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from semlink.codecs.spic import coarse, receiver
-from semlink.codecs.spic.codec import Spic
 from semlink.simulator.metrics.lpips import lpips_alex
 from semlink.simulator.metrics.segmentation import confusion, mean_iou
 
@@ -18,7 +17,7 @@ MAP_BPP = (0.01, 0.02, 0.04, 0.08, 0.16)
 COARSE_BPP = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 
 
-def table(codec: Spic, pictures: Sequence[Tensor], judge: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+def table(codec: Any, pictures: Sequence[Tensor], judge: Callable[[Tensor], Tensor]) -> dict[str, Any]:
     """Set mIoU against the codec's own full maps, and LPIPS, at rates of both parts; the first of each: without it.
 
     pictures: `[3, H, W]` in [0, 1]. judge: classes of pictures, int64 `[batch, H, W]`.

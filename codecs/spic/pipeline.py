@@ -50,8 +50,9 @@ class SpicPipeline(DiffusionPipeline):
 
         coarse: grown to full size, float32 `[batch, 3, H, W]` in [0, 1], with `told` of it, `[batch, 3]` (`about`);
         None: lost. shares: of the classes, float32 `[batch, classes, H, W]`, all 0 at pixels of none; None: lost.
-        size: height and width where both are. start: step to begin at where there is a coarse picture. generator: the same noise for every picture.
-        output_type: "pt" (float32 in [0, 1]) or "pil". Sides that the network's unit does not divide are padded.
+        size: height and width where both are. start: step to begin at where there is a coarse picture. generator: the
+        same noise for every picture. output_type: "pt" (float32 in [0, 1]) or "pil". Sides that the network's unit does
+        not divide are padded.
         """
         if (coarse is None) != (told is None):
             raise SemlinkError("a coarse picture goes with what is told of it; see semlink.codecs.spic.network.about")

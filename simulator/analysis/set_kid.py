@@ -48,8 +48,8 @@ def estimate(original: Mapping[int, np.ndarray], received: Mapping[int, np.ndarr
     x, y = (np.stack([features[place] for place in places]) for features in (original, received))
     kernels = kid.kernel(x, x), kid.kernel(y, y), kid.kernel(x, y)
     kept = (np.delete(np.arange(len(places)), i) for i in range(len(places)))
-    without = [kid.mmd(*(own[np.ix_(rest, rest)] for own in kernels)) for rest in kept]
-    return Estimate(kid.mmd(*kernels), np.array(without), tuple(places))
+    without = [kid.mmd_of_pairs(*(own[np.ix_(rest, rest)] for own in kernels)) for rest in kept]
+    return Estimate(kid.mmd_of_pairs(*kernels), np.array(without), tuple(places))
 
 
 def interval(found: Estimate) -> Interval:

@@ -27,6 +27,14 @@ def mmd(first: np.ndarray, second: np.ndarray, cross: np.ndarray) -> float:
     return _mean_of_pairs(first) + _mean_of_pairs(second) - 2 * float(cross.mean())
 
 
+def mmd_of_pairs(first: np.ndarray, second: np.ndarray, cross: np.ndarray) -> float:
+    """Squared MMD, unbiased where feature i of both sets is of the same picture: such pairs are left out between the
+    sets, too (Gretton et al., "A kernel two-sample test", JMLR 2012, lemma 6). Kernels are `[n, n]`; errors as `mmd`."""
+    if len(cross) < 2:
+        raise SemlinkError(f"a kernel distance needs two features in each set, got {len(cross)}")
+    return _mean_of_pairs(first) + _mean_of_pairs(second) - 2 * _mean_of_pairs(cross)
+
+
 def distance_of_features(first: np.ndarray, second: np.ndarray) -> float:
     """Squared MMD of features `[n, d]` and `[m, d]`, n, m >= 2."""
     return mmd(kernel(first, first), kernel(second, second), kernel(first, second))

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from semlink.codecs.spic import Spic
+from semlink.codecs._sources.coders import coder
+from semlink.codecs.spic import Spic, coarse
 from semlink.codecs.spic.network import SpadeUNet
 from semlink.codecs.spic.training import settings_of
 from semlink.simulator.conformance.codec import check_codec, lost, noiseless
@@ -66,14 +67,25 @@ def test_four_states_give_four_pictures(weights):
     codec = Spic(rho=1 / 6, weights=weights)
     sent = codec.encode(pictures(), TxInfo(snr_db=15.0))
     assert [stream.name for stream in sent.streams] == ["map", "coarse"]
-    both, coarse, labels, nothing = (
+    both, coarsely, labels, nothing = (
         codec.decode(only(sent, *names)) for names in (("map", "coarse"), ("coarse",), ("map",), ())
     )
     assert torch.equal(nothing, torch.full_like(nothing, 0.5))
-    found = (both, coarse, labels, nothing)
+    found = (both, coarsely, labels, nothing)
     assert all(not torch.allclose(a, b, atol=1e-3) for i, a in enumerate(found) for b in found[:i])
     error = [float((picture - pictures()).square().mean()) for picture in (both, labels)]
     assert error[0] < error[1]  # a coarse picture says more of colours than a map
+
+
+def test_the_factor_is_the_one_with_the_least_error():
+    """Of all that fit, tried one by one; and a smooth picture in few bytes is sent small."""
+    source, image = coder("hevc"), pictures()[0]
+    for room in (24, 60, 400):
+        alone = {f: coarse.fitted(source, image, room, f) for f in coarse.FACTORS}
+        errors = {f: coarse.error_of(image, coarse.read(source, d, *SIZE).picture) for f, d in alone.items() if d}
+        chosen = coarse.read(source, coarse.fitted(source, image, room), *SIZE)
+        assert errors[chosen.factor] == min(errors.values())
+    assert coarse.fitted(source, image, 3) == b""
 
 
 def test_without_diffusion_it_is_the_coarse_picture_scaled_up(weights):
