@@ -29,7 +29,8 @@ def mmd(first: np.ndarray, second: np.ndarray, cross: np.ndarray) -> float:
 
 def mmd_of_pairs(first: np.ndarray, second: np.ndarray, cross: np.ndarray) -> float:
     """Squared MMD, unbiased where feature i of both sets is of the same picture: such pairs are left out between the
-    sets, too (Gretton et al., "A kernel two-sample test", JMLR 2012, lemma 6). Kernels are `[n, n]`; errors as `mmd`."""
+    sets, too (Gretton et al., "A kernel two-sample test", JMLR 2012, lemma 6). Kernels are `[n, n]`.
+    Errors as `mmd`."""
     if len(cross) < 2:
         raise SemlinkError(f"a kernel distance needs two features in each set, got {len(cross)}")
     return _mean_of_pairs(first) + _mean_of_pairs(second) - 2 * _mean_of_pairs(cross)
