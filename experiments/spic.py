@@ -128,7 +128,8 @@ def figures(flags: SpicFlags, rows: Rows, results: Mapping[str, Sequence[Result]
     lines = [r.line for own in results.values() for r in own]
     for metric in shown(results):
         variable = semantics.describe(metric)
-        yield f"{metric}_vs_snr", curves.curves(lines, metric, variable)
+        if len(set(flags.snr)) > 1:
+            yield f"{metric}_vs_snr", curves.curves(lines, metric, variable)
         if len(set(flags.rho)) > 1:
             yield f"{metric}_vs_rho", curves.against_rate(lines, metric, variable)
             best = max(flags.snr)
