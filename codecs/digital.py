@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
-from semlink.codecs._sources.separated import SeparatedCodec
+from semlink.codecs._sources.separated import SeparatedCodec, over_awgn
 from semlink.simulator.bits.framing import room
 from semlink.simulator.bits.mcs import TABLE, Mcs, get
-from semlink.simulator.bits.success import BLER, success
+from semlink.simulator.bits.success import BLER
 from semlink.simulator.values import Session, Stream, Transmission, TxInfo
 
 
@@ -44,17 +43,9 @@ class Digital(SeparatedCodec):
 
     def choose(self, tx: TxInfo | None, uses: int, height: int, width: int) -> Mcs:
         """The scheme with the best expected PSNR."""
-        chances = chances_of(tx, uses)
+        known = tx.statistics if tx else None
+        chances = known.success if known else over_awgn(tx, uses)
         return max(TABLE, key=lambda m: self.expected(chances[m.name], room(uses, m), height, width))
-
-
-def chances_of(tx: TxInfo | None, uses: int) -> dict[str, float]:
-    """Probability by scheme that a payload of `uses` symbols arrives; over AWGN when only the SNR is known."""
-    if tx is not None and tx.statistics is not None:
-        return tx.statistics.success
-    snr_db = 10.0 if tx is None or tx.snr_db is None else float(np.min(tx.snr_db))
-    sinr = np.full((1, uses), 10 ** (snr_db / 10))
-    return {m.name: success(sinr, m) for m in TABLE}
 
 
 PLUGIN = Digital

@@ -29,6 +29,7 @@ class Codec(Protocol):
     `files() -> tuple[Path, ...]`, which our own have and others should: the files and folders that results depend on.
     `check(height, width)`, where a codec has it: SemlinkError, before anything is measured, when it cannot meet
     pictures of that size, as without weights.
+    `coders`, where a codec has it: name of the coder of each bits stream, which rows hold beside its exact bytes.
     """
 
     encodes_on: str

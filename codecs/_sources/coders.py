@@ -165,12 +165,12 @@ def _jxl(image: np.ndarray, quality: int) -> bytes:
 
 
 def _unjxl(data: bytes, height: int, width: int) -> np.ndarray:
-    if _jxl_size(data) != (height, width):  # libjxl would allocate whatever corrupt bytes ask for
+    if jxl_size(data) != (height, width):  # libjxl would allocate whatever corrupt bytes ask for
         raise ValueError("another size")
     return imagecodecs.jpegxl_decode(data, numthreads=1)
 
 
-def _jxl_size(data: bytes) -> tuple[int, int]:
+def jxl_size(data: bytes) -> tuple[int, int]:
     """Height and width in a JPEG XL codestream's SizeHeader (ISO/IEC 18181-1, D.2)."""
     if data[:2] != b"\xff\x0a":
         raise ValueError("no JPEG XL codestream")

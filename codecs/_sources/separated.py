@@ -16,10 +16,12 @@ from torch import Tensor
 from semlink.codecs._learned.shipped import DOMAINS, TABLES, is_small
 from semlink.codecs._sources import ladder
 from semlink.codecs._sources.coders import SourceCoder, coder
+from semlink.simulator.bits.mcs import TABLE
+from semlink.simulator.bits.success import success
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import read_json
 from semlink.simulator.reprs import ShownSettings
-from semlink.simulator.values import Reception, Session
+from semlink.simulator.values import Reception, Session, TxInfo
 
 CURVES = TABLES / "rate_quality.json"
 SUBSTITUTE = "hevc"
@@ -39,6 +41,7 @@ class SeparatedCodec(ShownSettings):
             raise SemlinkError(f"rho must be within 0 and 1, got {rho:g}")
         self.rho = rho
         self.source: SourceCoder = coder(source)
+        self.coders = {"picture": source}
 
     def uses(self, height: int, width: int) -> int:
         """Channel uses per picture."""
@@ -80,6 +83,13 @@ class SeparatedCodec(ShownSettings):
 def to_uint8(image: Tensor) -> np.ndarray:
     """A picture `[3, H, W]` in [0, 1] as uint8 `[H, W, 3]`."""
     return (image.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+def over_awgn(tx: TxInfo | None, uses: int) -> dict[str, float]:
+    """Probability by scheme that a payload of `uses` symbols arrives over AWGN, of which only the SNR is known."""
+    snr_db = 10.0 if tx is None or tx.snr_db is None else float(np.min(tx.snr_db))
+    sinr = np.full((1, uses), 10 ** (snr_db / 10))
+    return {m.name: success(sinr, m) for m in TABLE}
 
 
 @cache

@@ -63,8 +63,9 @@ def check(pictures: int, data: str) -> None:
 
 
 def keep(out: Path, record: Record, original: Tensor, received: Tensor) -> None:
-    """Keep the features of a block `[batch, 3, H, W]`, and of its originals unless they are there, if FID is asked."""
-    if NAME not in record.metrics:
+    """Keep the features of a block `[batch, 3, H, W]`, and of its originals unless they are there, where a distance of
+    features is asked."""
+    if not any(name.endswith(f"_{NET}") for name in record.metrics):
         return
     block = hashlib.sha256("\n".join(record.images).encode()).hexdigest()[:16]
     path = folder(out, None) / f"{record.block:06d}-{block}.safetensors"

@@ -74,7 +74,7 @@ def check_encoding(codec: Any, images: Tensor, tx: TxInfo) -> Transmission:
     for i in range(len(images)):
         _same(_image_of(sent, i), codec.encode(images[i : i + 1], tx), f"encoding picture {i} alone")
     main, whole = _uses(sent.streams[0]), sum(map(_uses, sent.streams))
-    right = (main, whole) if tx.statistics else (main,)  # with statistics, streams may share the uses
+    right = (main, whole) if codec.encodes_on == "link" else (main,)  # for a link, streams may share the uses
     told = codec.uses(*images.shape[-2:])
     assert main == 0 or told in right, f"{main} uses sent ({whole} in all), codec.uses says {told}"
     check_budget(codec, sent, *images.shape[-2:])

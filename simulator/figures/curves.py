@@ -102,14 +102,27 @@ def against_rate(lines: Sequence[Line], metric: str, variable: Variable) -> Figu
     return curves([line for line in lines if line.snr_db in some], metric, variable, "rho_total", codecs=codecs)
 
 
+def against_bits(
+    title: str, results: Sequence[Result], metric: str, bits: str, snr_db: float, variable: Variable
+) -> Panel:
+    """A metric at one SNR against the mean of `bits`, of the labels whose rows have it, for `panels`."""
+    at = [r for r in results if r.line.snr_db == snr_db]
+    places = {(r.label, r.line.rho): r.line.mean for r in at if r.line.metric == bits and r.line.n}
+    points: dict[str, list[tuple[float, Interval]]] = {}
+    for r in sorted((r for r in at if (r.label, r.line.rho) in places), key=lambda r: places[r.label, r.line.rho]):
+        if r.line.metric == metric:
+            points.setdefault(r.label, []).append((places[r.label, r.line.rho], r.value))
+    return Panel(f"{title}, {snr_db:g} dB", points, variable=variable)
+
+
 def low_mid_high(values: Sequence[float]) -> list[float]:
     """Lowest, middle and highest of them."""
     found = sorted(set(values))
     return sorted({found[0], found[len(found) // 2], found[-1]})
 
 
-def panels(rows: Sequence[Sequence[Panel]], size: tuple[float, float], y: str = "") -> Figure:
-    """A grid of panels against SNR. size: of one in inches. y: what all show, on one axis a row; none: each its own."""
+def panels(rows: Sequence[Sequence[Panel]], size: tuple[float, float], y: str = "", x: str = SNR) -> Figure:
+    """A grid of panels. size: of one in inches. y: what all show, on one axis a row; none: each its own. x: of all."""
     columns = max(map(len, rows))
     figure = figure_of(1.0 + size[0] * columns, 1.2 + size[1] * len(rows))
     grid = figure.subplots(len(rows), columns, sharex=True, sharey="row" if y else False, squeeze=False)
@@ -121,7 +134,7 @@ def panels(rows: Sequence[Sequence[Panel]], size: tuple[float, float], y: str = 
             fit(axes, drawn, panel.variable)
             name_lost(axes, drawn)
     for axes in grid[-1]:
-        axes.set_xlabel(SNR, fontsize=9)
+        axes.set_xlabel(x, fontsize=9)
     figure.supylabel(y, fontsize=10)
     legend_below(figure, list(grid.flat), columns=5)
     return figure

@@ -41,13 +41,15 @@ class Judge:
 
     An image without a region of interest has its plain PSNR as psnr_roi, whatever the codec, so that it speaks for none
     of them; likewise psnr_roni of an image that is all of interest. mIoU of an image is a mean over the classes that
-    its truth holds; with it come the pixel counts of `of_set`. Originals are looked at once.
+    its truth holds; with it come the pixel counts of `of_set`. sent: pictures to the maps that were transmitted, in the
+    segmenter's numbers; None: what it sees itself. Originals are looked at once.
     """
 
     maps: Callable[[Tensor], Tensor]
     theta: float = 0.8
     segmenter: Segmenter | None = None
     truth: Truth | None = None
+    sent: Callable[[Tensor], Tensor] | None = None
     _seen: dict[tuple[str, str], Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def names(self) -> tuple[str, ...]:
@@ -83,7 +85,7 @@ class Judge:
     def _miou(self, name: str, original: Tensor, seen: Tensor) -> dict[str, Tensor]:
         segmenter = cast(Segmenter, self.segmenter)
         if name == "miou_sent":
-            labels, ignore = self._once("map", segmenter.label, original), None
+            labels, ignore = self._once("map", self.sent or segmenter.label, original), None
         else:
             labels, ignore = self._annotations(original), cast(Truth, self.truth).ignore
         counts = confusion(seen, labels, len(segmenter.names), ignore)

@@ -44,6 +44,7 @@ VARIABLES: Mapping[str, Variable] = {
     "papr_db": Variable("dB", "peak to average power of the time signal", "lower"),
     "uses_main": Variable("1", "channel uses of the main stream", "lower", least=0),
     "uses_total": Variable("1", "channel uses of all streams", "lower", least=0),
+    "bpp": Variable("bit", "bits of all payloads per pixel", "lower", least=0),
     "uses_on_air": Variable("1", "resource elements on air, pilots and filler included", "lower", least=0),
     "rho_main": Variable("1", "channel uses of the main stream per source dimension", "lower", least=0),
     "rho_total": Variable("1", "channel uses of all streams per source dimension", "lower", least=0),
@@ -52,6 +53,15 @@ VARIABLES: Mapping[str, Variable] = {
     "block_errors": Variable("1", "code blocks lost", "lower", least=0),
     "block_error_rate": Variable("1", "share of code blocks lost", "lower", least=0, most=1),
 }
+
+BYTES = "bytes_"  # begins the name of a stream's exact bytes
+
+
+def own_variable(name: str) -> Variable | None:
+    """What a number of the rows' own is; None for those of metrics."""
+    if name.startswith(BYTES):
+        return Variable("byte", f"exact bytes of the stream {name.removeprefix(BYTES)}", "lower", least=0)
+    return VARIABLES.get(name)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ class Judging:
 
     roi: word of the importance map. theta: weight of the region's error. judge: word of the segmenter that scores,
     empty for our own that neither steers nor tunes a codec. labels, classes: folder of the class maps of `data` and
-    their class file, where `data` is no labelled set by name.
+    their class file, where `data` is no labelled set by name. sent: word of the segmenter whose map of the original
+    counts as the transmitted one; empty: the judge.
     """
 
     roi: str
@@ -67,6 +68,7 @@ class Judging:
     judge: str = ""
     labels: str | None = None
     classes: str | None = None
+    sent: str = ""
 
     @property
     def annotated(self) -> bool:
@@ -98,10 +100,12 @@ class Judging:
 
     def depends(self) -> dict[str, Any]:
         """What the numbers depend on besides the pictures: the words, and digests of the files that they name."""
-        makers = [importance(parse(word)) for word in (self.roi, self.judge or JUDGE)]
+        words = (self.roi, self.judge or JUDGE, *([self.sent] if self.sent else []))
+        makers = [importance(parse(word)) for word in words]
         files = [path for made in makers for path in getattr(made, "files", tuple)()]
         files += [Path(path).expanduser() for path in (self.labels, self.classes) if path]
-        named = {name: getattr(self, name) for name in ("roi", "theta", "judge")}
+        told = ("roi", "theta", "judge", *(["sent"] if self.sent else []))
+        named = {name: getattr(self, name) for name in told}
         return {**named, "files": {path.name: digest(path) for path in files if path.exists()}}
 
 
@@ -154,7 +158,8 @@ def judge(judging: Judging, sees: bool) -> Judge:
 
     segmenter = judging.segmenter() if sees else None
     truth = ground_truth(judging, segmenter) if segmenter and judging.annotated else None
-    return Judge(importance(parse(judging.roi)).maps, judging.theta, segmenter, truth)
+    sent = importance(parse(judging.sent)).labels if sees and judging.sent else None
+    return Judge(importance(parse(judging.roi)).maps, judging.theta, segmenter, truth, sent)
 
 
 def ground_truth(judging: Judging, segmenter: Segmenter) -> Truth:

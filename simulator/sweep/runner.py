@@ -106,7 +106,10 @@ def publish(
     held = rows.as_kept(rows.merge(store.records()))
     measurements = tuple(m for m in held if m.images or m.condition in asked)
     names = {name for m in measurements for name in m.values} | set(sweep.metrics)
-    variables = {**rows.VARIABLES, **{name: describe(name) for name in names - rows.VARIABLES.keys()}}
+    variables = {
+        **rows.VARIABLES,
+        **{name: rows.own_variable(name) or describe(name) for name in names - rows.VARIABLES.keys()},
+    }
     found = rows.Rows(measurements, variables, _attributes(sweep, identity))
     rows.write(found, store.out / "rows.h5")
     statistics.write_csv(statistics.summarise(found), store.out / "summary.csv")

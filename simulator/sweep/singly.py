@@ -89,7 +89,8 @@ def joined(images: Tensor, found: Sequence[Passage | None], uses: float, note: s
 
     lost = grey(images[:1], uses)
     whole = [one or lost for one in found]
-    columns = {name: [value for one in whole for value in one.values[name]] for name in lost.values}
+    known = dict.fromkeys(name for one in whole for name in one.values)  # a codec's own are not known of lost ones
+    columns = {name: [value for one in whole for value in one.values.get(name, [math.nan])] for name in known}
     notes = {name: text for one in whole for name, text in one.notes.items()}
     notes |= {"refused": note} if note else {}
     return Passage(torch.cat([one.received for one in whole]), columns, notes, error)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.plugins import describe_metric, make_codec, make_dataset, make_link, measure_metrics
 from semlink.simulator.protocols import AnyLink, Codec, Dataset, Variable
+from semlink.simulator.records.rows import BYTES
 from semlink.simulator.records.store import Condition, Record
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.sweep.plan import BLOCK, Task
@@ -167,8 +168,21 @@ def passage(wanted: Record, images: Tensor, encodings: Encodings, bench: Bench, 
     values = radio(result.report, transmission.streams[0].name, images[0].numel(), len(images))
     _refuse(wanted.images[place:], values, math.isnan, "NaN")  # an SNR may be -inf dB, where all is erased
     values |= {"encode_s": [encode_s] * len(images), "decode_s": [decode_s] * len(images)}
-    mcs = ", ".join(f"{name} {scheme}" for name, scheme in result.report.mcs.items())
-    return Passage(received, values, {"mcs": mcs} if mcs else {})
+    values |= sizes(codec, transmission)
+    told = {"mcs": result.report.mcs, "coders": getattr(codec, "coders", {})}
+    notes = {name: ", ".join(f"{stream} {own}" for stream, own in of.items()) for name, of in told.items() if of}
+    return Passage(received, values, notes)
+
+
+def sizes(codec: Codec, transmission: Transmission) -> dict[str, list[float]]:
+    """Exact bytes of each stream of a codec that names its `coders`, and bits per pixel of all; nothing of others."""
+    own = {s.name: [float(len(p)) for p in s.payload] for s in transmission.streams if s.kind == "bits"}
+    named: Mapping[str, str] = getattr(codec, "coders", {})
+    if not named:
+        return {}
+    found = {f"{BYTES}{name}": own.get(name, [0.0] * len(next(iter(own.values())))) for name in named}
+    pixels = transmission.session.height * transmission.session.width
+    return found | {"bpp": [8 * sum(parts) / pixels for parts in zip(*found.values(), strict=True)]}
 
 
 def quality(

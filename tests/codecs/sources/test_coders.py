@@ -100,9 +100,9 @@ SIZES = [(1, 1), (5, 7), (40, 40), (256, 256), (64, 96), (300, 500), (1080, 1920
 
 @pytest.mark.parametrize("height, width", SIZES)
 def test_jpegxl_size_header_agrees_with_the_library(height: int, width: int) -> None:
-    from semlink.codecs._sources.coders import _jxl, _jxl_size
+    from semlink.codecs._sources.coders import _jxl, jxl_size
 
-    assert _jxl_size(_jxl(np.zeros((height, width, 3), np.uint8), 0)) == (height, width)
+    assert jxl_size(_jxl(np.zeros((height, width, 3), np.uint8), 0)) == (height, width)
 
 
 @pytest.mark.parametrize("layout", sorted(hevc.OFFSETS))

@@ -11,6 +11,7 @@ import time
 import weakref
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,11 +19,13 @@ from sweep_fakes import PARTS, FakeCodec, FakeData, FakeLink
 
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.records import rows
+from semlink.simulator.records.rows import own_variable
 from semlink.simulator.records.store import Condition, Store
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.sweep import plan, runner
 from semlink.simulator.sweep.plan import BLOCK
-from semlink.simulator.sweep.trial import Bench
+from semlink.simulator.sweep.trial import Bench, sizes
+from semlink.simulator.values import Session, Stream, Transmission
 
 SMALL = Sweep(("plain",), ("awgn",), (0.0, 10.0), (0.5,), ("psnr", "mae"), data="fake", limit=5)
 TIMES = ("encode_s", "decode_s")
@@ -138,6 +141,18 @@ def test_sharing_an_encoding_changes_no_row(tmp_path):
     link = run(replace(SMALL, codecs=("x:encodes_on=link",), channels=channels), tmp_path / "b")
     values = [[m.values["psnr"].tolist() for m in outcome.rows.measurements] for outcome in (blind, link)]
     assert values[0] == values[1]
+
+
+def test_rows_hold_coders_and_exact_bytes_of_codecs_that_name_them():
+    streams = (Stream("map", "bits", [b"", b"abc"], uses=64), Stream("coarse", "bits", [b"12345", b"1"], uses=64))
+    sent = Transmission(streams, Session(4, 6))
+    named = SimpleNamespace(coders={"map": "png", "coarse": "hevc", "caption": "none"})
+    found = sizes(named, sent)
+    assert found["bytes_map"] == [0, 3] and found["bytes_coarse"] == [5, 1] and found["bytes_caption"] == [0, 0]
+    assert found["bpp"] == [8 * 5 / 24, 8 * 4 / 24]
+    assert sizes(SimpleNamespace(), sent) == {}
+    assert own_variable("bytes_map").units == "byte" and own_variable("bpp").units == "bit"
+    assert own_variable("psnr") is None
 
 
 def test_rows_hold_what_the_link_reported(tmp_path):
