@@ -33,6 +33,13 @@ def make_dataset(data: str, limit: int | None) -> Dataset:
     return sources.load(data, limit=limit)
 
 
+def make_clips(data: str, limit: int | None) -> Any:
+    """The clips of `--data` with their size."""
+    from semlink.simulator.data import clips
+
+    return clips.load(data, limit)
+
+
 def make_codec(word: Word, rho: float) -> Codec:
     """The codec of a word at that rate."""
     return package("codecs").create(word.name, rho=rho, **dict(word.settings))

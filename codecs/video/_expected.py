@@ -7,7 +7,7 @@ of b bits is, and how good one that stands still for so many frames, was measure
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -43,9 +43,16 @@ def quality(coder: str, bpp: float) -> tuple[float, float]:
     told = table(coder)
     at = np.log2(max(bpp, 1e-6))
     known = np.log2(told["bpp"])
-    found = {float(f): _interpolated(at, known, np.array(psnr)) for f, psnr in told["psnr"].items()}
+    found = {float(f): _on_line(at, known, psnr) for f, psnr in told["psnr"].items()}
     best = max(found, key=lambda factor: found[factor])
     return found[best], best
+
+
+def _on_line(at: float, known: np.ndarray, psnr: Sequence[float]) -> float:
+    """Between measured points on a line, and beyond the last ones on theirs."""
+    place = int(np.clip(np.searchsorted(known, at), 1, len(known) - 1))
+    share = (at - known[place - 1]) / (known[place] - known[place - 1])
+    return float(psnr[place - 1] + share * (psnr[place] - psnr[place - 1]))
 
 
 def expected(coder: str, bpp: float, arrival: np.ndarray, pattern: Pattern) -> float:
