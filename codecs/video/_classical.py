@@ -33,7 +33,7 @@ PERIODS = (4, 8, 16, 32, 64, 256)  # frames; the longest is as good as never, an
 NACK_DELAY = 3  # frames from a loss to the intra frame that mends it
 AGAIN = 6  # frames after which a loss that is not mended is told again
 LEAST_CHANCE = 0.3  # of arrival, that a scheme needs to be looked at
-SPENT = 0.97  # of the rate, that the coder is asked for: what it takes ahead it does not pay back to the last bit
+SPENT = 0.97  # of the rate, that the coder would use of a long clip
 HIGH_SNR_DB = 20.0  # taken for the channel where nothing is known of it
 
 
@@ -90,7 +90,7 @@ class Classical:
     def plan(self, clip: Clip, tx: VideoInfo) -> Plan:
         """The plan with the best expected quality."""
         budget, head = Budget.of(self.rho, clip), head_of(tx.statistics)
-        uses, pixels = max(1, int(SPENT * budget.per_frame - head[0])), clip.height * clip.width
+        uses, pixels = asked_of(budget, head[0]), clip.height * clip.width
         arrival = {m: arrival_of(tx, uses, m, head) for m in ((self.mcs,) if self.mcs else TABLE)}
         likely = {m: p for m, p in arrival.items() if p.mean() >= LEAST_CHANCE} or {self.mcs or TABLE[0]: np.zeros(1)}
         delay = NACK_DELAY if self.feedback else None
@@ -104,6 +104,13 @@ class Classical:
         factor = self.scale or quality(self.coder.name, per_frame / pixels)[1]
         step, ahead = ladder.FACTORS.index(factor), per_frame * budget.ahead / budget.per_frame
         return Plan(Packets.of(budget, mcs, head), period, step, per_frame, ahead)
+
+
+def asked_of(budget: Budget, head: int) -> int:
+    """Uses of payloads that the coder is asked to fill, between the budget's rate and what that leaves when all that may
+    be ahead is: coders take some ahead, and do not pay it back to the last bit.
+    """
+    return max(1, int((SPENT * budget.per_frame + budget.refill) / 2) - head)
 
 
 def bits(uses: int, mcs: Mcs) -> float:

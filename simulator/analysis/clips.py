@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 KEPT = 400  # frames of an original that are kept with their motion; longer ones are read again each time
 SMALLEST = 64  # px, for LPIPS
-_SHARE = (0.0, 1.0)
+UNMOVED = 1e-7  # mean warping error of a source, below which nothing is relative to it
 
 VARIABLES: Mapping[str, Variable] = {
     "psnr": Variable("dB", "PSNR, mean of frames", "higher", least=0),
@@ -181,18 +181,19 @@ def summary(trace: Trace, cuts: Sequence[int], group: int) -> dict[str, float]:
     sums = np.array(trace.sums).reshape(-1, 3)
     nothing = np.array([np.nan])
     change, still, moves = (columns.get(name, nothing) for name in ("change", "still", "moves"))
-    warped, own = (float(columns.get(name, nothing).sum()) for name in ("warped", "own"))
+    warped, own = (float(columns.get(name, nothing).mean()) for name in ("warped", "own"))
     psnr = columns.get("psnr", nothing)
     found = {
         "psnr_p5": video.worst(psnr),
         "psnr_after_cut": video.after_cuts(psnr, cuts),
         "ssim_p5": video.worst(columns.get("ssim", nothing)),
         "lpips_alex_p95": video.worst(columns.get("lpips_alex", nothing), "lower"),
-        "warping_ratio": warped / own if own > 0 else float("nan"),
+        "warping_ratio": warped / own if own > UNMOVED else float("nan"),
         "motion_energy": video.energy_ratio(sums) if len(sums) else float("nan"),
         "motion_correlation": video.correlation(sums) if len(sums) else float("nan"),
         "seam_ratio": video.seam_ratio(change, group, cuts),
         "frozen": float(((still > 0) & (moves > 0)).mean()),
     }
-    found |= {name: float(columns[name].mean()) for name in ("psnr", "ssim", "lpips_alex", "tlp", "intact") if name in columns}
+    means = [name for name in ("psnr", "ssim", "lpips_alex", "tlp", "intact") if name in columns]
+    found |= {name: float(columns[name].mean()) for name in means}
     return {**{name: found[name] for name in trace.names if name in found}, "mse": float(columns["mse"].mean())}

@@ -2,7 +2,7 @@
 
 Named clips lie under the data root in `video/`, which `video/clips.json` describes: `video/train`, `video/val` and
 `video/test` are all clips of a part, `video/NAME` is one clip or montage. `synthetic` is the suite of `synthetic`,
-`synthetic/NAME` one of it. A folder holds clips, or pictures that are the frames of one. Behind @ follow size and, if
+`synthetic/NAME` one of it. Plus signs join names: `video/foreman+mallard`. A folder holds clips, or pictures that are the frames of one. Behind @ follow size and, if
 fewer are wanted, frames: `video/test@128`, `video/test@192x256x96` (height, width, frames).
 """
 
@@ -209,7 +209,7 @@ def load(text: str, limit: int | None = None) -> Clips:
     data, height, width, most = read_spec(text)
     sources = _sources(data)
     if limit is not None and limit < len(sources):
-        sources = tuple(sources[i] for i in spread(len(sources), limit))
+        sources = tuple(sources[i] for i in spread(len(sources))[:limit])
     return Clips(sources, height, width, most)
 
 
@@ -253,9 +253,10 @@ def decoded(path: Path) -> Iterator[Image]:
 def _sources(data: str) -> tuple[Source, ...]:
     head, _, name = data.partition("/")
     if head == "synthetic":
-        return tuple(SyntheticSource(scene) for scene in _chosen("synthetic", name, tuple(synthetic.SCENES)))
+        scenes = tuple(synthetic.SCENES)
+        return tuple(SyntheticSource(s) for one in name.split("+") for s in _chosen("synthetic", one, scenes))
     if head == "video":
-        return _named(name)
+        return tuple(source for one in name.split("+") for source in _named(one))
     path = Path(data).expanduser()
     if path.is_file():
         return (_file(path),)
