@@ -75,8 +75,16 @@ def question(flags: VideoFlags) -> Sweep:
     grouped = any(getattr(kinds.get(parse(word).name), "group", 0) != 1 for word in flags.codecs)
     without |= set() if grouped else {"seam_ratio"}
     metrics = [name for name in flags.metrics if name not in without]
-    words = (tuple(dict.fromkeys(v)) for v in (flags.codecs, flags.channels, flags.snr, flags.rho, metrics))
-    return Sweep(*words, data_of(flags), flags.limit, flags.seed)
+    return Sweep(
+        codecs=tuple(dict.fromkeys(flags.codecs)),
+        channels=tuple(dict.fromkeys(flags.channels)),
+        snr_db=tuple(dict.fromkeys(flags.snr)),
+        rho=tuple(dict.fromkeys(flags.rho)),
+        metrics=tuple(dict.fromkeys(metrics)),
+        data=data_of(flags),
+        limit=flags.limit,
+        seed=flags.seed,
+    )
 
 
 def check(flags: VideoFlags) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import cast
 
 import av
 import numpy as np
@@ -55,13 +56,11 @@ class Coder:
         return sent[:1] + b"\x01" * (self.headers - 1) + sent[1:]
 
 
-CODERS = {
-    coder.name: coder
-    for coder in (
-        Coder("h265", "libx265", "hevc", X265, 2, frozenset({32, 33, 34}), frozenset({0, 1, 19, 20}), frozenset({19, 20})),
-        Coder("h264", "libx264", "h264", X264, 1, frozenset({7, 8}), frozenset({1, 5}), frozenset({5})),
-    )
-}  # fmt: skip
+H265 = Coder(
+    "h265", "libx265", "hevc", X265, 2, frozenset({32, 33, 34}), frozenset({0, 1, 19, 20}), frozenset({19, 20})
+)
+H264 = Coder("h264", "libx264", "h264", X264, 1, frozenset({7, 8}), frozenset({1, 5}), frozenset({5}))
+CODERS = {coder.name: coder for coder in (H265, H264)}
 
 
 class Encoder:
@@ -139,7 +138,7 @@ def parameter_sets(coder: Coder, height: int, width: int) -> tuple[bytes, ...]:
 
 
 def _encoder(coder: Coder, height: int, width: int, bits: float, ahead: float) -> av.VideoCodecContext:
-    context = av.CodecContext.create(coder.encoder, "w")
+    context = cast(av.VideoCodecContext, av.CodecContext.create(coder.encoder, "w"))
     context.height, context.width = _whole(height), _whole(width)
     rate = max(1, round(bits * FPS / 1000))
     fps = Fraction(1000 * rate / max(1.0, bits)).limit_denominator(1000)
@@ -155,7 +154,7 @@ def _encoder(coder: Coder, height: int, width: int, bits: float, ahead: float) -
 
 
 def _decoder(coder: Coder) -> av.VideoCodecContext:
-    context = av.CodecContext.create(coder.decoder, "r")
+    context = cast(av.VideoCodecContext, av.CodecContext.create(coder.decoder, "r"))
     context.thread_count = 1
     context.options = {"err_detect": "explode", "flags": "-output_corrupt+low_delay", "ec": "0"}
     return context

@@ -65,7 +65,9 @@ class Classical:
     group = 1
     encodes_on = "link"
 
-    def __init__(self, coder: str, rho: float, mcs: str | None, gop: int | None, nack: bool, scale: float | None) -> None:
+    def __init__(
+        self, coder: str, rho: float, mcs: str | None, gop: int | None, nack: bool, scale: float | None
+    ) -> None:
         if not 0 < rho <= 1:
             raise SemlinkError(f"rho must be within 0 and 1, got {rho:g}")
         if gop is not None and not 1 <= gop <= PERIODS[-1]:
@@ -107,8 +109,8 @@ class Classical:
 
 
 def asked_of(budget: Budget, head: int) -> int:
-    """Uses of payloads that the coder is asked to fill, between the budget's rate and what that leaves when all that may
-    be ahead is: coders take some ahead, and do not pay it back to the last bit.
+    """Uses of payloads that the coder is asked to fill: between the rate and what all that may be ahead leaves of it,
+    because coders take some ahead and do not pay it back to the last bit.
     """
     return max(1, int((SPENT * budget.per_frame + budget.refill) / 2) - head)
 
@@ -148,17 +150,18 @@ class ClassicalSender:
     def send(self, frames: Tensor, tx: VideoInfo) -> Transmission:
         """A packet with the frame `[1, 3, H, W]`, with one that waits, or with nothing."""
         plan = self.plan = self.plan or self.codec.plan(self.clip, tx)
+        may = tx.uses or 0
         intra = self._intra(plan, tx)
-        if not self.waiting and (intra or self.usual <= tx.uses):
+        if not self.waiting and (intra or self.usual <= may):
             self.waiting = self._coded(plan, frames[0], intra, tx.frame)
         cost = plan.packets.cost(len(self.waiting))
         if cost is None:  # larger than any packet: begin anew
             self._encoder, self.waiting = None, b""
-        elif self.waiting and cost <= tx.uses:
+        elif self.waiting and cost <= may:
             payload, self.waiting = self.waiting, b""
             self.usual = self.usual if intra else cost
-            return plan.packets.sent(payload, tx.uses)
-        return plan.packets.sent(b"", tx.uses)
+            return plan.packets.sent(payload, may)
+        return plan.packets.sent(b"", may)
 
     def _intra(self, plan: Plan, tx: VideoInfo) -> bool:
         """Whether an intra frame is due: at first, at the period's end, or because one was lost after the last."""
@@ -221,4 +224,3 @@ class ClassicalReceiver:
 def levels(frame: Tensor) -> np.ndarray:
     """A frame `[3, H, W]` in [0, 1] as uint8 `[H, W, 3]`."""
     return (frame.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-

@@ -32,8 +32,8 @@ class Pattern:
 
 @cache
 def table(coder: str) -> Mapping[str, Any]:
-    """`bpp`: bits per pixel of the full size, rising; `psnr`, by factor of the sides, at each; `intra`: bits of an intra
-    frame over those of a following one; `still`: PSNR of a frame that stands still for 1, 2, ... frames.
+    """`bpp`: bits per pixel of the full size, rising; `psnr`, by factor of the sides, at each; `intra`: bits of an
+    intra frame over those of a following one; `still`: PSNR of a frame that stands still for 1, 2, ... frames.
     """
     return read_json(TABLE, "a damaged table; take it from the package again")[coder]
 

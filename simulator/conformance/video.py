@@ -68,9 +68,14 @@ class Heard:
 
 def sent(codec: Any, frames: Tensor, heard: Heard) -> tuple[list[Passed], Session]:
     """A clip's way."""
-    clip = Clip(*frames.shape[-2:], frames=len(frames))
+    clip = clip_of(frames)
     session = Session(codec, clip, Air(make_link(parse("awgn")), SNR_DB), disturb=heard)
     return [passed for passed, _ in Way(session, frames)], session
+
+
+def clip_of(frames: Tensor) -> Clip:
+    """What both ends know of frames `[frames, 3, H, W]`."""
+    return Clip(frames.shape[2], frames.shape[3], frames=len(frames))
 
 
 def check_clean(codec: Any, frames: Tensor, floor_db: float) -> list[Reception]:
@@ -177,7 +182,7 @@ DAMAGES: dict[str, Callable[[], Damage]] = {
 
 def check_fresh_receiver(codec: Any, frames: Tensor, heard: Sequence[Reception]) -> None:
     """A receiver in a new process shows the same, and so does one that moves there in the middle of the clip."""
-    clip = Clip(*frames.shape[-2:], frames=len(frames))
+    clip = clip_of(frames)
     here = _shown(codec.receiver(clip), heard)
     half = len(heard) // 2
     moving = codec.receiver(clip)
@@ -201,7 +206,7 @@ def _shown(receiver: Any, heard: Sequence[Reception]) -> Tensor:
 
 def check_moved_sender(codec: Any, frames: Tensor) -> None:
     """A sender that was pickled goes on, and the receiver with it."""
-    clip = Clip(*frames.shape[-2:], frames=len(frames))
+    clip = clip_of(frames)
     session = Session(codec, clip, Air(make_link(parse("awgn")), SNR_DB))
     for place, (passed, _) in enumerate(Way(session, frames)):
         check_shown(passed.shown, passed.frames)
@@ -227,4 +232,3 @@ def moving_pattern(frames: int, side: int) -> Tensor:
     coarse = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     large = torch.nn.functional.interpolate(coarse, (2 * side, 2 * side), mode="bicubic").clamp(0, 1)[0]
     return torch.stack([large[:, t : t + side, 2 * t % side : 2 * t % side + side] for t in range(frames)])
-

@@ -1,9 +1,10 @@
 """Clips by name or path: `load("video/test")`, `load("holiday.mp4")`, `load("frames/")`, decoded as they are asked for.
 
 Named clips lie under the data root in `video/`, which `video/clips.json` describes: `video/train`, `video/val` and
-`video/test` are all clips of a part, `video/NAME` is one clip or montage. `synthetic` is the suite of `synthetic`,
-`synthetic/NAME` one of it. Plus signs join names: `video/foreman+mallard`. A folder holds clips, or pictures that are the frames of one. Behind @ follow size and, if
-fewer are wanted, frames: `video/test@128`, `video/test@192x256x96` (height, width, frames).
+`video/test` are all clips of a part, `video/NAME` is one clip or montage. `synthetic` is the suite of that module,
+`synthetic/NAME` one of it. Plus signs join names: `video/foreman+mallard`. A folder holds clips, or pictures that are
+the frames of one. Behind @ follow size and, if fewer are wanted, frames: `video/test@128`, `video/test@192x256x96`
+(height, width, frames).
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PARTS = ("train", "val", "test")
-SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".264", ".h264", ".265", ".hevc", ".y4m", ".mpg"))
+SUFFIXES = frozenset(
+    (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".264", ".h264", ".265", ".hevc", ".y4m", ".mpg")
+)
 FPS = 25.0  # of what does not tell
 SIZE = (128, 128)
 DAMAGED = "no description of clips; unpack the data again"
@@ -220,7 +223,9 @@ def read_spec(text: str) -> tuple[str, int, int, int | None]:
         return text, *SIZE, None
     numbers = size.split("x")
     if not re.fullmatch(r"\d+(x\d+){0,2}", size) or not all(map(int, numbers)):
-        raise SemlinkError(f"{text}: behind @ follows a size such as 128, 192x256 or 192x256x96 (height, width, frames)")
+        raise SemlinkError(
+            f"{text}: behind @ follows a size such as 128, 192x256 or 192x256x96 (height, width, frames)"
+        )
     height = int(numbers[0])
     width = int(numbers[1]) if len(numbers) > 1 else height
     return data, height, width, int(numbers[2]) if len(numbers) > 2 else None

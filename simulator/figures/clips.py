@@ -85,7 +85,7 @@ def _written(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
         for frame in frames:
             if stream is None:
                 stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-                stream.height, stream.width, stream.pix_fmt = *frame.shape[:2], "yuv420p"
+                (stream.height, stream.width), stream.pix_fmt = frame.shape[:2], "yuv420p"
                 stream.options = {"crf": CRF}
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         if stream is not None:

@@ -22,7 +22,7 @@ from semlink.simulator.link.link import Link
 from semlink.simulator.live.account import Account
 from semlink.simulator.protocols import Receiver, Sender, VideoCodec
 from semlink.simulator.rng import generator
-from semlink.simulator.values import LinkReport, LinkStatistics, Reception, Transmission
+from semlink.simulator.values import LinkReport, LinkStatistics, Reception
 from semlink.simulator.video import FEEDBACK_USES, Bucket, Budget, Clip, Feedback, Shown, VideoInfo
 
 FEEDBACK_DELAY = 2  # frames from a group's first to the first that a report on it can change
@@ -48,7 +48,7 @@ class Air:
 class Passed:
     """A group after its way. frame: number of its first frame. uses: by stream; feedback: of the report told back.
 
-    late_s: how much later than its frames it was sent, because the air was still busy. encode_s, decode_s: of the group.
+    late_s: by how much it was sent after its frames, because the air was busy. encode_s, decode_s: of the group.
     """
 
     frame: int

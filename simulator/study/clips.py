@@ -66,7 +66,9 @@ def show(showing: Showing, out: Path) -> list[Path]:
     print(f"written: {out / 'side_by_side.mp4'}")
     strands = {name: _strand(own) for name, own in found.items()}
     figure = drawn.timeline(strands, one.cuts, str(showing))
-    table = [(n, t, *v) for n, s in strands.items() for t, v in enumerate(zip(s.psnr, s.uses, s.concealed, strict=True))]
+    table = [
+        (n, t, *v) for n, s in strands.items() for t, v in enumerate(zip(s.psnr, s.uses, s.concealed, strict=True))
+    ]
     return publish(Answer([], {"frames.csv": Columns(HEAD, table)}, [("frames", figure)]), out)
 
 
