@@ -17,10 +17,12 @@ import av
 import numpy as np
 from av.video.frame import PictureType
 
-from semlink.codecs._sources.hevc import PADDING, START, _array, _frame, _padded, _picture, _planes, _whole
+from semlink.codecs._sources.hevc import PADDING, START, _array, _frame, _picture, _planes, _whole
 
 LAYOUT = "yuv420p10le"
 FPS = 25
+LEAST = (32, 40)  # px coded: x265 crashes on coding blocks of 16 px, and is not determinate on a picture of one block
+SMALL = 64  # px, up to which its largest coding block has 32
 KEY_FRAMES = 1 << 20  # frames until the coder would send an intra frame by itself: never
 SHARED = "bframes=0:rc-lookahead=0:scenecut=0:aq-mode=0:vbv-init=1"
 X265 = (
@@ -76,7 +78,7 @@ class Encoder:
 
     def encode(self, image: np.ndarray, intra: bool = False) -> bytes:
         """The slice of a frame, as it is sent. RuntimeError when the coder makes something else than one."""
-        frame = _frame(_planes(_padded(image), LAYOUT), LAYOUT)
+        frame = _frame(_planes(padded(image), LAYOUT), LAYOUT)
         frame.pts = self._count
         frame.pict_type = PictureType.I if intra or self._count == 0 else PictureType.P
         self._count += 1
@@ -109,7 +111,7 @@ class Decoder:
         if len(frames) != 1 or frames[0].is_corrupt or frames[0].format.name != LAYOUT:
             return None
         picture = _picture([_array(plane) for plane in frames[0].planes])
-        fits = picture.shape[:2] == (_whole(self.height), _whole(self.width))
+        fits = picture.shape[:2] == coded_size(self.height, self.width)
         return picture[: self.height, : self.width] if fits else None
 
     def __getstate__(self) -> tuple[Coder, int, int, list[bytes]]:
@@ -122,6 +124,17 @@ class Decoder:
             self.decode(sent)
 
 
+def coded_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width in which frames of that size are coded."""
+    return max(LEAST[0], _whole(height)), max(LEAST[1], _whole(width))
+
+
+def padded(image: np.ndarray) -> np.ndarray:
+    """A frame in the size in which it is coded, its last rows and columns repeated."""
+    height, width = coded_size(*image.shape[:2])
+    return np.pad(image, ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0)), mode="edge")
+
+
 def nal_units(stream: bytes) -> list[bytes]:
     """NAL units of an Annex B stream; one never ends in a zero byte."""
     return [unit.rstrip(b"\0") for unit in stream.split(b"\0\0\1")[1:]]
@@ -132,18 +145,19 @@ def parameter_sets(coder: Coder, height: int, width: int) -> tuple[bytes, ...]:
     """Of all streams of that size, from a grey frame."""
     context = _encoder(coder, height, width, 1000, 10000)
     grey = np.full((height, width, 3), 128, np.uint8)
-    frame = _frame(_planes(_padded(grey), LAYOUT), LAYOUT)
+    frame = _frame(_planes(padded(grey), LAYOUT), LAYOUT)
     units = nal_units(b"".join(bytes(packet) for packet in context.encode(frame)))
     return tuple(unit for unit in units if coder.kind(unit) in coder.sets)
 
 
 def _encoder(coder: Coder, height: int, width: int, bits: float, ahead: float) -> av.VideoCodecContext:
     context = cast(av.VideoCodecContext, av.CodecContext.create(coder.encoder, "w"))
-    context.height, context.width = _whole(height), _whole(width)
+    context.height, context.width = coded_size(height, width)
     rate = max(1, round(bits * FPS / 1000))
     fps = Fraction(1000 * rate / max(1.0, bits)).limit_denominator(1000)
     context.pix_fmt, context.time_base, context.framerate, context.thread_count = LAYOUT, 1 / fps, fps, 1
     control = f"bitrate={rate}:vbv-maxrate={rate}:vbv-bufsize={max(rate, round(ahead / 1000))}:keyint={KEY_FRAMES}"
+    control += ":ctu=32" if coder is H265 and max(context.height, context.width) <= SMALL else ""
     context.options = {
         "preset": "slow",
         "tune": "zerolatency",

@@ -29,7 +29,11 @@ class Intra:
         word = parse(codec.replace(";", ","))
         self.rho = rho
         self.codec: Any = codecs.create(word.name, rho=rho, **dict(word.settings))
-        self.encodes_on: str = self.codec.encodes_on
+
+    @property
+    def encodes_on(self) -> str:
+        """As the picture codec."""
+        return self.codec.encodes_on
 
     def files(self) -> tuple[Path, ...]:
         """What the picture codec depends on."""

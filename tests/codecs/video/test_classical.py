@@ -76,6 +76,18 @@ def test_more_bits_are_better_and_kept_to():
         assert np.mean(sizes) < 1.3 * bits
 
 
+@pytest.mark.parametrize("name", ["h265", "h264"])
+@pytest.mark.parametrize("size", [(16, 16), (24, 33), (32, 32), (48, 48), (64, 64), (64, 80)])
+def test_coding_twice_gives_the_same_bytes_at_any_size(name, size):
+    picture = frames(8).mul(255).round().byte().permute(0, 2, 3, 1).numpy()
+    picture = np.pad(picture, ((0, 0), (0, 0), (0, 32), (0, 0)), mode="edge")[:, : size[0], : size[1]]
+    coded = []
+    for _ in range(3):
+        encoder = Encoder(CODERS[name], *size, 900, 9000)
+        coded.append([encoder.encode(np.ascontiguousarray(frame)) for frame in picture])
+    assert coded[0] == coded[1] == coded[2]
+
+
 @pytest.mark.parametrize("junk", [b"", b"\x26", b"\x02" + b"\0" * 9, b"\x26\x01\xff\xff\xff", bytes(range(1, 200))])
 def test_bytes_that_are_no_slice_are_none(junk):
     decoder = Decoder(CODERS["h265"], SIDE, SIDE)
