@@ -157,7 +157,7 @@ def _encoder(coder: Coder, height: int, width: int, bits: float, ahead: float) -
     fps = Fraction(1000 * rate / max(1.0, bits)).limit_denominator(1000)
     context.pix_fmt, context.time_base, context.framerate, context.thread_count = LAYOUT, 1 / fps, fps, 1
     control = f"bitrate={rate}:vbv-maxrate={rate}:vbv-bufsize={max(rate, round(ahead / 1000))}:keyint={KEY_FRAMES}"
-    control += ":ctu=32" if coder is H265 and max(context.height, context.width) <= SMALL else ""
+    control += ":ctu=32" if coder == H265 and max(context.height, context.width) <= SMALL else ""
     context.options = {
         "preset": "slow",
         "tune": "zerolatency",

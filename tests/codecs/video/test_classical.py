@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from semlink.codecs import video
-from semlink.codecs._sources.stream import CODERS, Decoder, Encoder
+from semlink.codecs._sources.stream import CODERS, Decoder, Encoder, parameter_sets
 from semlink.codecs.video import _expected as told
 from semlink.codecs.video._expected import Pattern
 from semlink.codecs.video._packets import BODY, HEAD, LONG, SHORT, Packets, head_of, received
@@ -208,3 +208,11 @@ def test_the_share_of_frames_that_stand_is_that_of_a_renewal():
 def test_nonsense_is_refused(settings):
     with pytest.raises(SemlinkError):
         video.create("h265", **settings)
+
+
+def test_parameter_sets_do_not_depend_on_which_copy_of_the_coder_asks():
+    copy = pickle.loads(pickle.dumps(CODERS["h265"]))
+    parameter_sets.cache_clear()
+    first = parameter_sets(copy, SIDE, SIDE)
+    parameter_sets.cache_clear()
+    assert parameter_sets(CODERS["h265"], SIDE, SIDE) == first

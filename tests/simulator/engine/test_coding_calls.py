@@ -7,7 +7,7 @@ from semlink.simulator.bits.mcs import get
 from semlink.simulator.engine import coding
 
 
-@pytest.mark.parametrize(("name", "symbols", "snr_db"), [("qpsk-0.50", 64, 2.0), ("16qam-0.50", 128, 5.0)])
+@pytest.mark.parametrize(("name", "symbols", "snr_db"), [("qpsk-0.50", 64, 2.0), ("16qam-0.50", 128, 6.0)])
 def test_a_block_alone_is_coded_and_decoded_as_among_others(name, symbols, snr_db):
     mcs, rng = get(name), np.random.default_rng(0)
     data = rng.integers(0, 256, (8, mcs.information_bytes(symbols)), dtype=np.uint8)
