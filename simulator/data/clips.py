@@ -197,6 +197,9 @@ class Clips:
         frames = min(source.frames, self.most or source.frames)
         return OneClip(source, Clip(self.height, self.width, source.fps, frames))
 
+    def __iter__(self) -> Iterator[OneClip]:
+        return (self[i] for i in range(len(self)))
+
     def batch(self, indices: Sequence[int]) -> Tensor:
         """The first frame of each, float32 `[n, 3, H, W]`."""
         import torch
@@ -214,6 +217,13 @@ def load(text: str, limit: int | None = None) -> Clips:
     if limit is not None and limit < len(sources):
         sources = tuple(sources[i] for i in spread(len(sources))[:limit])
     return Clips(sources, height, width, most)
+
+
+def held_out(data: str) -> tuple[str, ...]:
+    """Names of those clips, of a name or path without a size, that are of the test part: not for training."""
+    held = root() / "video" / "test"
+    parts = {source.name: getattr(source, "parts", (source,)) for source in _sources(data)}
+    return tuple(n for n, own in parts.items() if any(getattr(p, "path", Path()).parent == held for p in own))
 
 
 def read_spec(text: str) -> tuple[str, int, int, int | None]:
