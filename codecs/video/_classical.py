@@ -30,7 +30,7 @@ from semlink.simulator.values import LinkStatistics, Reception, Transmission
 from semlink.simulator.video import Budget, Clip, Feedback, Shown, VideoInfo
 
 PERIODS = (4, 8, 16, 32, 64, 256)  # frames; the longest is as good as never, and bounds what a receiver remembers
-NACK_DELAY = 3  # frames from a loss to the intra frame that mends it
+NACK_DELAY = 6  # frames from a loss to the intra frame that mends it: told, due, and waiting until the budget has room
 AGAIN = 6  # frames after which a loss that is not mended is told again
 LEAST_CHANCE = 0.3  # of arrival, that a scheme needs to be looked at
 SPENT = 0.97  # of the rate, that the coder would use of a long clip

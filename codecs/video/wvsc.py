@@ -62,7 +62,7 @@ class Wvsc:
         """With its weights."""
         if not self.weights.exists():
             raise SemlinkError(
-                f"wvsc: no weights {self.weights.name}; train them with experiments/train_video.py and give weights=FILE"
+                f"wvsc: no {self.weights.name}; train it with experiments/train_video.py and give weights=FILE"
             )
         state, settings = read_weights(self.weights)
         return rebuilt(SemanticNetwork, settings, state, self.weights)

@@ -129,9 +129,10 @@ def test_training_stops_and_goes_on_as_if_it_had_not(folder):
         with pytest.raises(SemlinkError, match="test set"):
             module.make_run(module.TrainVideo(data="video/test"))
 
+    whole, parts = (load_file(folder / name / "weights.safetensors") for name in ("whole", "parts"))
+    assert all(torch.allclose(whole[key], parts[key], atol=1e-6) for key in whole)
+
 
 def test_test_clips_are_refused_under_any_name(data_root):
     assert clips.held_out("video/montage_aba+carphone") == ("montage_aba",)
     assert clips.held_out("video/foreman+bikes") == ("foreman",)
-    whole, parts = (load_file(folder / name / "weights.safetensors") for name in ("whole", "parts"))
-    assert all(torch.allclose(whole[key], parts[key], atol=1e-6) for key in whole)
