@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -110,7 +111,7 @@ def carried(
         sent = Transmission((Stream("frame", "analog", unit_power(symbols[:, :uses])),))
         heard = channel(sent, snr_db, generator).streams[0]
         there = float(t == 0 or not 1 - LOST < kinds[t] < 1)
-        x_hat, a = heard.x_hat * there, heard.a * there
+        x_hat, a = cast(Tensor, heard.x_hat) * there, cast(Tensor, heard.a) * there
         found = network.decode(x_hat, a, cue, trust * float(cued))
         shown.append(found)
         cue, trust = found.clamp(0, 1), new_trust(trust, a, reference)
