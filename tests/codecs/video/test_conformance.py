@@ -4,7 +4,7 @@ import pytest
 
 from semlink.codecs import video
 from semlink.simulator import check_video_codec
-from semlink.simulator.conformance.video import moving_pattern
+from semlink.simulator.conformance.video import DAMAGES, check_bounded, check_damaged, moving_pattern
 from semlink.simulator.plugins import make_video_codec
 from semlink.simulator.values import Stream, Transmission
 from semlink.simulator.video import Shown
@@ -65,10 +65,12 @@ class Remembering:
 
 
 def test_a_codec_whose_state_grows_is_told():
+    frames = moving_pattern(3, 64)
     with pytest.raises(AssertionError, match="not said to be concealed"):
-        check_video_codec(Growing(), long=8, floor_db=1)
+        check_damaged(Growing(), frames, "all lost", DAMAGES["all lost"]())
+    check_damaged(Growing(lies=True), frames, "all lost", DAMAGES["all lost"]())
     with pytest.raises(AssertionError, match="holds .* bytes after"):
-        check_video_codec(Growing(lies=True), long=150, floor_db=1)
+        check_bounded(Growing(lies=True), 64, 120)
 
 
 def test_the_pattern_moves():
