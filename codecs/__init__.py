@@ -4,7 +4,7 @@ from typing import Any
 
 from semlink.channels.base.registry import Registry
 
-registry = Registry("semlink.codecs", "codec", skip=("importance",))
+registry = Registry("semlink.codecs", "codec", skip=("importance", "video"))
 
 
 def names() -> tuple[str, ...]:

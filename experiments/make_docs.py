@@ -19,6 +19,7 @@ from semlink.simulator.study.markdown import rewrite, table
 ROOT = Path(__file__).parent.parent
 KINDS = {  # markers: where the plug-ins are registered
     "codecs": "codecs",
+    "video": "codecs.video",
     "channels": "channels",
     "impairments": "channels.impairments",
     "power": "simulator.power",
@@ -99,7 +100,8 @@ def first_sentence(plugin: Any) -> str:
 def depends(plugin: Any) -> tuple[str, ...]:
     """What a codec's encoder reads, in words; nothing for other kinds."""
     declared = getattr(plugin, "encodes_on", None)
-    return () if declared is None else (DEPENDS[declared] if isinstance(declared, str) else "as `inner`",)
+    within = next((name for name in ("inner", "codec") if name in inspect.signature(plugin).parameters), "inner")
+    return () if declared is None else (DEPENDS[declared] if isinstance(declared, str) else f"as `{within}`",)
 
 
 def parameter(found: inspect.Parameter) -> str:

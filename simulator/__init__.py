@@ -18,6 +18,7 @@ _HOMES = {
     "Grid": "semlink.channels.base.grid",
     "Link": "semlink.simulator.link.link",
     "check_codec": "semlink.simulator.conformance.codec",
+    "check_video_codec": "semlink.simulator.conformance.video",
     "check_channel": "semlink.simulator.conformance.channel",
 }
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from semlink.channels.base.fade import Channel
     from semlink.simulator.link.link import Link
-    from semlink.simulator.protocols import Codec, Dataset, Variable
+    from semlink.simulator.protocols import Codec, Dataset, Variable, VideoCodec
 
 LINK_SETTINGS = (  # settings of a channel word that are the link's
     "csi", "equalizer", "power", "layers", "precoding", "csit", "csit_delay", "csit_bits", "placement",
@@ -33,9 +33,21 @@ def make_dataset(data: str, limit: int | None) -> Dataset:
     return sources.load(data, limit=limit)
 
 
+def make_clips(data: str, limit: int | None) -> Any:
+    """The clips of `--data` with their size."""
+    from semlink.simulator.data import clips
+
+    return clips.load(data, limit)
+
+
 def make_codec(word: Word, rho: float) -> Codec:
     """The codec of a word at that rate."""
     return package("codecs").create(word.name, rho=rho, **dict(word.settings))
+
+
+def make_video_codec(word: Word, rho: float) -> VideoCodec:
+    """The video codec of a word at that rate."""
+    return package("codecs.video").create(word.name, rho=rho, **dict(word.settings))
 
 
 def capabilities(text: str) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from semlink.simulator.values import LinkResult, Reception, Transmission, TxInfo
+    from semlink.simulator.video import Clip, Shown, VideoInfo
 
 
 class Dataset(Protocol):
@@ -37,6 +38,38 @@ class Codec(Protocol):
     def uses(self, height: int, width: int) -> int: ...
     def encode(self, images: Tensor, tx: TxInfo | None = None) -> Transmission: ...
     def decode(self, reception: Reception) -> Tensor: ...
+
+
+class Sender(Protocol):
+    """The transmitter's end of a video codec; it has state and pickles."""
+
+    def send(self, frames: Tensor, tx: VideoInfo) -> Transmission: ...
+
+
+class Receiver(Protocol):
+    """The receiver's end of a video codec; it has state, pickles, and shows a group for every reception.
+
+    Its state is bounded, and what it shows follows from the receptions alone: one that goes on in another process shows
+    the same. Receptions may be of anything: lost, repeated, in another order, with wrong bytes.
+    """
+
+    def receive(self, reception: Reception) -> Shown: ...
+
+
+class VideoCodec(Protocol):
+    """rho: channel uses per source dimension, all counted. group: frames that a call takes, which is its delay.
+
+    encodes_on: what `send` reads of `tx`, as of a `Codec`. feedback: whether it reads reports of the receiver. `check`
+    and `files` are those of a `Codec`.
+    """
+
+    rho: float
+    group: int
+    encodes_on: str
+    feedback: bool
+
+    def sender(self, clip: Clip) -> Sender: ...
+    def receiver(self, clip: Clip) -> Receiver: ...
 
 
 class AnyLink(Protocol):

@@ -31,7 +31,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "records": "",
         "analysis": "records metrics",
         "plugins": "link metrics data channels",
-        "conformance": "link channels plugins",
+        "conformance": "link live channels plugins",
         "sweep": "records analysis plugins live executors",
         "figures": "records analysis data",
         "training": "bits data link plugins executors",

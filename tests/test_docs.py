@@ -46,7 +46,9 @@ def test_a_stale_page_is_mended(parts: dict[str, str], copy: Path) -> None:
     assert page.read_text() == before
 
 
-@pytest.mark.parametrize("kind", ["codecs", "channels", "channels.impairments", "simulator.power", "codecs.importance"])
+@pytest.mark.parametrize(
+    "kind", ["codecs", "channels", "channels.impairments", "simulator.power", "codecs.importance", "codecs.video"]
+)
 def test_every_plugin_has_a_section_that_tells_its_settings(kind: str) -> None:
     from inspect import signature
 

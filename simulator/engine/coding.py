@@ -13,19 +13,19 @@ from semlink.simulator.engine.backend import tensorflow
 from semlink.simulator.rng import generator
 
 BLOCKS = 32  # code blocks per compiled call; the last call is padded
+FEW = 4  # of a call for no more than that: the frames of a clip come one by one
 ITERATIONS = 20
 
 
 def encode(information: np.ndarray, mcs: Mcs, symbols: int) -> np.ndarray:
     """uint8 `[blocks, bytes]` to QAM symbols complex64 `[blocks, symbols]` of mean power 1."""
     bits = np.unpackbits(information ^ scrambling(information.shape[1]), axis=1).astype(np.float32)
-    return _in_calls(lambda part: (_encoder(mcs, symbols)(part).numpy(),), bits)[0]
+    return _in_calls(lambda part: (_encoder(mcs, symbols, len(part))(part).numpy(),), bits)[0]
 
 
 def decode(x_hat: np.ndarray, a: np.ndarray, mcs: Mcs, symbols: int) -> tuple[np.ndarray, np.ndarray]:
     """x_hat complex64 and a float32 `[blocks, symbols]` to uint8 `[blocks, bytes]` and CRC verdicts bool `[blocks]`."""
-    decoder = _decoder(mcs, symbols)
-    bits, ok = _in_calls(lambda x, r: tuple(t.numpy() for t in decoder(x, r)), x_hat, a)
+    bits, ok = _in_calls(lambda x, r: tuple(t.numpy() for t in _decoder(mcs, symbols, len(x))(x, r)), x_hat, a)
     return np.packbits(bits.astype(np.uint8), axis=1) ^ scrambling(mcs.information_bytes(symbols)), ok.reshape(
         -1
     ).astype(bool)
@@ -38,19 +38,21 @@ def scrambling(length: int) -> np.ndarray:
 
 
 def _in_calls(function: Callable[..., tuple[np.ndarray, ...]], *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Apply to BLOCKS rows at a time, zero rows added to the last call and taken off its answer."""
+    """Apply to BLOCKS or to FEW rows at a time, zero rows added to the last call and taken off its answer."""
     answers = [function(*part) for part in _padded(arrays)]
     return tuple(np.concatenate(a)[: len(arrays[0])] for a in zip(*answers, strict=True))
 
 
 def _padded(arrays: tuple[np.ndarray, ...]) -> Iterator[list[np.ndarray]]:
-    for start in range(0, len(arrays[0]), BLOCKS):
-        rows = [a[start : start + BLOCKS] for a in arrays]
-        yield [np.pad(r, [(0, BLOCKS - len(r))] + [(0, 0)] * (r.ndim - 1)) for r in rows]
+    blocks = FEW if len(arrays[0]) <= FEW else BLOCKS
+    for start in range(0, len(arrays[0]), blocks):
+        rows = [a[start : start + blocks] for a in arrays]
+        yield [np.pad(r, [(0, blocks - len(r))] + [(0, 0)] * (r.ndim - 1)) for r in rows]
 
 
 @cache
-def _code(mcs: Mcs, symbols: int) -> Any:
+def _code(mcs: Mcs, symbols: int, rows: int) -> Any:
+    """Sionna's blocks belong to the graph that they were first used in, so each number of rows has its own."""
     from sionna.phy.fec.crc import CRCEncoder
     from sionna.phy.fec.ldpc import LDPC5GEncoder
 
@@ -60,11 +62,11 @@ def _code(mcs: Mcs, symbols: int) -> Any:
 
 
 @cache
-def _encoder(mcs: Mcs, symbols: int) -> Callable[[Any], Any]:
+def _encoder(mcs: Mcs, symbols: int, rows: int) -> Callable[[Any], Any]:
     tf = tensorflow()
     from sionna.phy.mapping import Mapper
 
-    crc, ldpc = _code(mcs, symbols)
+    crc, ldpc = _code(mcs, symbols, rows)
     mapper = Mapper("qam", mcs.bits_per_symbol)
 
     def encoder(bits: Any) -> Any:
@@ -74,13 +76,13 @@ def _encoder(mcs: Mcs, symbols: int) -> Callable[[Any], Any]:
 
 
 @cache
-def _decoder(mcs: Mcs, symbols: int) -> Callable[[Any, Any], tuple[Any, Any]]:
+def _decoder(mcs: Mcs, symbols: int, rows: int) -> Callable[[Any, Any], tuple[Any, Any]]:
     tf = tensorflow()
     from sionna.phy.fec.crc import CRCDecoder
     from sionna.phy.fec.ldpc import LDPC5GDecoder
     from sionna.phy.mapping import Demapper
 
-    crc, ldpc = _code(mcs, symbols)
+    crc, ldpc = _code(mcs, symbols, rows)
     check = CRCDecoder(crc)
     decoder = LDPC5GDecoder(ldpc, num_iter=ITERATIONS, hard_out=True, cn_update="boxplus")
     demapper = Demapper("app", "qam", mcs.bits_per_symbol)
@@ -89,7 +91,7 @@ def _decoder(mcs: Mcs, symbols: int) -> Callable[[Any, Any], tuple[Any, Any]]:
         reliability = tf.clip_by_value(a, 1e-6, 1 - 1e-6)
         unbiased = x_hat / tf.cast(reliability, tf.complex64)
         llr = demapper(unbiased, (1 - reliability) / reliability)
-        llr = tf.reduce_sum(tf.reshape(llr, [BLOCKS, mcs.repeat, -1]), 1)
+        llr = tf.reduce_sum(tf.reshape(llr, [rows, mcs.repeat, -1]), 1)
         return check(decoder(llr))
 
     return tf.function(decode_blocks, autograph=False)

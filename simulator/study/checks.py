@@ -12,12 +12,15 @@ from semlink.simulator.study.settings import check_settings
 from semlink.simulator.words import Word, parse
 
 
-def check_codecs(words: Sequence[str]) -> None:
-    """SemlinkError when a codec's word is misspelt or names an unknown codec or setting; loads the codec's module."""
-    kinds = package("codecs")
-    check_words("codec", words, kinds.names())
+def check_codecs(words: Sequence[str], home: str = "codecs") -> None:
+    """SemlinkError when a codec's word is misspelt or names an unknown codec or setting; loads the codec's module.
+
+    home: the registry, "codecs" of pictures or "codecs.video".
+    """
+    kinds = package(home)
+    check_words(kinds.registry.kind, words, kinds.names())
     for word in map(parse, words):
-        check_settings("codec", kinds.registry, word, given=("rho",))
+        check_settings(kinds.registry.kind, kinds.registry, word, given=("rho",))
 
 
 def check_channels(words: Sequence[str]) -> None:

@@ -20,10 +20,12 @@ COMMANDS: Mapping[str, str] = {
     "power": "power",
     "mimo": "mimo",
     "robustness": "robustness",
+    "video": "video",
     "train": "train",
     "train-diffusion": "train_diffusion",
     "train-hybrid": "train_hybrid",
     "train-segmenter": "train_segmenter",
+    "train-video": "train_video",
     "redraw": "redraw",
 }
 WIDTH = max(map(len, COMMANDS)) + 2

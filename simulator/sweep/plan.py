@@ -100,11 +100,14 @@ def check_images(found: Sequence[ImageBlock], stored: Iterable[Record], data: st
 
 
 def identity_of(
-    sweep: Sweep, codec: Callable[[Word, float], Any] = make_codec, link: Callable[[Word], Any] = make_link
+    sweep: Sweep,
+    codec: Callable[[Word, float], Any] = make_codec,
+    link: Callable[[Word], Any] = make_link,
+    block: int = BLOCK,
 ) -> Identity:
-    """What all records of this sweep agree on. codec, link: what makes them of their words."""
+    """What all records of this sweep agree on. codec, link: what makes them of their words. block: images of one."""
     data = os.path.normpath(sweep.data)
-    return Identity(data, sweep.seed, BLOCK, versions().get("semlink", ""), plugin_files(sweep, codec, link))
+    return Identity(data, sweep.seed, block, versions().get("semlink", ""), plugin_files(sweep, codec, link))
 
 
 def plugin_files(

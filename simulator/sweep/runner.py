@@ -21,7 +21,7 @@ from semlink.simulator.executors import local as pool
 from semlink.simulator.files import lock, write_aside, write_json
 from semlink.simulator.records.store import Condition, Identity, Store, check_same, picture_path
 from semlink.simulator.records.sweep import Sweep
-from semlink.simulator.sweep.plan import BLOCK, Task, blocks, check_images, identity_of, plan, versions
+from semlink.simulator.sweep.plan import Task, blocks, check_images, identity_of, plan, versions
 from semlink.simulator.sweep.trial import Bench, Parts, execute
 
 if TYPE_CHECKING:
@@ -70,13 +70,13 @@ def run(
     started = time.monotonic()
     for name in sweep.metrics:
         parts.describe(name)  # refuses an unknown metric before anything is measured
-    store, identity = Store(out, report=_say), identity_of(sweep, parts.codec, parts.link)
+    store, identity = Store(out, report=_say), identity_of(sweep, parts.codec, parts.link, parts.block)
     held = lock(out)
     store.clean()
     stored = list(store.records())
     check_same(identity, stored, out)
     data = parts.dataset(sweep.data, sweep.limit)
-    found = blocks(data.ids, data.sizes())
+    found = blocks(data.ids, data.sizes(), parts.block)
     check_images(found, stored, sweep.data)
     tasks = plan(sweep, found, stored, identity)
     wanted = len(sweep.conditions()) * sum(len(block.images) for block in found)
@@ -150,7 +150,7 @@ def _attributes(sweep: Sweep, identity: Identity) -> dict[str, Any]:
         "identity": json.dumps(asdict(identity)),
         "versions": json.dumps(versions()),
         "seed": sweep.seed,
-        "block_size": BLOCK,
+        "block_size": identity.block_size,
     }
 
 
@@ -158,7 +158,7 @@ def _run_json(sweep: Sweep, identity: Identity, duration_s: float, failures: Map
     return {
         "experiment": Path(sys.argv[0]).name,
         "configuration": asdict(sweep),
-        "block_size": BLOCK,
+        "block_size": identity.block_size,
         "files": dict(identity.files),
         "versions": versions(),
         "platform": {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()},
@@ -169,7 +169,7 @@ def _run_json(sweep: Sweep, identity: Identity, duration_s: float, failures: Map
 
 def perform(task: Task, bench: Bench, store: Store) -> Iterator[Progress]:
     """Execute a task and keep its records, the first picture of the set as it was received, and what `parts` keeps."""
-    for record, images, received in execute(task, bench):
+    for record, images, received in (bench.parts.execute or execute)(task, bench):
         if record.positions[0] == 0:
             _keep_pictures(store.out, record.condition, images[0], None if received is None else received[0])
         if received is not None:

@@ -44,6 +44,7 @@ class Parts:
     """Where a task gets its parts; module-level functions, so that it pickles. An experiment may bring its own.
 
     ready: what is done to a codec before it is used, such as loading its networks; not where only its files are asked.
+    block: images that meet the link together. execute: what makes records of a task, `execute` of this module if None.
     """
 
     dataset: Callable[[str, int | None], Dataset] = make_dataset
@@ -53,6 +54,8 @@ class Parts:
     describe: Callable[[str], Variable] = describe_metric
     keep: Callable[[Path, Record, Tensor, Tensor], None] = keep_nothing
     ready: Callable[[Codec], Codec] = as_made
+    block: int = BLOCK
+    execute: Callable[..., Iterator[tuple[Record, Tensor, Tensor | None]]] | None = None
 
 
 class Bench:

@@ -1,0 +1,103 @@
+"""Train the network of the video codec `wvsc`.
+
+    python experiments/train_video.py --minutes 60 --out results/my-wvsc
+
+Stop it at any time; the same command continues. Use the result with `wvsc:weights=results/my-wvsc/weights.safetensors`
+in experiments/video.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.study.card import spent, write_card
+from semlink.simulator.study.cli import start
+
+if TYPE_CHECKING:  # --help needs no torch
+    from semlink.codecs.video._semantic_training import SemanticRun
+
+
+@dataclass(frozen=True)
+class TrainVideo:
+    """Train the network of `wvsc` on real clips and on moving crops of photographs; resumable."""
+
+    out: Path = Path("results/train-video")
+    """Folder for checkpoint.pt, weights.safetensors, curve.csv and card.json."""
+    data: str = "video/train"
+    """Training clips; none uses photographs alone."""
+    photographs: tuple[str, ...] = ("imagenet-256-train", "bsds500-train")
+    """Photographs that cameras move over: names or folders."""
+    held_out: str = "video/val"
+    """Clips for the curve."""
+    side: int = 64
+    """Side of the training crops in px, a multiple of 8; real clips are scaled to twice that."""
+    frames: int = 5
+    """Frames of a training clip."""
+    planes: int = 16
+    """Complex symbols per 8x8 cell at most."""
+    width: int = 64
+    """Features of the network."""
+    minutes: float = 60.0
+    """Time budget; the learning rate falls to nothing over it."""
+    steps: int = 0
+    """Budget in steps instead, which makes the run reproducible; 0 uses the minutes."""
+    batch: int = 8
+    """Clips per step."""
+    lr: float = 3e-3
+    """Peak learning rate of Muon; Adam for vectors gets a third."""
+    ema: float = 0.998
+    """Share of the averaged weights that a step keeps."""
+    seed: int = 0
+    """Seed of initial weights, clips and noise."""
+    threads: int = 0
+    """Threads of torch; 0: as many as there are cores."""
+
+
+def main(flags: TrainVideo) -> int:
+    """Train, and leave weights, curve and card."""
+    run = make_run(flags)
+    found = run.complete()
+    levels = {name: round(level, 2) for name, level in found.items()}
+    write_card(flags, __file__, {**spent(run.step, run.seconds, flags.threads), "held_out": levels})
+    print(", ".join(f"{name} {level:.2f} dB" for name, level in levels.items()))
+    print(f"weights, curve and card are in {flags.out}")
+    return 0
+
+
+def make_run(flags: TrainVideo) -> SemanticRun:
+    """The training run. SemlinkError for flags that do not fit, and for test clips."""
+    import numpy as np
+    import torch
+
+    from semlink.codecs.video._semantic import SemanticNetwork
+    from semlink.codecs.video._semantic_training import SemanticRun, check_side
+    from semlink.simulator import data
+    from semlink.simulator.data import clips
+    from semlink.simulator.training.pictures import refuse_tests
+    from semlink.simulator.training.run import Budget, prepare
+
+    if not check_side(flags.side) or flags.frames < 2:
+        raise SemlinkError(
+            f"--side {flags.side}, --frames {flags.frames}: give a multiple of 8 from 16 on, and 2 or more"
+        )
+    refuse_tests((flags.data, flags.held_out, *flags.photographs))
+    for name in (flags.data, flags.held_out):
+        if name != "none" and (found := clips.held_out(name)):
+            raise SemlinkError(f"{', '.join(found)}: test clips are not for training")
+    prepare(flags.threads, flags.seed)
+    real = clips.load(f"{flags.data}@{2 * flags.side}") if flags.data != "none" else ()
+    shots = [shot for one in real if len(shot := np.stack([*one.levels()])) >= flags.frames]
+    pictures = [picture for name in flags.photographs for picture in data.load(name)]
+    still = tuple((p.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8) for p in pictures)
+    held = clips.load(f"{flags.held_out}@{flags.side}x{flags.side}x{2 * flags.frames}")
+    held_out = torch.stack([torch.stack([*one.frames()]) for one in held])
+    budget = Budget(flags.minutes, flags.steps, flags.batch, flags.lr, flags.seed, flags.ema, checkpoint_every=60)
+    network = SemanticNetwork(flags.planes, flags.width)
+    return SemanticRun(shots, still, held_out, flags.side, flags.frames, network, budget, flags.out)
+
+
+if __name__ == "__main__":
+    start(main, TrainVideo())

@@ -1,0 +1,133 @@
+"""Quality of clips against SNR and channel uses for each video codec, on the same clips and fades."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.records.sweep import Sweep
+from semlink.simulator.study import checks, cli
+from semlink.simulator.study.rates import Rate
+
+METRICS = (
+    "psnr", "psnr_p5", "ssim", "lpips_alex", "lpips_alex_p95", "tlp", "warping_ratio", "motion_energy",
+    "motion_correlation", "seam_ratio", "psnr_after_cut", "intact", "frozen",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class VideoFlags:
+    """How good is a clip that is sent frame by frame over one link whose fade and noise go on?
+
+    A clip is the unit: it is sent whole for each codec, rate, channel and SNR. All channel uses count: of the first
+    frame, of headers and of feedback; none may be more than ten frames ahead of its rate. Leaves in --out: rows.h5
+    (every clip), summary.csv (means with 95 % intervals over clips), run.json, figures as PNG and PDF, and with --show
+    a clip side by side as MP4, frame by frame as figure and as frames.csv. The same command continues a run.
+    """
+
+    out: Path = Path("results/video")
+    """Folder for results. A run continues what the folder already holds."""
+    data: str = "video/test"
+    """Clips: video/train, video/val, video/test, video/NAME, synthetic, or a file or folder of your own."""
+    size: str = "128"
+    """Size of the frames, a side or HEIGHTxWIDTH: the largest centred crop, scaled."""
+    frames: int | None = None
+    """Use only the first so many frames of each clip."""
+    limit: int | None = None
+    """Use only so many clips, spread over the set."""
+    seed: int = 0
+    """Seed of fades, noise and decoders; the same seed gives the same rows."""
+    codecs: tuple[str, ...] = ("h265", "intra:codec=semlink")
+    """Video codecs, each a name or name:setting=value,...; intra:codec=NAME makes one of any picture codec."""
+    channels: tuple[str, ...] = ("awgn",)
+    """Channels, each a name or name:setting=value,..., as in snr_sweep.py."""
+    snr: tuple[float, ...] = (0.0, 5.0, 10.0, 15.0)
+    """Es/N0 in dB per complex symbol at the receiver, averaged over fading."""
+    rho: tuple[Rate, ...] = (1 / 48,)
+    """Channel uses per source dimension (3 H W of every frame): 1/48 or 0.0208."""
+    metrics: tuple[str, ...] = METRICS
+    """What is measured and drawn."""
+    versus: str = ""
+    """One of --codecs, such as h265: how much better are the others on the same clips, fades and channel uses?"""
+    show: str = ""
+    """Name of a clip of the set: shown with all codecs at the first channel and rate and the middle SNR."""
+    workers: int = 1
+    """Processes that share the work; the rows do not depend on it."""
+
+
+def data_of(flags: VideoFlags) -> str:
+    """The clips with their size and number of frames."""
+    size = flags.size if "x" in flags.size else f"{flags.size}x{flags.size}"
+    return f"{flags.data}@{size}" + (f"x{flags.frames}" if flags.frames else "")
+
+
+def question(flags: VideoFlags) -> Sweep:
+    """Everything that is asked for, as a sweep; without what no clip or no codec has: cuts, seams between groups."""
+    from semlink.simulator.data import clips
+    from semlink.simulator.plugins import package
+    from semlink.simulator.words import parse
+
+    found = clips.load(data_of(flags), flags.limit)
+    kinds = package("codecs.video").registry
+    without = set() if any(found[i].cuts for i in range(len(found))) else {"psnr_after_cut"}
+    grouped = any(getattr(kinds.get(parse(word).name), "group", 0) != 1 for word in flags.codecs)
+    without |= set() if grouped else {"seam_ratio"}
+    metrics = [name for name in flags.metrics if name not in without]
+    return Sweep(
+        codecs=tuple(dict.fromkeys(flags.codecs)),
+        channels=tuple(dict.fromkeys(flags.channels)),
+        snr_db=tuple(dict.fromkeys(flags.snr)),
+        rho=tuple(dict.fromkeys(flags.rho)),
+        metrics=tuple(dict.fromkeys(metrics)),
+        data=data_of(flags),
+        limit=flags.limit,
+        seed=flags.seed,
+    )
+
+
+def check(flags: VideoFlags) -> None:
+    """SemlinkError for what can be seen to be wrong before anything is measured."""
+    from semlink.simulator.analysis import clips as numbers
+    from semlink.simulator.data import clips
+    from semlink.simulator.values import SNR_LIMITS_DB
+
+    for name in ("codecs", "channels", "snr", "rho", "metrics", "workers"):
+        if not getattr(flags, name):
+            raise SemlinkError(f"--{name} needs a value")
+    if flags.frames is not None and flags.frames < 2:
+        raise SemlinkError(f"--frames {flags.frames}: give two or more")
+    if any(not SNR_LIMITS_DB[0] <= snr <= SNR_LIMITS_DB[1] for snr in flags.snr):
+        raise SemlinkError(f"--snr: give values in dB between {SNR_LIMITS_DB[0]:g} and {SNR_LIMITS_DB[1]:g}")
+    if any(not 0 < rho <= 1 for rho in flags.rho):
+        raise SemlinkError("--rho: give channel uses per source dimension, such as 1/48")
+    checks.check_codecs(flags.codecs, "codecs.video")
+    checks.check_channels(flags.channels)
+    found = clips.load(data_of(flags), flags.limit)
+    numbers.check(flags.metrics, found.height, found.width)
+    if flags.show and flags.show not in found.ids:
+        raise SemlinkError(f"--show {flags.show}: not among the clips {', '.join(found.ids)}")
+
+
+def main(flags: VideoFlags) -> int:
+    """Measure, publish, draw and say where everything is."""
+    check(flags)
+    from semlink.simulator.analysis import clips as numbers
+    from semlink.simulator.study.clips import Showing, show
+    from semlink.simulator.study.overview import overview
+    from semlink.simulator.study.study import Study, run
+    from semlink.simulator.sweep.clips import parts
+    from semlink.simulator.words import parse
+
+    asked = question(flags)
+    reference = str(parse(flags.versus)) if flags.versus else ""
+    answer = partial(overview, out=flags.out, reference=reference)
+    code = run(Study((asked,), answer, parts(numbers.describe), flags=flags), flags.out, flags.workers)
+    if flags.show:
+        show(Showing.of(asked, flags.show), flags.out / f"show_{flags.show}")
+    return code
+
+
+if __name__ == "__main__":
+    cli.start(main, VideoFlags())

@@ -1,0 +1,92 @@
+"""Clips for people: side by side with what each frame has cost and lost, and how quality goes from frame to frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from semlink.simulator.figures.looks import looks
+from semlink.simulator.figures.style import dress, figure_of, legend_below
+from semlink.simulator.files import write_aside
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SCALE = 2  # of pixels, of frames smaller than LARGE
+LARGE = 256
+CAPTION = 16  # px
+CRF = "16"
+
+
+@dataclass(frozen=True)
+class Strand:
+    """One codec's frames, in numbers. psnr, uses: of each. concealed: whether another frame is shown in its place."""
+
+    psnr: Sequence[float]
+    uses: Sequence[float]
+    concealed: Sequence[bool]
+
+
+def timeline(strands: Mapping[str, Strand], cuts: Sequence[int], title: str) -> Figure:
+    """PSNR and channel uses against frames; lines at cuts, and marks where a frame was concealed."""
+    figure = figure_of(7.0, 4.2)
+    quality, spent = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    for name, look in looks(strands).items():
+        strand, colour = strands[name], look.colour
+        frames, psnr = np.arange(len(strand.psnr)), np.asarray(strand.psnr)
+        quality.plot(frames, psnr, color=colour, linewidth=1, label=name)
+        lost = np.flatnonzero(strand.concealed)
+        quality.plot(lost, psnr[lost], "x", color=colour, markersize=3)
+        spent.plot(frames, strand.uses, color=colour, linewidth=0.8)
+    for axes, label in ((quality, "PSNR (dB)"), (spent, "channel uses")):
+        dress(axes)
+        axes.set_ylabel(label, fontsize=8)
+        for cut in cuts:
+            axes.axvline(cut, color="0.6", linewidth=0.6, linestyle=":")
+    spent.set_xlabel("frame", fontsize=8)
+    quality.set_title(f"{title}; x: concealed, dotted: cut", fontsize=8)
+    legend_below(figure, [quality], size=8)
+    return figure
+
+
+def captioned(frame: np.ndarray, text: str) -> np.ndarray:
+    """A uint8 frame `[H, W, 3]` larger where it is small, under a line of text."""
+    from PIL import Image, ImageDraw
+
+    scale = SCALE if max(frame.shape[:2]) < LARGE else 1
+    height, width = (scale * side for side in frame.shape[:2])
+    sheet = Image.new("RGB", (width, height + CAPTION), "white")
+    sheet.paste(Image.fromarray(frame).resize((width, height), Image.Resampling.NEAREST), (0, CAPTION))
+    ImageDraw.Draw(sheet).text((2, 2), text, fill="black")
+    return np.array(sheet)
+
+
+def side_by_side(frames: Sequence[np.ndarray], texts: Sequence[str]) -> np.ndarray:
+    """Captioned frames in a row, both sides even."""
+    row = np.concatenate([captioned(f, t) for f, t in zip(frames, texts, strict=True)], axis=1)
+    return np.ascontiguousarray(row[: row.shape[0] // 2 * 2, : row.shape[1] // 2 * 2])
+
+
+def write_mp4(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
+    """uint8 frames `[H, W, 3]` of even sides as H.264, all or nothing."""
+    write_aside(path, lambda aside: _written(aside, frames, fps))
+
+
+def _written(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
+    import av
+
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = None
+        for frame in frames:
+            if stream is None:
+                stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+                (stream.height, stream.width), stream.pix_fmt = frame.shape[:2], "yuv420p"
+                stream.options = {"crf": CRF}
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        if stream is not None:
+            container.mux(stream.encode(None))

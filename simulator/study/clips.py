@@ -1,0 +1,102 @@
+"""One clip under one condition, seen by every codec: side by side as MP4, frame by frame as figure and table.
+
+It is sent again for that, which gives the same frames as the sweep measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semlink.simulator.analysis.clips import Original
+from semlink.simulator.analysis.tables import Columns, rate
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.figures import clips as drawn
+from semlink.simulator.live.session import Air, Session
+from semlink.simulator.plugins import make_clips, make_link, make_video_codec
+from semlink.simulator.records.sweep import Sweep
+from semlink.simulator.study.answer import Answer, publish
+from semlink.simulator.sweep.clips import Carried, carried
+from semlink.simulator.words import labels, parse
+
+HEAD = ("codec", "frame", "psnr", "uses", "concealed")
+
+
+@dataclass(frozen=True)
+class Showing:
+    """What is shown: a clip by its name in the data set, and the codecs at a rate, channel and SNR."""
+
+    data: str
+    clip: str
+    codecs: Sequence[str]
+    rho: float
+    channel: str
+    snr_db: float
+    seed: int = 0
+
+    @classmethod
+    def of(cls, sweep: Sweep, clip: str) -> Showing:
+        """The first channel of a sweep, its first rate, and the middle one of its SNRs."""
+        snr = sorted(sweep.snr_db)[len(sweep.snr_db) // 2]
+        return cls(sweep.data, clip, sweep.codecs, sweep.rho[0], sweep.channels[0], snr, sweep.seed)
+
+    def __str__(self) -> str:
+        return f"{self.clip}, rho {rate(self.rho)}, {self.channel}, {self.snr_db:g} dB"
+
+
+def show(showing: Showing, out: Path) -> list[Path]:
+    """Write `side_by_side.mp4`, `frames.csv` and the figure `frames` to a folder; the figures' paths."""
+    one, number = _clip(showing)
+    original = Original(one.levels, one.clip.frames or 0, False)
+    link, said = make_link(parse(showing.channel)), labels(showing.codecs)
+    found: dict[str, Carried] = {}
+    seen: dict[str, list[np.ndarray]] = {}
+    for word in showing.codecs:
+        session = Session(make_video_codec(parse(word), showing.rho), one.clip, _air(link, showing, number))
+        frames: list[np.ndarray] = []
+        found[said[word]] = carried(session, original, ("psnr",), lambda x, y, kept=frames: kept.append(_levels(y)))
+        seen[said[word]] = frames
+    out.mkdir(parents=True, exist_ok=True)
+    rows = (_row(t, frame, found, seen) for t, frame in enumerate(one.levels()))
+    drawn.write_mp4(out / "side_by_side.mp4", rows, one.clip.fps)
+    print(f"written: {out / 'side_by_side.mp4'}")
+    strands = {name: _strand(own) for name, own in found.items()}
+    figure = drawn.timeline(strands, one.cuts, str(showing))
+    table = [
+        (n, t, *v) for n, s in strands.items() for t, v in enumerate(zip(s.psnr, s.uses, s.concealed, strict=True))
+    ]
+    return publish(Answer([], {"frames.csv": Columns(HEAD, table)}, [("frames", figure)]), out)
+
+
+def _clip(showing: Showing) -> tuple[Any, int]:
+    found: Any = make_clips(showing.data, None)
+    if showing.clip not in found.ids:
+        raise SemlinkError(f"--show {showing.clip}: not among the clips {', '.join(found.ids)}")
+    number = found.ids.index(showing.clip)
+    return found[number], number
+
+
+def _air(link: Any, showing: Showing, number: int) -> Air:
+    return Air(link, showing.snr_db, showing.seed, number)
+
+
+def _levels(frame: Any) -> np.ndarray:
+    return (frame * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+
+
+def _strand(found: Carried) -> drawn.Strand:
+    columns = found.trace.columns
+    return drawn.Strand(columns["psnr"], columns["uses"], [bool(value) for value in columns["concealed"]])
+
+
+def _row(t: int, frame: np.ndarray, found: dict[str, Carried], seen: dict[str, list[np.ndarray]]) -> np.ndarray:
+    texts = [f"original, frame {t}"]
+    for name, own in found.items():
+        columns = own.trace.columns
+        lost = " concealed" if columns["concealed"][t] else ""
+        texts.append(f"{name} {columns['psnr'][t]:.1f} dB, {columns['uses'][t]:.0f} uses{lost}")
+    return drawn.side_by_side([frame, *(frames[t] for frames in seen.values())], texts)
