@@ -32,13 +32,14 @@ from semlink.simulator.bits.mcs import PROTECTION, TABLE, get
 from semlink.simulator.bits.success import BLER
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import is_here
+from semlink.simulator.reprs import ShownSettings
 from semlink.simulator.values import ReceivedStream, Reception, Session, Stream, Transmission, TxInfo
 
 SHIPPED = WEIGHTS / "spic-street.safetensors"
 PROTECTED = {"map": "robust", "coarse": "normal"}  # of the paper's mode, where no scheme is given
 
 
-class Spic:
+class Spic(ShownSettings):
     """A map and a coarse picture in exactly floor(rho n) channel uses, or, in the paper's mode, of a fixed kind.
 
     coder: of the coarse picture, such as "hevc", "avif", "webp" or "jpeg". map_coder: "jpegxl", "webp", "png", or
