@@ -3,7 +3,7 @@
 All pictures of a session share alike, so that nothing need be told. Chosen is what is best on average over the fades
 that the transmitter expects: of each of the four things that may arrive (both, one of them, nothing) it knows how
 likely it is and how good the picture then was on validation pictures (experiments/measure_spic.py). The map arrives at
-least as surely as the coarse picture.
+least as surely as the coarse picture, and is left out only where the uses carry none.
 """
 
 from __future__ import annotations
@@ -59,8 +59,10 @@ def shared(tx: TxInfo | None, uses: int, pixels: int, allowed: Allowed) -> Shari
     """The best sharing of `uses` for pictures of so many pixels."""
     arrival = arrival_of(tx, uses)
     heads = [size for size in arrival if LEAST_USES <= size <= uses - LEAST_USES] if allowed.with_map else []
-    options = [_best(arrival, head, uses - head, pixels, allowed) for head in (*heads, 0)]
-    return max(options, key=lambda option: option[0])[1]
+    options = [_best(arrival, head, uses - head, pixels, allowed) for head in heads]
+    least = quality(allowed.aim).map_bpp[0]  # of fewer bits nothing was measured, and hardly a map fits
+    useful = [option for option in options if 8 * option[1].rooms[0] / pixels >= least]
+    return max(useful or [_best(arrival, 0, uses, pixels, allowed)], key=lambda option: option[0])[1]
 
 
 def arrival_of(tx: TxInfo | None, uses: int) -> Arrival:

@@ -51,6 +51,13 @@ def test_a_better_channel_carries_more():
     assert rooms == sorted(rooms) and rooms[0] < rooms[-1] / 3
 
 
+def test_a_map_is_left_out_only_where_none_fits():
+    """At 10 dB 3,072 uses carry 1 kB, 96 uses some 30 bytes."""
+    slow = Allowed(map_schemes=(get("qpsk-0.25"),))  # the map costs four times as much as it might
+    assert shared(TxInfo(snr_db=10.0), 3072, PIXELS, slow).map_uses > 0
+    assert shared(TxInfo(snr_db=10.0), 96, PIXELS, Allowed()).map_uses == 0
+
+
 def test_without_a_map_there_is_none():
     assert shared(TxInfo(snr_db=10.0), 3072, PIXELS, Allowed(with_map=False)).map_uses == 0
 
