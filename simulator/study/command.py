@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, str] = {
     "sweep": "snr_sweep",
     "roi": "roi",
     "diffusion": "diffusion",
+    "spic": "spic",
     "power": "power",
     "mimo": "mimo",
     "robustness": "robustness",
@@ -25,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "train-diffusion": "train_diffusion",
     "train-hybrid": "train_hybrid",
     "train-segmenter": "train_segmenter",
+    "train-spic": "train_spic",
     "train-video": "train_video",
     "redraw": "redraw",
 }
