@@ -41,6 +41,7 @@ DIFFUSION = "diffusion --rho 1/24 --metrics psnr lpips_alex --steps"
 ROI = "roi --rho 1/12 --channels awgn --arms"
 FIRST = {  # sets measured whole, in the order of their files: the first so many, since a --limit would take others
     "photographs_fading": ("imagenet-256", 8),
+    "photos48": ("photos48", 4),
     "diffusion_fid": ("tiny-imagenet-64", 8),
     "roi": ("camvid-drives", 4),
     "roi_rates": ("camvid-drives", 4),
@@ -51,6 +52,7 @@ SAMPLES = {  # {first} and {maps}: folders of those pictures and of their class 
     "cifar10_mosaic": "snr_sweep --data cifar10-mosaic --limit 2 --codecs digital digital_capacity --channels awgn "
     "--snr 10 --rho 1/6",
     "photographs_fading": "snr_sweep --data {first} --codecs semlink digital --channels tdl --snr 10 --rho 1/12",
+    "photos48": "snr_sweep --data {first} --codecs semlink digital --channels awgn --snr 5 --rho 1/12",
     "kodak": "snr_sweep --data kodak --limit 3 --codecs deepjscc semlink --channels awgn --snr 5 --rho 1/12",
     "kodak_rates": "snr_sweep --data kodak --limit 3 --codecs semlink digital --channels awgn --snr 10 --rho 1/24",
     "diffusion": f"{DIFFUSION} --data tiny-imagenet-64 --limit 8 --codecs ddnm sgd_jscc --snr 5",
@@ -67,6 +69,9 @@ SAMPLES = {  # {first} and {maps}: folders of those pictures and of their class 
     "roi": f"{ROI} --data {{first}} --labels {{maps}} --codecs roi_jscc:domain=street roi_dual --snr 4",
     "roi_rates": f"{ROI} --data {{first}} --labels {{maps}} --codecs roi_jscc:domain=street,importance=none digital "
     "--snr 10",
+    "spic": "spic --data camvid-drives --limit 24 --codecs spic digital --channels awgn --snr 10 --rho 1/48",
+    "spic_lost": "spic --data camvid-drives --limit 8 --codecs spic:map_mcs=qpsk-0.25,coarse_mcs=16qam-0.50 "
+    "digital:mcs=16qam-0.50 --channels awgn --snr 8 --rho 1/48",
     "roi_box_4": f"{ROI} --data imagenet-256 --limit 4 --codecs roi_jscc roi_dual:select=threshold --snr 10 "
     f"--roi {BOX.format(low=0.25, high=0.75)}",
     "roi_box_16": f"{ROI} --data imagenet-256 --limit 4 --codecs roi_jscc roi_dual --snr 1 "

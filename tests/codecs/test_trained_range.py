@@ -53,6 +53,7 @@ OTHERS = {
     "digital_capacity": "no network",
     "img2img": "no weights shipped; the inner codec is adjscc",
     "latent_diffusion": "no weights shipped; told nothing but the level of its noise",
+    "spic": "told nothing of the SNR; its network sees coded pictures alone",
     "swinjscc": "no weights shipped; its conditions are tested below",
 }
 
@@ -116,7 +117,7 @@ def test_what_is_heard_keeps_the_contract() -> None:
     assert float(SnrRange(-3.0, 16.0).heard(torch.tensor([-40.0]))[0]) == -10
 
 
-WITHOUT_CONDITIONS = ("sgd_jscc-level", "sgd_jscc-tags", "unet-camvid", "pyramid-camvid")
+WITHOUT_CONDITIONS = ("sgd_jscc-level", "sgd_jscc-tags", "unet-camvid", "pyramid-camvid", "spic-street")
 
 
 @pytest.mark.parametrize("card", sorted(WEIGHTS.glob("*.json")), ids=lambda path: path.stem)

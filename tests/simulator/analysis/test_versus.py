@@ -119,7 +119,7 @@ def test_the_figure_of_differences_marks_zero_and_keeps_the_colours(measured):
     figures = dict(overview(rows.read(measured / "rows.h5"), measured, ("psnr",), "plain").figures)
     own, minus = (figures[name].axes[0] for name in ("psnr_vs_snr", "psnr_minus_plain_vs_snr"))
     colours = [{line.get_label(): line.get_color() for line in axes.lines} for axes in (own, minus)]
-    assert "plain, rho 0.5" not in colours[1] and colours[0]["other, rho 0.5"] == colours[1]["other, rho 0.5"]
+    assert "plain, rho 1/2" not in colours[1] and colours[0]["other, rho 1/2"] == colours[1]["other, rho 1/2"]
     assert [0, 0] in [list(line.get_ydata()) for line in minus.lines]
     assert figures["psnr_minus_plain_vs_snr"].get_supylabel() == "PSNR minus that of plain (dB), higher is better"
 

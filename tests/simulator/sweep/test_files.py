@@ -14,7 +14,7 @@ from sweep_fakes import PARTS, FakeCodec
 
 from semlink import channels, codecs
 from semlink.channels.recorded import write_cir_file
-from semlink.codecs import importance
+from semlink.codecs import importance, video
 from semlink.codecs._learned.shipped import TABLES, WEIGHTS, local
 from semlink.codecs._regions.pyramid import SCORER
 from semlink.simulator.bits.success import BLER
@@ -80,6 +80,7 @@ def test_files_are_there(name: str) -> None:
 def test_all_that_ships_is_declared() -> None:
     shipped = {path for path in WEIGHTS.iterdir() if path.suffix != ".json"} | set(TABLES.iterdir()) | {BLER}
     found = {path for name in codecs.names() for path in declared(name)}
+    found |= {path for name in video.names() for path in video.create(name).files()}
     cards = {path for path in found if path.parent == WEIGHTS and path.suffix == ".json"}
     assert SCORER not in found, "the network that scores has no part in any codec"
     assert shipped == found - cards | {SCORER} and all(path.with_suffix(".safetensors") in shipped for path in cards)
