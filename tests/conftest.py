@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import semlink  # noqa: F401 - before pytest puts tests/codecs on the path, whose folder semlink would be found instead
+
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:
