@@ -62,6 +62,7 @@ def test_fading_with_estimated_csi_costs_what_it_must(cifar) -> None:
 
 
 @pytest.mark.parametrize(("rho", "level"), [(1 / 24, 26.5), (1 / 12, 31.4), (1 / 6, 35.5)])
+@pytest.mark.slow
 def test_semlink_one_model_for_all_rates(data_root, rho: float, level: float) -> None:
     """Half a dB below what the shipped network reaches, so that a worse one is noticed."""
     images = load("imagenet-256").batch(range(8))
@@ -69,6 +70,7 @@ def test_semlink_one_model_for_all_rates(data_root, rho: float, level: float) ->
 
 
 @pytest.mark.parametrize("snr_db", [0.0, 5.0])
+@pytest.mark.slow
 def test_semlink_beats_the_baseline_over_fading(data_root, snr_db: float) -> None:
     images = load("imagenet-256").batch(range(16))
     ours, separated = (psnr(codecs.create(name, rho=1 / 12), images, "tdl", snr_db) for name in ("semlink", "digital"))

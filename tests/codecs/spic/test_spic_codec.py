@@ -49,6 +49,7 @@ def test_conformance(weights):
     check_codec(Spic(rho=1 / 12, weights=weights), floor_db=10.0)
 
 
+@pytest.mark.slow
 def test_conformance_of_the_paper_s_mode(weights):
     check_codec(Spic(rho=1, factor=2, quality=40, weights=weights), floor_db=10.0)
 

@@ -69,6 +69,7 @@ def test_predicted_success_is_what_direct_simulation_finds(name: str, snr_db: fl
 @pytest.mark.parametrize(
     ("snr_db", "scheme", "uses"), [(5.0, "qpsk-0.25", 2048), (10.0, "16qam-0.40", 2048), (3.0, "qpsk-0.25", 4096)]
 )
+@pytest.mark.slow
 def test_success_with_ls_estimates_is_predicted_on_the_very_fades(snr_db: float, scheme: str, uses: int) -> None:
     """`a` from LS estimates is right on average only: taken at its word, the first payload would seem 0.12 surer."""
     link = Link(channels.create("tdl"), csi="ls")
