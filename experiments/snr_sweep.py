@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from semlink.simulator.errors import SemlinkError
 from semlink.simulator.study import cli
-from semlink.simulator.words import parse
+from semlink.simulator.study.checks import reference_of
 
 
 @dataclass(frozen=True)
@@ -32,22 +31,10 @@ def main(flags: SnrSweep) -> int:
     from semlink.simulator.study.overview import overview
     from semlink.simulator.study.study import Study, run
 
-    reference = reference_of(flags)
+    reference = reference_of(flags.codecs, flags.versus)
     answer = partial(overview, out=flags.out, reference=reference)
     more = {"versus": reference} if reference else {}
     return run(Study((cli.sweep_of(flags, flags.metrics),), answer, more=more), flags.out, flags.workers)
-
-
-def reference_of(flags: SnrSweep) -> str:
-    """The canonical word of --versus, or none. SemlinkError unless it and another are among the codecs."""
-    if not flags.versus:
-        return ""
-    known, word = {str(parse(codec)) for codec in flags.codecs}, str(parse(flags.versus))
-    if word not in known:
-        raise SemlinkError(f"--versus {flags.versus}: not among --codecs {' '.join(flags.codecs)}; give it there, too")
-    if len(known) == 1:
-        raise SemlinkError(f"--versus {flags.versus}: there is no other codec among --codecs to compare with it")
-    return word
 
 
 if __name__ == "__main__":

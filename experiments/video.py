@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.records.sweep import Sweep
@@ -18,43 +19,39 @@ METRICS = (
 
 
 @dataclass(frozen=True)
-class VideoFlags:
+class VideoFlags(cli.Flags):
     """How good is a clip that is sent frame by frame over one link whose fade and noise go on?
 
     A clip is the unit: it is sent whole for each codec, rate, channel and SNR. All channel uses count: of the first
     frame, of headers and of feedback; none may be more than ten frames ahead of its rate. Leaves in --out: rows.h5
-    (every clip), summary.csv (means with 95 % intervals over clips), run.json, figures as PNG and PDF, and with --show
-    a clip side by side as MP4, frame by frame as figure and as frames.csv. The same command continues a run.
+    (every clip), summary.csv (means with 95 % intervals over clips), run.json, report.html, figures as PNG and PDF,
+    and with --show a clip side by side as MP4, frame by frame as figure and as frames.csv. The same command continues.
     """
+
+    kind: ClassVar[str] = "codecs.video"
 
     out: Path = Path("results/video")
     """Folder for results. A run continues what the folder already holds."""
     data: str = "video/test"
     """Clips: video/train, video/val, video/test, video/NAME, synthetic, or a file or folder of your own."""
-    size: str = "128"
-    """Size of the frames, a side or HEIGHTxWIDTH: the largest centred crop, scaled."""
-    frames: int | None = None
-    """Use only the first so many frames of each clip."""
     limit: int | None = None
     """Use only so many clips, spread over the set."""
-    seed: int = 0
-    """Seed of fades, noise and decoders; the same seed gives the same rows."""
     codecs: tuple[str, ...] = ("h265", "intra:codec=semlink")
     """Video codecs, each a name or name:setting=value,...; intra:codec=NAME makes one of any picture codec."""
-    channels: tuple[str, ...] = ("awgn",)
-    """Channels, each a name or name:setting=value,..., as in snr_sweep.py."""
     snr: tuple[float, ...] = (0.0, 5.0, 10.0, 15.0)
     """Es/N0 in dB per complex symbol at the receiver, averaged over fading."""
     rho: tuple[Rate, ...] = (1 / 48,)
     """Channel uses per source dimension (3 H W of every frame): 1/48 or 0.0208."""
+    size: str = "128"
+    """Size of the frames, a side or HEIGHTxWIDTH: the largest centred crop, scaled."""
+    frames: int | None = None
+    """Use only the first so many frames of each clip."""
     metrics: tuple[str, ...] = METRICS
     """What is measured and drawn."""
     versus: str = ""
     """One of --codecs, such as h265: how much better are the others on the same clips, fades and channel uses?"""
     show: str = ""
     """Name of a clip of the set: shown with all codecs at the first channel and rate and the middle SNR."""
-    workers: int = 1
-    """Processes that share the work; the rows do not depend on it."""
 
 
 def data_of(flags: VideoFlags) -> str:
@@ -75,35 +72,19 @@ def question(flags: VideoFlags) -> Sweep:
     grouped = any(getattr(kinds.get(parse(word).name), "group", 0) != 1 for word in flags.codecs)
     without |= set() if grouped else {"seam_ratio"}
     metrics = [name for name in flags.metrics if name not in without]
-    return Sweep(
-        codecs=tuple(dict.fromkeys(flags.codecs)),
-        channels=tuple(dict.fromkeys(flags.channels)),
-        snr_db=tuple(dict.fromkeys(flags.snr)),
-        rho=tuple(dict.fromkeys(flags.rho)),
-        metrics=tuple(dict.fromkeys(metrics)),
-        data=data_of(flags),
-        limit=flags.limit,
-        seed=flags.seed,
-    )
+    return replace(cli.sweep_of(flags, metrics), data=data_of(flags))
 
 
 def check(flags: VideoFlags) -> None:
-    """SemlinkError for what can be seen to be wrong before anything is measured."""
+    """SemlinkError for what is wrong with clips, before anything is measured; `cli.check` sees the rest."""
     from semlink.simulator.analysis import clips as numbers
     from semlink.simulator.data import clips
-    from semlink.simulator.values import SNR_LIMITS_DB
 
-    for name in ("codecs", "channels", "snr", "rho", "metrics", "workers"):
-        if not getattr(flags, name):
-            raise SemlinkError(f"--{name} needs a value")
+    if not flags.metrics:
+        raise SemlinkError("--metrics needs at least one value")
     if flags.frames is not None and flags.frames < 2:
         raise SemlinkError(f"--frames {flags.frames}: give two or more")
-    if any(not SNR_LIMITS_DB[0] <= snr <= SNR_LIMITS_DB[1] for snr in flags.snr):
-        raise SemlinkError(f"--snr: give values in dB between {SNR_LIMITS_DB[0]:g} and {SNR_LIMITS_DB[1]:g}")
-    if any(not 0 < rho <= 1 for rho in flags.rho):
-        raise SemlinkError("--rho: give channel uses per source dimension, such as 1/48")
-    checks.check_codecs(flags.codecs, "codecs.video")
-    checks.check_channels(flags.channels)
+    checks.reference_of(flags.codecs, flags.versus)
     found = clips.load(data_of(flags), flags.limit)
     numbers.check(flags.metrics, found.height, found.width)
     if flags.show and flags.show not in found.ids:
@@ -118,10 +99,9 @@ def main(flags: VideoFlags) -> int:
     from semlink.simulator.study.overview import overview
     from semlink.simulator.study.study import Study, run
     from semlink.simulator.sweep.clips import parts
-    from semlink.simulator.words import parse
 
     asked = question(flags)
-    reference = str(parse(flags.versus)) if flags.versus else ""
+    reference = checks.reference_of(flags.codecs, flags.versus)
     answer = partial(overview, out=flags.out, reference=reference)
     code = run(Study((asked,), answer, parts(numbers.describe), flags=flags), flags.out, flags.workers)
     if flags.show:

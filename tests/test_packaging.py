@@ -59,7 +59,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 def test_wheel_holds_every_file_of_the_package_and_nothing_else(wheel):
     inside = {n for n in wheel.namelist() if ".dist-info/" not in n}
     here = {
-        f"semlink/{path.relative_to(ROOT).as_posix().replace('simulator/root/', '')}"
+        f"semlink/{path.relative_to(ROOT).as_posix().replace('simulator/package/', '')}"
         for folder in FOLDERS
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and (path.suffix == ".py" or {"weights", "tables", "recipes"} & set(path.parts))

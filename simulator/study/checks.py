@@ -72,3 +72,15 @@ def check_words(kind: str, words: Sequence[str], known: Sequence[str], added: Se
                     f"{did_you_mean(other.name, added)}known: {', '.join(added)}" if added else f"a {kind} takes none"
                 )
                 raise SemlinkError(f"unknown impairment {other.name!r} in {word}; {expected}")
+
+
+def reference_of(codecs: Sequence[str], versus: str) -> str:
+    """The canonical word of --versus, or none. SemlinkError unless it and another are among the codecs."""
+    if not versus:
+        return ""
+    known, word = {str(parse(codec)) for codec in codecs}, str(parse(versus))
+    if word not in known:
+        raise SemlinkError(f"--versus {versus}: not among --codecs {' '.join(codecs)}; give it there, too")
+    if len(known) == 1:
+        raise SemlinkError(f"--versus {versus}: there is no other codec among --codecs to compare with it")
+    return word

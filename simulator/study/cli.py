@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args, get_type_hints
 
 import tyro
 
@@ -36,7 +36,9 @@ LARGEST_SEED = 2**63 - 1  # what int64 holds, in rows.h5 and in the generators o
 
 @dataclass(frozen=True)
 class Flags:
-    """The flags that all experiments know."""
+    """The flags that all experiments know. kind: package of the codecs that --codecs names."""
+
+    kind: ClassVar[str] = "codecs"
 
     out: Path = Path("results/run")
     """Folder for rows.h5, summary.csv, run.json and figures. A run continues what the folder already holds."""
@@ -140,7 +142,8 @@ def _check_places(kind: type[DataclassInstance], arguments: Sequence[str]) -> No
 
 def check(flags: Flags) -> None:
     """SemlinkError for what can be seen to be wrong before anything is measured; what is heavy is loaded last."""
-    check_words("codec", flags.codecs, package("codecs").names())
+    kinds = package(flags.kind)
+    check_words(kinds.registry.kind, flags.codecs, kinds.names())
     check_channels(flags.channels)
     low, high = SNR_LIMITS_DB
     for snr in flags.snr:
@@ -156,7 +159,7 @@ def check(flags: Flags) -> None:
     for name in ("codecs", "channels", "snr", "rho"):
         if not getattr(flags, name):
             raise SemlinkError(f"--{name} needs at least one value")
-    check_codecs(flags.codecs)
+    check_codecs(flags.codecs, flags.kind)
 
 
 def _check_any(flags: object) -> None:
@@ -186,8 +189,12 @@ def _help(kind: type) -> str:
     text = inspect.cleandoc(kind.__doc__ or "")
     if not issubclass(kind, Flags):
         return text
-    known = {"codecs": "codecs", "channels": "channels", "impairments": "channels.impairments"}
-    lines = (f"Known {kind}: {', '.join(package(home).names())}." for kind, home in known.items())
+    known = {
+        f"{package(kind.kind).registry.kind}s": kind.kind,
+        "channels": "channels",
+        "impairments": "channels.impairments",
+    }
+    lines = (f"Known {what}: {', '.join(package(home).names())}." for what, home in known.items())
     return "\n".join([text, "", *lines])
 
 

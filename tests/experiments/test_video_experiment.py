@@ -14,6 +14,7 @@ from semlink.simulator.data import clips
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.figures.clips import captioned, side_by_side
 from semlink.simulator.records import rows
+from semlink.simulator.study import cli
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +101,13 @@ def test_the_clip_that_is_shown_is_the_one_that_was_measured(flags, run):
         ({"data": "nowhere"}, "no such file"),
         ({"frames": 1}, "two or more"),
         ({"rho": (0.0,)}, "--rho"),
+        ({"versus": "h265"}, "not among --codecs"),
+        ({"snr": (float("nan"),)}, "--snr"),
     ],
 )
 def test_nonsense_is_told_before_anything_is_measured(experiment, flags, change, said):
     with pytest.raises(SemlinkError, match=said):
+        cli.check(replace(flags, **change))
         experiment.check(replace(flags, **change))
 
 
