@@ -21,7 +21,7 @@ help: ## list the targets
 setup: $(VENV)/.setup-done ## make .venv with everything pinned in constraints.txt
 
 demo: $(VENV)/.setup-done ## quality against SNR on sample photographs, under 3 minutes; figures in results/demo
-	@$(BIN)/python experiments/snr_sweep.py --out results/demo
+	@$(BIN)/python experiments/snr_sweep.py --workers 2 --out results/demo
 
 test: $(VENV)/.test-done ## all tests but the slow ones
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
