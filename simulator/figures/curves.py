@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 PANELS_A_ROW = 3
 MOST_TICKS = 12
+CLOSEST = 0.06  # of the range, between two ticks
 ZERO = Interval(0.0, 0.0, 0.0, 1)
 Axis = Literal["snr_db", "rho_total"]
 Name = tuple[str, float]  # of a curve: the codec, and its rate or SNR
@@ -151,7 +153,10 @@ def _bands(axes: Axes, panel: Panel, found: Mapping[str, Look]) -> None:
 
 
 def _ticks(axes: Axes, places: Sequence[float], labels: Sequence[str] | None = None) -> None:
-    if len(places) <= MOST_TICKS:
+    """A tick at each of some rising places, unless there are too many or two would write over each other."""
+    gaps = [after - before for before, after in itertools.pairwise(places)]
+    apart = not gaps or min(gaps) >= CLOSEST * (places[-1] - places[0])
+    if len(places) <= MOST_TICKS and apart:
         axes.set_xticks(places, labels)
 
 

@@ -120,3 +120,13 @@ def test_redraw_needs_the_rows_file_only(measured, tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "psnr_vs_snr.pdf").exists() and (tmp_path / "mae_vs_snr.png").exists()
     assert json.loads(rows.read(measured / "rows.h5").attributes["configuration"])["seed"] == 0
+
+
+def test_ticks_do_not_write_over_each_other():
+    def against(*rates: float) -> list[float]:
+        lines = [statistics.Line("a", "awgn", "ls", 5.0, r, r, "psnr", 20, 19, 22, 4, r) for r in rates]
+        (axes,) = curves.curves(lines, "psnr", rows.Variable("dB", "PSNR"), x="rho_total").axes
+        return axes.get_xticks().tolist()
+
+    assert against(1 / 48, 1 / 24, 1 / 12) == [1 / 48, 1 / 24, 1 / 12]
+    assert 0.1501 not in against(0.02, 0.15, 0.1501)
