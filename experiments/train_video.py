@@ -40,6 +40,8 @@ class TrainVideo:
     """Complex symbols per 8x8 cell at most."""
     width: int = 64
     """Features of the network."""
+    blocks: int = 3
+    """Residual blocks of the encoder; the decoder has one more."""
     minutes: float = 60.0
     """Time budget; the learning rate falls to nothing over it."""
     steps: int = 0
@@ -92,10 +94,10 @@ def make_run(flags: TrainVideo) -> SemanticRun:
     shots = [shot for one in real if len(shot := np.stack([*one.levels()])) >= flags.frames]
     pictures = [picture for name in flags.photographs for picture in data.load(name)]
     still = tuple((p.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8) for p in pictures)
-    held = clips.load(f"{flags.held_out}@{flags.side}x{flags.side}x{2 * flags.frames}")
+    held = clips.load(f"{flags.held_out}@{2 * flags.side}x{2 * flags.side}x16")
     held_out = torch.stack([torch.stack([*one.frames()]) for one in held])
-    budget = Budget(flags.minutes, flags.steps, flags.batch, flags.lr, flags.seed, flags.ema, checkpoint_every=60)
-    network = SemanticNetwork(flags.planes, flags.width)
+    budget = Budget(flags.minutes, flags.steps, flags.batch, flags.lr, flags.seed, flags.ema, checkpoint_every=150)
+    network = SemanticNetwork(flags.planes, flags.width, (flags.blocks, flags.blocks + 1))
     return SemanticRun(shots, still, held_out, flags.side, flags.frames, network, budget, flags.out)
 
 

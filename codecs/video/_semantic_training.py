@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from semlink.codecs.video._semantic import CELL, SNRS, SemanticNetwork, new_trust, unit_power
+from semlink.codecs.video._motion import CELL, block_motion, moved
+from semlink.codecs.video._semantic import (
+    FADING_TRUST,
+    SNRS,
+    Decoded,
+    Held,
+    Motion,
+    SemanticNetwork,
+    new_trust,
+    phase_of,
+)
 from semlink.simulator.data.moving import random_clip
 from semlink.simulator.training.channels import Surrogate
 from semlink.simulator.training.run import Budget, Run
 from semlink.simulator.values import Stream, Transmission
 
 RATES = (1 / 192, 1 / 16)  # of a frame, per source dimension
-AGAIN, LOST = 0.15, 0.05  # shares of frames, behind the first, that are references, and that are lost
+AGAIN, LOST = 0.03, 0.05  # shares of frames, behind the first, that are references early, and that are lost
+CONTINUED, AHEAD = 0.7, 10  # share of clips that go on from frames carried before, at most so many
 CHANGE_WEIGHT = 0.5  # of the error of the change from frame to frame, so that what moves does move
+FLOOR = 2e-4  # of the error: 37 dB are good enough
 HELD_OUT = ((10.0, 1 / 48), (0.0, 1 / 48))  # SNR in dB and rate
 
 
@@ -43,79 +57,142 @@ class SemanticRun(Run):
         super().__init__(network, budget, folder)
 
     def batch_loss(self, generator: Generator) -> Tensor:
-        """Mean squared error of frames and of their changes, over a random batch of clips."""
+        """Mean logarithm of the losses of a random batch of clips, so that still ones count as much as others.
+
+        What the receiver holds at first comes of up to AHEAD frames that are carried without gradients.
+        """
         rng = np.random.default_rng(int(torch.randint(1 << 31, (1,), generator=generator)))
-        clips = torch.stack([self._clip(rng) for _ in range(self.budget.batch)])
+        most = AHEAD if self.photographs else min(AHEAD, max(map(len, self.shots)) - self.frames)
+        ahead = int(rng.integers(most + 1)) if rng.random() < CONTINUED else 0
+        clips = torch.stack([self._clip(rng, ahead + self.frames) for _ in range(self.budget.batch)])
         low, high = np.log(RATES)
         rho = float(np.exp(rng.uniform(low, high)))
         snr_db = SNRS[0] + (SNRS[1] - SNRS[0]) * torch.rand(len(clips), generator=generator)
-        kinds = rng.random(self.frames)
-        shown = carried(self.network, clips, snr_db, rho, kinds, self.channel, generator)
-        error = (shown - clips).square().mean()
-        change = ((shown[:, 1:] - shown[:, :-1]) - (clips[:, 1:] - clips[:, :-1])).square().mean()
-        return error + CHANGE_WEIGHT * change
+        way = Way(self.network, snr_db, self.channel, generator)
+        plans, motions = planned(rng, ahead + self.frames, rho * clips[0, 0].numel()), seen_motion(clips)
+        with torch.no_grad():
+            _, held = way.carried(clips[:, :ahead], motions[:ahead], plans[:ahead])
+        shown, _ = way.carried(clips[:, ahead:], motions[ahead:], plans[ahead:], held)
+        return losses(shown, clips[:, ahead:], motions[ahead:]).log().mean()
 
     @torch.no_grad()
     def levels(self, quick: bool) -> Mapping[str, float]:
         """PSNR of held-out clips, and of the same with every frame by itself."""
         found = {}
         for snr_db, rho in HELD_OUT[:1] if quick else HELD_OUT:
-            for name, kind in (("psnr", 1.0), ("psnr_intra", 0.0)):
-                kinds = np.full(self.held_out.shape[1], kind)
+            mean = rho * self.held_out[0, 0].numel()
+            count = self.held_out.shape[1]
+            for name, plans in (("psnr", grouped(count, mean)), ("psnr_intra", grouped(count, mean, 1))):
                 generator = torch.Generator().manual_seed(0)
                 told = torch.full((len(self.held_out),), snr_db)
-                shown = carried(
-                    self.average, self.held_out, told, rho, kinds, Surrogate(0, 0, 0), generator, name == "psnr"
-                )
-                error = (shown.clamp(0, 1) - self.held_out).square().mean((2, 3, 4))
+                way = Way(self.average, told, Surrogate(0, 0, 0), generator, name == "psnr")
+                shown, _ = way.carried(self.held_out, seen_motion(self.held_out), plans)
+                frames = torch.stack([one.frame for one in shown], 1)
+                error = (frames.clamp(0, 1) - self.held_out).square().mean((2, 3, 4))
                 found[f"{name}_at_{snr_db:g}_db"] = float(-10 * error.clamp_min(1e-10).log10().mean())
         return found
 
-    def _clip(self, rng: np.random.Generator) -> Tensor:
+    def _clip(self, rng: np.random.Generator, frames: int) -> Tensor:
         """A clip float32 `[frames, 3, side, side]`: of the real ones, or moving crops of photographs."""
-        if self.shots and (rng.random() < 0.5 or not self.photographs):
-            levels = self._crop(self.shots[rng.integers(len(self.shots))], rng)
+        shots = [shot for shot in self.shots if len(shot) >= frames]
+        if shots and (rng.random() < 0.6 or not self.photographs):
+            levels = self._crop(shots[rng.integers(len(shots))], rng, frames)
         else:
-            levels = random_clip(rng, self.photographs, self.side, self.frames)
+            levels = random_clip(rng, self.photographs, self.side, frames)
         return torch.from_numpy(np.ascontiguousarray(levels.transpose(0, 3, 1, 2))).float() / 255
 
-    def _crop(self, shot: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        step = int(rng.integers(1, 3)) if len(shot) >= 2 * self.frames else 1
-        start = int(rng.integers(len(shot) - step * (self.frames - 1)))
+    def _crop(self, shot: np.ndarray, rng: np.random.Generator, frames: int) -> np.ndarray:
+        step = int(rng.integers(1, 3)) if len(shot) >= 2 * frames else 1
+        start = int(rng.integers(len(shot) - step * (frames - 1)))
         top, left = (int(rng.integers(size - self.side + 1)) for size in shot.shape[1:3])
-        chosen = shot[start : start + step * self.frames : step]
+        chosen = shot[start : start + step * frames : step]
         found = chosen[:, top : top + self.side, left : left + self.side]
+        found = found[::-1] if rng.random() < 0.5 else found
         return found[:, :, ::-1] if rng.random() < 0.5 else found
 
 
-def carried(
-    network: SemanticNetwork,
-    clips: Tensor,
-    snr_db: Tensor,
-    rho: float,
-    kinds: np.ndarray,
-    channel: Surrogate,
-    generator: Generator,
-    cued: bool = True,
-) -> Tensor:
-    """Clips `[batch, frames, 3, H, W]` over the channel, frame by frame, at that rate.
+@dataclass(frozen=True)
+class Frame:
+    """What happens to a frame. age: since its reference. uses: its symbols. lost: nothing of it arrives."""
 
-    kinds: of each frame, in [0, 1]: below AGAIN a reference, above 1 - LOST lost where that is not exactly 1. cued:
-    whether the last decoded frame is made use of.
-    """
-    uses = max(1, int(rho * clips[0, 0].numel()))
-    cue, trust, shown = torch.full_like(clips[:, 0], 0.5), torch.zeros(len(clips)), []
-    for t in range(clips.shape[1]):
-        reference = t == 0 or kinds[t] < AGAIN
-        symbols = network.encode(clips[:, t], None if reference else clips[:, t - 1], snr_db)
-        sent = Transmission((Stream("frame", "analog", unit_power(symbols[:, :uses])),))
-        heard = channel(sent, snr_db, generator).streams[0]
-        there = float(t == 0 or not 1 - LOST < kinds[t] < 1)
-        x_hat, a = cast(Tensor, heard.x_hat) * there, cast(Tensor, heard.a) * there
-        found = network.decode(x_hat, a, cue, trust * float(cued))
-        shown.append(found)
-        cue, trust = found.clamp(0, 1), new_trust(trust, a, reference)
-    return torch.stack(shown, 1)
+    age: int
+    uses: int
+    lost: bool = False
+
+
+def planned(rng: np.random.Generator, count: int, mean: float) -> list[Frame]:
+    """Random groups at that mean of uses, some frames lost."""
+    gop, boost, age = int(rng.integers(4, 33)), rng.uniform(1, 3), 0
+    found = []
+    for t in range(count):
+        age = 0 if t == 0 or age + 1 >= gop or rng.random() < AGAIN else age + 1
+        uses = max(1, int(mean * (boost if age == 0 else (gop - boost) / (gop - 1))))
+        found.append(Frame(age, uses, t > 0 and rng.random() < LOST))
+    return found
+
+
+def grouped(count: int, mean: float, gop: int = 8) -> list[Frame]:
+    """Groups of equal frames at that mean of uses."""
+    return [Frame(t % gop, max(1, int(mean))) for t in range(count)]
+
+
+@dataclass(frozen=True)
+class Way:
+    """From frames to frames. snr_db: `[batch]`. cued: whether what the receiver holds is made use of."""
+
+    network: SemanticNetwork
+    snr_db: Tensor
+    channel: Surrogate
+    generator: Generator
+    cued: bool = True
+
+    def carried(
+        self, clips: Tensor, motions: Sequence[Motion | None], plans: Sequence[Frame], held: Held | None = None
+    ) -> tuple[list[Decoded], Held]:
+        """Clips `[batch, frames, 3, H, W]` over the channel, frame by frame, and what the receiver holds in the end."""
+        held, shown = held or self.network.nothing(clips.new_zeros(len(clips), *clips.shape[2:])), []
+        for frame, motion, plan in zip(clips.unbind(1), motions, plans, strict=True):
+            found, held = self._sent(frame, motion, plan, held)
+            shown.append(found)
+        return shown, held
+
+    def _sent(self, frame: Tensor, motion: Motion | None, plan: Frame, held: Held) -> tuple[Decoded, Held]:
+        phase = phase_of(plan.age)
+        symbols = self.network.encode(frame, motion, phase, plan.uses, self.snr_db)
+        heard = self.channel(Transmission((Stream("frame", "analog", symbols),)), self.snr_db, self.generator)
+        x_hat, a = cast(Tensor, heard.streams[0].x_hat), cast(Tensor, heard.streams[0].a)
+        if plan.lost:  # the last frame stands
+            still = Decoded(held.frame, held.features, torch.zeros_like(held.features[:, :2]))
+            return still, Held(held.frame, held.features, held.trust * FADING_TRUST)
+        found = self.network.decode(x_hat, a, held if self.cued else self.network.nothing(frame), phase)
+        trust = new_trust(held.trust, a, plan.age == 0)
+        return found, Held(found.frame.clamp(0, 1), found.features, trust)
+
+
+def seen_motion(clips: Tensor) -> list[Motion | None]:
+    """Of each frame of clips `[batch, frames, 3, H, W]`, the first without."""
+    count = clips.shape[1] - 1
+    now, before = clips[:, 1:].flatten(0, 1), clips[:, :-1].flatten(0, 1)
+    flows = block_motion(now, before).unflatten(0, (len(clips), count))
+    return [None, *(Motion(clips[:, t], flows[:, t]) for t in range(count))]
+
+
+def losses(shown: Sequence[Decoded], wanted: Tensor, motions: Sequence[Motion | None]) -> Tensor:
+    """Squared error `[batch]` of frames and of their changes, and what their motion would cost; never below FLOOR."""
+    frames = torch.stack([one.frame for one in shown], 1)
+    error = (frames - wanted).square().mean((1, 2, 3, 4))
+    change = ((frames[:, 1:] - frames[:, :-1]) - (wanted[:, 1:] - wanted[:, :-1])).square().mean((1, 2, 3, 4))
+    blamed = [misled(one.flow, now, m) for one, now, m in zip(shown, wanted.unbind(1), motions, strict=True) if m]
+    return error + CHANGE_WEIGHT * change + torch.stack(blamed).sum(0) / len(shown) + FLOOR
+
+
+def misled(flow: Tensor, now: Tensor, motion: Motion) -> Tensor:
+    """What the motion that was understood would cost `[batch]`, against the true one, where moving pays at all."""
+    with torch.no_grad():
+        still, moving = (now - motion.before).square(), (now - moved(motion.before, motion.flow)).square()
+        gain = F.avg_pool2d(still - moving, CELL).mean(1).clamp_min(0)
+    off = (flow - motion.flow).square().sum(1)
+    return (gain * off / (1 + off)).mean((1, 2))
 
 
 def check_side(side: int) -> bool:

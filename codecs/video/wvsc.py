@@ -18,7 +18,8 @@ from torch import Tensor
 
 from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.codecs._learned.weights import read_weights, rebuilt
-from semlink.codecs.video._semantic import CELL, SemanticNetwork, new_trust, unit_power
+from semlink.codecs.video._motion import CELL, block_motion
+from semlink.codecs.video._semantic import FADING_TRUST, Held, Motion, SemanticNetwork, new_trust, phase_of
 from semlink.codecs.video._state import Shower, nothing_arrived
 from semlink.simulator import forms
 from semlink.simulator.errors import SemlinkError
@@ -27,14 +28,13 @@ from semlink.simulator.video import Budget, Clip, Shown, VideoInfo
 
 SHIPPED = WEIGHTS / "wvsc.safetensors"
 SNR_DB = 10.0  # taken where it is not known
-FADING_TRUST = 0.7  # of what is left of it by a frame of which nothing arrived
 
 
 class Wvsc:
     """One network for every SNR, rate and size.
 
     weights: file of the network. gop: frames from a reference to the next. boost: channel uses of a reference over the
-    mean; the changes share the rest.
+    mean; the changes share the rest. intra: every frame by itself, which shows what the frames before are worth.
     """
 
     group = 1
@@ -42,11 +42,16 @@ class Wvsc:
     feedback = False
 
     def __init__(
-        self, rho: float = 1 / 48, weights: str | Path | None = None, gop: int = 8, boost: float = 2.0
+        self,
+        rho: float = 1 / 48,
+        weights: str | Path | None = None,
+        gop: int = 8,
+        boost: float = 1.0,
+        intra: bool = False,
     ) -> None:
         if not 0 < rho <= 1 or gop < 1 or not 1 <= boost <= max(1, gop):
             raise SemlinkError(f"rho={rho:g}, gop={gop}, boost={boost:g}: give 0 < rho <= 1 and 1 <= boost <= gop")
-        self.rho, self.gop, self.boost = rho, gop, boost
+        self.rho, self.gop, self.boost, self.intra = rho, 1 if intra else gop, 1.0 if intra else boost, intra
         self.weights = Path(weights) if weights else SHIPPED
 
     def files(self) -> tuple[Path, ...]:
@@ -95,35 +100,43 @@ class WvscSender:
 
     def send(self, frames: Tensor, tx: VideoInfo) -> Transmission:
         """A frame `[1, 3, H, W]` as a reference or as a change, at most `tx.uses` symbols."""
-        x = padded(frames)
-        reference = self.count % self.codec.gop == 0 or self.before is None
+        x, age = padded(frames), self.count % self.codec.gop
+        motion = None
+        if self.before is not None and not self.codec.intra:
+            motion = Motion(self.before, block_motion(x, self.before))
         told = SNR_DB if tx.snr_db is None else float(torch.as_tensor(tx.snr_db).min())
-        symbols = self.codec.network.encode(x, None if reference else self.before, torch.tensor([told]))
-        uses = self.codec.uses(self.clip, reference)
-        sent = unit_power(symbols[:, : uses if tx.uses is None else min(uses, tx.uses)])
+        uses = self.codec.uses(self.clip, age == 0)
+        uses = uses if tx.uses is None else min(uses, tx.uses)
+        sent = self.codec.network.encode(x, motion, phase_of(age), uses, torch.tensor([told]))
         self.before, self.count = x, self.count + 1
         return Transmission((Stream("frame", "analog", sent),), Session(self.clip.height, self.clip.width))
 
 
 class WvscReceiver:
-    """Counts frames as the sender does."""
+    """Counts frames as the sender does. features: what the network keeps beside the frame."""
 
     def __init__(self, codec: Wvsc, clip: Clip) -> None:
         self.codec, self.clip, self.shower = codec, clip, Shower(clip)
-        self.trust = 0.0
+        self.features: Tensor | None = None
+        self.trust = torch.zeros(1)
 
     def receive(self, reception: Reception) -> Shown:
         """The frame `[1, 3, H, W]`; the last one where nothing of it arrived."""
-        reference = self.shower.count % self.codec.gop == 0
+        age = self.shower.count % self.codec.gop
         if nothing_arrived(reception):
-            self.trust *= FADING_TRUST
+            self.trust = self.trust * FADING_TRUST
             return self.shower.again()
         stream: Any = reception.streams[0]
         x_hat, a, _ = forms.finite(stream.x_hat, stream.a)
-        trust = torch.tensor([self.trust])
-        found = self.codec.network.decode(x_hat, a, padded(self.shower.held()), trust)
-        self.trust = float(new_trust(trust, a, reference))
-        return self.shower.show(found[:, :, : self.clip.height, : self.clip.width].clamp(0, 1))
+        found = self.codec.network.decode(x_hat, a, self._held(), phase_of(age))
+        self.features, self.trust = found.features, new_trust(self.trust, a, age == 0)
+        return self.shower.show(found.frame[:, :, : self.clip.height, : self.clip.width].clamp(0, 1))
+
+    def _held(self) -> Held:
+        frame = padded(self.shower.held())
+        if self.features is None or self.codec.intra:
+            return self.codec.network.nothing(frame)
+        return Held(frame, self.features, self.trust)
 
 
 def padded(frames: Tensor) -> Tensor:

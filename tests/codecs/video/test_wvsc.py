@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from scripts import loaded
 
 from semlink.codecs import video
-from semlink.codecs.video._semantic import SemanticNetwork, new_trust, unit_power
-from semlink.codecs.video._semantic_training import carried
+from semlink.codecs.video._semantic import Held, Motion, SemanticNetwork, new_trust, phase_of, unit_power
+from semlink.codecs.video._semantic_training import Frame, Way, misled, seen_motion
 from semlink.simulator import check_video_codec
 from semlink.simulator.data import clips
 from semlink.simulator.errors import SemlinkError
@@ -60,28 +60,45 @@ def test_a_group_spends_its_rate(weights):
         assert codec.uses(clip, True) >= codec.uses(clip, False)
 
 
-def test_a_cue_that_is_not_trusted_changes_nothing(network):
+def test_a_frame_before_that_is_not_trusted_changes_nothing(network):
     frame, snr = torch.rand(1, 3, 32, 32), torch.tensor([10.0])
-    symbols = unit_power(network.encode(frame, None, snr))
+    symbols = network.encode(frame, None, 0, 64, snr)
     a = torch.full(symbols.shape, 0.9)
-    cues = [torch.rand(1, 3, 32, 32) for _ in range(2)]
-    one, other = (network.decode(0.9 * symbols, a, cue, torch.zeros(1)) for cue in cues)
+
+    def shown(trust):
+        held = Held(torch.rand(1, 3, 32, 32), torch.rand(1, 24, 4, 4), torch.full((1,), trust))
+        return network.decode(0.9 * symbols, a, held, 0).frame
+
+    assert torch.equal(shown(0.0), shown(0.0))
+    assert not torch.allclose(shown(1.0), shown(1.0))
+
+
+def test_a_reference_says_nothing_of_the_frame_before_but_motion(network):
+    frame, snr = torch.rand(1, 3, 32, 32), torch.tensor([10.0])
+    motions = [Motion(torch.rand(1, 3, 32, 32), torch.zeros(1, 2, 4, 4)) for _ in range(2)]
+    one, other = (network.encode(frame, motion, 0, 64, snr) for motion in motions)
     assert torch.equal(one, other)
-    one, other = (network.decode(0.9 * symbols, a, cue, torch.ones(1)) for cue in cues)
+    one, other = (network.encode(frame, motion, 1, 64, snr) for motion in motions)
     assert not torch.allclose(one, other)
 
 
-def test_any_beginning_of_the_symbols_decodes_as_the_rest_lost(network):
-    frame = torch.rand(1, 3, 32, 32)
-    symbols = network.encode(frame, None, torch.tensor([10.0]))
-    a = torch.full(symbols.shape, 0.9)
-    short = network.decode(symbols[:, :50], a[:, :50], frame, torch.ones(1))
-    lost = a.clone()
-    lost[:, 50:] = 0
-    padded = symbols * (lost > 0)
-    snr_alike = network._planes(lost, 4, 4)
-    assert torch.equal(network._planes(a[:, :50], 4, 4), snr_alike)
-    assert torch.isfinite(short).all() and torch.isfinite(network.decode(padded, lost, frame, torch.ones(1))).all()
+@pytest.mark.parametrize("uses", [1, 50, 64, 128])
+def test_symbols_have_unit_power_and_as_many_as_asked(network, uses):
+    symbols = network.encode(torch.rand(2, 3, 32, 32), None, 0, uses, torch.tensor([10.0, 0.0]))
+    assert symbols.shape == (2, uses)
+    assert torch.allclose(symbols.abs().square().mean(1), torch.ones(2), atol=1e-5)
+    found = network.decode(symbols, torch.ones(symbols.shape), network.nothing(torch.rand(2, 3, 32, 32)), 0)
+    assert found.frame.shape == (2, 3, 32, 32) and torch.isfinite(found.frame).all()
+
+
+def test_unit_power_of_silence_is_silence():
+    assert torch.equal(unit_power(torch.zeros(1, 4, dtype=torch.complex64)), torch.zeros(1, 4, dtype=torch.complex64))
+
+
+def test_changes_take_turns_and_references_are_apart():
+    phases = [phase_of(age) for age in range(16)]
+    assert phases[0] == 0 and 0 not in phases[1:]
+    assert phases[1:8] == phases[8:15] == [*range(1, 8)]
 
 
 def test_trust_is_that_of_the_symbols_and_of_what_they_stand_on():
@@ -91,13 +108,29 @@ def test_trust_is_that_of_the_symbols_and_of_what_they_stand_on():
     assert new_trust(torch.tensor([0.6]), a[:, :0], True) == 0
 
 
-def test_a_lost_frame_leaves_the_later_ones_finite(network):
-    shots = torch.rand(2, 5, 3, 32, 32)
-    kinds = np.array([0.5, 0.97, 0.5, 0.1, 0.5])  # the second lost, the fourth a reference
-    shown = carried(
-        network, shots, torch.tensor([5.0, 10.0]), 1 / 24, kinds, Surrogate(), torch.Generator().manual_seed(0)
-    )
-    assert shown.shape == shots.shape and torch.isfinite(shown).all()
+def test_of_a_lost_frame_the_last_one_is_shown_and_trusted_less(network):
+    shots = torch.rand(2, 4, 3, 32, 32)
+    way = Way(network, torch.tensor([5.0, 10.0]), Surrogate(), torch.Generator().manual_seed(0))
+    plans = [Frame(0, 64), Frame(1, 64), Frame(2, 64, lost=True), Frame(0, 64)]
+    motions = seen_motion(shots)
+    shown, held = way.carried(shots[:, :2], motions[:2], plans[:2])
+    lost, after = way.carried(shots[:, 2:3], motions[2:3], plans[2:3], held)
+    assert torch.equal(lost[0].frame, held.frame) and torch.equal(after.features, held.features)
+    assert (after.trust < held.trust).all()
+    found, _ = way.carried(shots[:, 3:], motions[3:], plans[3:], after)
+    assert torch.isfinite(found[0].frame).all()
+
+
+def test_motion_costs_only_where_it_is_wrong_and_matters():
+    now = torch.rand(1, 3, 32, 32)
+    before = now.roll(-2, 3)
+    flow = torch.zeros(1, 2, 4, 4)
+    flow[:, 1] = -2
+    motion = Motion(before, flow)
+    assert float(misled(flow, now, motion)) == 0
+    assert float(misled(torch.zeros_like(flow), now, motion)) > 0.01
+    still = Motion(now, torch.zeros_like(flow))
+    assert float(misled(flow, now, still)) == 0
 
 
 @pytest.fixture
