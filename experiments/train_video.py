@@ -1,6 +1,6 @@
-"""Train the network of the video codec `wvsc`.
+"""Train the network of the video codec `wvsc` or `cmd`.
 
-    python experiments/train_video.py --minutes 60 --out results/my-wvsc
+    python experiments/train_video.py --codec wvsc --minutes 60 --out results/my-wvsc
 
 Stop it at any time; the same command continues. Use the result with `wvsc:weights=results/my-wvsc/weights.safetensors`
 in experiments/video.py.
@@ -10,20 +10,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.study.card import spent, write_card
 from semlink.simulator.study.cli import start
 
 if TYPE_CHECKING:  # --help needs no torch
-    from semlink.codecs.video._semantic_training import SemanticRun
+    from semlink.codecs.video._clip_source import ClipSource
+    from semlink.simulator.training.run import Run
 
 
 @dataclass(frozen=True)
 class TrainVideo:
-    """Train the network of `wvsc` on real clips and on moving crops of photographs; resumable."""
+    """Train the network of `wvsc` or `cmd` on real clips and on moving crops of photographs; resumable."""
 
+    codec: Literal["wvsc", "cmd"] = "wvsc"
+    """Whose network."""
     out: Path = Path("results/train-video")
     """Folder for checkpoint.pt, weights.safetensors, curve.csv and card.json."""
     data: str = "video/train"
@@ -33,15 +36,21 @@ class TrainVideo:
     held_out: str = "video/val"
     """Clips for the curve."""
     side: int = 64
-    """Side of the training crops in px, a multiple of 8; real clips are scaled to twice that."""
+    """Side of wvsc's training crops in px, a multiple of 8; real clips are scaled to twice that."""
     frames: int = 5
-    """Frames of a training clip."""
+    """Frames of wvsc's training clips."""
     planes: int = 16
-    """Complex symbols per 8x8 cell at most."""
+    """wvsc's complex symbols per 8x8 cell at most."""
     width: int = 64
-    """Features of the network."""
+    """Features of wvsc."""
     blocks: int = 3
-    """Residual blocks of the encoder; the decoder has one more."""
+    """Residual blocks of wvsc's encoder; the decoder has one more."""
+    latents: int = 4
+    """cmd's numbers of motion per frame and row or column of cells."""
+    hidden: int = 128
+    """Features of cmd's transformers."""
+    depth: int = 3
+    """Blocks of each of cmd's transformers."""
     minutes: float = 60.0
     """Time budget; the learning rate falls to nothing over it."""
     steps: int = 0
@@ -69,19 +78,38 @@ def main(flags: TrainVideo) -> int:
     return 0
 
 
-def make_run(flags: TrainVideo) -> SemanticRun:
+def make_run(flags: TrainVideo) -> Run:
     """The training run. SemlinkError for flags that do not fit, and for test clips."""
-    import numpy as np
     import torch
 
-    from semlink.codecs.video._semantic import SemanticNetwork
-    from semlink.codecs.video._semantic_training import SemanticRun, check_side
-    from semlink.simulator import data
     from semlink.simulator.data import clips
-    from semlink.simulator.training.pictures import refuse_tests
     from semlink.simulator.training.run import Budget, prepare
 
-    if not check_side(flags.side) or flags.frames < 2:
+    check(flags)
+    prepare(flags.threads, flags.seed)
+    source = source_of(flags)
+    held = clips.load(f"{flags.held_out}@{2 * flags.side}x{2 * flags.side}x16")
+    held_out = torch.stack([torch.stack([*one.frames()]) for one in held])
+    budget = Budget(flags.minutes, flags.steps, flags.batch, flags.lr, flags.seed, flags.ema, checkpoint_every=150)
+    if flags.codec == "cmd":
+        from semlink.codecs.video._content_motion import ContentMotionNetwork
+        from semlink.codecs.video._content_motion_training import ContentMotionRun
+
+        network = ContentMotionNetwork(flags.latents, flags.hidden, flags.depth)
+        return ContentMotionRun(source, held_out, network, budget, flags.out)
+    from semlink.codecs.video._semantic import SemanticNetwork
+    from semlink.codecs.video._semantic_training import SemanticRun
+
+    semantic = SemanticNetwork(flags.planes, flags.width, (flags.blocks, flags.blocks + 1))
+    return SemanticRun(source, held_out, flags.side, flags.frames, semantic, budget, flags.out)
+
+
+def check(flags: TrainVideo) -> None:
+    """SemlinkError for flags that do not fit, and for test clips."""
+    from semlink.simulator.data import clips
+    from semlink.simulator.training.pictures import refuse_tests
+
+    if flags.side < 16 or flags.side % 8 or flags.frames < 2:
         raise SemlinkError(
             f"--side {flags.side}, --frames {flags.frames}: give a multiple of 8 from 16 on, and 2 or more"
         )
@@ -89,16 +117,21 @@ def make_run(flags: TrainVideo) -> SemanticRun:
     for name in (flags.data, flags.held_out):
         if name != "none" and (found := clips.held_out(name)):
             raise SemlinkError(f"{', '.join(found)}: test clips are not for training")
-    prepare(flags.threads, flags.seed)
+
+
+def source_of(flags: TrainVideo) -> ClipSource:
+    """Clips and photographs to train on."""
+    import numpy as np
+
+    from semlink.codecs.video._clip_source import ClipSource
+    from semlink.simulator import data
+    from semlink.simulator.data import clips
+
     real = clips.load(f"{flags.data}@{2 * flags.side}") if flags.data != "none" else ()
     shots = [shot for one in real if len(shot := np.stack([*one.levels()])) >= flags.frames]
     pictures = [picture for name in flags.photographs for picture in data.load(name)]
     still = tuple((p.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8) for p in pictures)
-    held = clips.load(f"{flags.held_out}@{2 * flags.side}x{2 * flags.side}x16")
-    held_out = torch.stack([torch.stack([*one.frames()]) for one in held])
-    budget = Budget(flags.minutes, flags.steps, flags.batch, flags.lr, flags.seed, flags.ema, checkpoint_every=150)
-    network = SemanticNetwork(flags.planes, flags.width, (flags.blocks, flags.blocks + 1))
-    return SemanticRun(shots, still, held_out, flags.side, flags.frames, network, budget, flags.out)
+    return ClipSource(shots, still)
 
 
 if __name__ == "__main__":

@@ -69,8 +69,9 @@ def question(flags: VideoFlags) -> Sweep:
     found = clips.load(data_of(flags), flags.limit)
     kinds = package("codecs.video").registry
     without = set() if any(found[i].cuts for i in range(len(found))) else {"psnr_after_cut"}
-    grouped = any(getattr(kinds.get(parse(word).name), "group", 0) != 1 for word in flags.codecs)
-    without |= set() if grouped else {"seam_ratio"}
+    asked = [kinds.get(parse(word).name) for word in flags.codecs]
+    seamed = any(hasattr(kind, "period") or getattr(kind, "group", 0) != 1 for kind in asked)
+    without |= set() if seamed else {"seam_ratio"}
     metrics = [name for name in flags.metrics if name not in without]
     return replace(cli.sweep_of(flags, metrics), data=data_of(flags))
 

@@ -72,6 +72,11 @@ class VideoCodec(Protocol):
     def receiver(self, clip: Clip) -> Receiver: ...
 
 
+def period_of(codec: VideoCodec) -> int:
+    """Frames after which a video codec begins anew, where seams may be: its `period`, else its group."""
+    return int(getattr(codec, "period", codec.group))
+
+
 class AnyLink(Protocol):
     """A `semlink.simulator.Link`, or what behaves like one."""
 

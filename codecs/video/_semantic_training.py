@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from semlink.codecs.video._clip_source import ClipSource
 from semlink.codecs.video._motion import CELL, block_motion, moved
 from semlink.codecs.video._semantic import (
     FADING_TRUST,
@@ -23,7 +24,6 @@ from semlink.codecs.video._semantic import (
     new_trust,
     phase_of,
 )
-from semlink.simulator.data.moving import random_clip
 from semlink.simulator.training.channels import Surrogate
 from semlink.simulator.training.run import Budget, Run
 from semlink.simulator.values import Stream, Transmission
@@ -37,14 +37,11 @@ HELD_OUT = ((10.0, 1 / 48), (0.0, 1 / 48))  # SNR in dB and rate
 
 
 class SemanticRun(Run):
-    """shots: uint8 clips `[frames, H, W, 3]` to crop, beside moving crops of photographs; held_out: in [0, 1],
-    `[clips, frames, 3, side, side]`.
-    """
+    """held_out: clips in [0, 1], `[clips, frames, 3, side, side]`."""
 
     def __init__(
         self,
-        shots: Sequence[np.ndarray],
-        photographs: tuple[np.ndarray, ...],
+        source: ClipSource,
         held_out: Tensor,
         side: int,
         frames: int,
@@ -52,7 +49,7 @@ class SemanticRun(Run):
         budget: Budget,
         folder: Path,
     ) -> None:
-        self.shots, self.photographs, self.held_out = shots, photographs, held_out
+        self.source, self.held_out = source, held_out
         self.side, self.frames, self.channel = side, frames, Surrogate()
         super().__init__(network, budget, folder)
 
@@ -62,9 +59,10 @@ class SemanticRun(Run):
         What the receiver holds at first comes of up to AHEAD frames that are carried without gradients.
         """
         rng = np.random.default_rng(int(torch.randint(1 << 31, (1,), generator=generator)))
-        most = AHEAD if self.photographs else min(AHEAD, max(map(len, self.shots)) - self.frames)
+        longest = self.source.longest
+        most = AHEAD if longest is None else min(AHEAD, longest - self.frames)
         ahead = int(rng.integers(most + 1)) if rng.random() < CONTINUED else 0
-        clips = torch.stack([self._clip(rng, ahead + self.frames) for _ in range(self.budget.batch)])
+        clips = torch.stack([self.source.draw(rng, ahead + self.frames, self.side) for _ in range(self.budget.batch)])
         low, high = np.log(RATES)
         rho = float(np.exp(rng.uniform(low, high)))
         snr_db = SNRS[0] + (SNRS[1] - SNRS[0]) * torch.rand(len(clips), generator=generator)
@@ -91,24 +89,6 @@ class SemanticRun(Run):
                 error = (frames.clamp(0, 1) - self.held_out).square().mean((2, 3, 4))
                 found[f"{name}_at_{snr_db:g}_db"] = float(-10 * error.clamp_min(1e-10).log10().mean())
         return found
-
-    def _clip(self, rng: np.random.Generator, frames: int) -> Tensor:
-        """A clip float32 `[frames, 3, side, side]`: of the real ones, or moving crops of photographs."""
-        shots = [shot for shot in self.shots if len(shot) >= frames]
-        if shots and (rng.random() < 0.6 or not self.photographs):
-            levels = self._crop(shots[rng.integers(len(shots))], rng, frames)
-        else:
-            levels = random_clip(rng, self.photographs, self.side, frames)
-        return torch.from_numpy(np.ascontiguousarray(levels.transpose(0, 3, 1, 2))).float() / 255
-
-    def _crop(self, shot: np.ndarray, rng: np.random.Generator, frames: int) -> np.ndarray:
-        step = int(rng.integers(1, 3)) if len(shot) >= 2 * frames else 1
-        start = int(rng.integers(len(shot) - step * (frames - 1)))
-        top, left = (int(rng.integers(size - self.side + 1)) for size in shot.shape[1:3])
-        chosen = shot[start : start + step * frames : step]
-        found = chosen[:, top : top + self.side, left : left + self.side]
-        found = found[::-1] if rng.random() < 0.5 else found
-        return found[:, :, ::-1] if rng.random() < 0.5 else found
 
 
 @dataclass(frozen=True)
@@ -193,8 +173,3 @@ def misled(flow: Tensor, now: Tensor, motion: Motion) -> Tensor:
         gain = F.avg_pool2d(still - moving, CELL).mean(1).clamp_min(0)
     off = (flow - motion.flow).square().sum(1)
     return (gain * off / (1 + off)).mean((1, 2))
-
-
-def check_side(side: int) -> bool:
-    """Whether crops of that side can be trained on."""
-    return side >= 2 * CELL and side % CELL == 0

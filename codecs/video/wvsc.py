@@ -54,6 +54,11 @@ class Wvsc:
         self.rho, self.gop, self.boost, self.intra = rho, 1 if intra else gop, 1.0 if intra else boost, intra
         self.weights = Path(weights) if weights else SHIPPED
 
+    @property
+    def period(self) -> int:
+        """Frames from a reference to the next."""
+        return self.gop
+
     def files(self) -> tuple[Path, ...]:
         """The network's."""
         return local(self.weights)

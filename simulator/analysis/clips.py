@@ -173,7 +173,7 @@ def _of_pair(names: Sequence[str], xs: Tensor, ys: Tensor, moment: Moment) -> tu
     return found, sums
 
 
-def summary(trace: Trace, cuts: Sequence[int], group: int) -> dict[str, float]:
+def summary(trace: Trace, cuts: Sequence[int], period: int) -> dict[str, float]:
     """The metrics of a whole clip, by name; NaN where there is nothing to measure, such as a cut."""
     from semlink.simulator.metrics import video
 
@@ -191,7 +191,7 @@ def summary(trace: Trace, cuts: Sequence[int], group: int) -> dict[str, float]:
         "warping_ratio": warped / own if own > UNMOVED else float("nan"),
         "motion_energy": video.energy_ratio(sums) if len(sums) else float("nan"),
         "motion_correlation": video.correlation(sums) if len(sums) else float("nan"),
-        "seam_ratio": video.seam_ratio(change, group, cuts),
+        "seam_ratio": video.seam_ratio(change, period, cuts),
         "frozen": float(((still > 0) & (moves > 0)).mean()),
     }
     means = [name for name in ("psnr", "ssim", "lpips_alex", "tlp", "intact") if name in columns]

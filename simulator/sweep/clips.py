@@ -15,7 +15,7 @@ import numpy as np
 from semlink.simulator.analysis.clips import Original, Trace, summary
 from semlink.simulator.live.session import Air, Passed, Session, Way
 from semlink.simulator.plugins import make_clips, make_video_codec
-from semlink.simulator.protocols import VideoCodec
+from semlink.simulator.protocols import VideoCodec, period_of
 from semlink.simulator.records.store import Record
 from semlink.simulator.sweep.plan import Task
 from semlink.simulator.sweep.trial import Bench, Parts, one_line
@@ -128,5 +128,5 @@ def numbers(found: Carried, cuts: Sequence[int]) -> dict[str, float]:
         "decode_s": times[:, 2].mean(),
         "concealed": np.mean(found.trace.columns["concealed"]),
     }
-    values = {**heard, **grouped, **told, **summary(found.trace, cuts, session.codec.group)}
+    values = {**heard, **grouped, **told, **summary(found.trace, cuts, period_of(session.codec))}
     return {name: float(value) for name, value in values.items() if np.isfinite(value) or name in found.trace.names}
