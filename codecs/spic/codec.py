@@ -21,7 +21,7 @@ from semlink.codecs._learned.trained import card_of
 from semlink.codecs._learned.weights import no_weights
 from semlink.codecs._regions.cells import find_importance, importance_files
 from semlink.codecs._sources.coders import coder as source_coder
-from semlink.codecs.spic import coarse, receiver
+from semlink.codecs.spic import coarse, receiver, upscalers
 from semlink.codecs.spic.coarse import Coarse
 from semlink.codecs.spic.map_coders import map_coder
 from semlink.codecs.spic.map_stream import AUTO, MapFormat, map_format
@@ -49,7 +49,8 @@ class Spic(ShownSettings):
     classes of a street where they do not fit, "none" never, and "car/bicyclist;road/pavement" always.
     send_map: whether a map is sent at all. map_mcs, coarse_mcs: always these schemes instead of those that the link's
     statistics advise. aim: what the sharing is chosen for, "both", "miou" or "lpips". segmenter: word of what makes the
-    map, with semicolons within. steps: of the diffusion, 0 for none: bicubic.
+    map, with semicolons within. steps: of the diffusion, 0 for none.
+    upscaler: of the coarse picture without diffusion, "bicubic", or "realesrgan" where its packages are.
     scale: of the guidance by the map. weights: a file of experiments/train_spic.py or a folder of the pipeline.
     scheduler: "ddim", "dpm" or "lcm". device: of the diffusion.
     """
@@ -77,10 +78,13 @@ class Spic(ShownSettings):
         weights: str | Path | None = None,
         scheduler: str | None = None,
         device: str = "cpu",
+        upscaler: str = "bicubic",
     ) -> None:
         check(rho, factor, quality, steps, scale, aim)
         loading.check_settings(scheduler, "float32", device, None)
         self.rho, self.steps, self.scale, self.scheduler, self.device = rho, steps, scale, scheduler, device
+        self.upscaler = upscaler
+        upscalers.upscaler(upscaler)
         self.coder, self.factor, self.quality = source_coder(coder), factor, quality
         self._coders = {"map": map_coder, "coarse": coder}
         self._map_settings = merged or "none", cell
@@ -184,7 +188,10 @@ class Spic(ShownSettings):
 
     def _shown(self, map_data: bytes | None, data: bytes | None, size: tuple[int, int], seed: int) -> Tensor:
         known, picture = self.read_map(map_data, size), self.read_coarse(data, size)
-        pipeline = self.pipeline if self.steps and (known or picture) else None
+        if not self.steps:
+            grow = upscalers.upscaler(self.upscaler)
+            return grow(picture.picture, *size) if picture else torch.full((3, *size), receiver.GREY)
+        pipeline = self.pipeline if known or picture else None
         return receiver.shown(pipeline, known, picture, size, self.steps, self.scale, seed)
 
     def views(self, reception: Reception) -> dict[str, Tensor]:

@@ -55,12 +55,11 @@ def shown(
     """A picture `[3, H, W]` in [0, 1] of that size.
 
     known: the map, group numbers `[H, W]`, and its groups; None: lost. picture: the coarse one; None: lost. Of both
-    lost it is grey. steps: of the chain, 0: the coarse picture as it has grown, or grey. seed: of the noise, the same
-    for every picture.
+    lost it is grey. steps: of the chain. seed: of the noise, the same for every picture.
     """
     grown = coarse.grow(picture.picture, *size) if picture else None
-    if steps == 0 or (known is None and grown is None):
-        return torch.full((3, *size), GREY) if grown is None else grown
+    if known is None and grown is None:
+        return torch.full((3, *size), GREY)
     shares = maps.shares(known[0], known[1], pipeline.unet.config.classes)[None] if known else None
     told = torch.tensor([about(picture.factor, picture.bits, *size)]) if picture else None
     found = pipeline(
