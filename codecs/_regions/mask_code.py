@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from semlink.codecs._sources.range_coder import RangeDecoder, RangeEncoder
 from semlink.simulator.bits import framing
 from semlink.simulator.bits.mcs import PROTECTION, get
 from semlink.simulator.errors import SemlinkError
@@ -110,40 +111,11 @@ def _walk(rows: int, columns: int, code: Code) -> list[list[int]]:
 
 
 def _encode(mask: Tensor) -> bytes:
-    """Range coder: the shortest number within the interval that the decisions leave, without zero bytes at its end."""
-    bits = iter(mask.flatten().tolist())
-    low, span, size = 0, 1 << 32, 4
-
-    def code(zero: int, one: int) -> int:
-        nonlocal low, span, size
-        bit, cut = int(next(bits)), span * zero // (zero + one)
-        low, span = (low + cut, span - cut) if bit else (low, cut)
-        while span < 1 << 24:
-            low, span, size = low << 8, span << 8, size + 1
-        return bit
-
-    _walk(mask.shape[0], mask.shape[1], code)
-    return _shortest(low, span, 8 * size).to_bytes(size, "big").rstrip(b"\0")
-
-
-def _shortest(low: int, span: int, bits: int) -> int:
-    """The number in [low, low + span) with most zeros at its end."""
-    rounded = (-(-low >> zeros) << zeros for zeros in range(bits, -1, -1))
-    return next(number for number in rounded if number < low + span)
+    bits, coder = iter(mask.flatten().tolist()), RangeEncoder()
+    _walk(mask.shape[0], mask.shape[1], lambda zero, one: coder.code(int(next(bits)), zero, one))
+    return coder.finish()
 
 
 def _decode(payload: bytes, rows: int, columns: int) -> Tensor:
     """Inverse of `_encode`; some mask for any bytes."""
-    data = iter(payload[4:])
-    value, span = int.from_bytes(payload[:4].ljust(4, b"\0"), "big"), 1 << 32
-
-    def code(zero: int, one: int) -> int:
-        nonlocal value, span
-        cut = span * zero // (zero + one)
-        bit = int(value >= cut)
-        value, span = (value - cut, span - cut) if bit else (value, cut)
-        while span < 1 << 24:
-            value, span = value << 8 | next(data, 0), span << 8
-        return bit
-
-    return torch.tensor(_walk(rows, columns, code), dtype=torch.bool)
+    return torch.tensor(_walk(rows, columns, RangeDecoder(payload).code), dtype=torch.bool)
