@@ -1,0 +1,120 @@
+"""Ways in which a frame may be told from an anchor: held, by one motion of the whole frame, or by blocks of some size.
+
+As in CVSC's accumulated motion, and beside it motion straight from the anchor: the better of both is coded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from semlink.codecs.video import _motion_code as motion_code
+from semlink.codecs.video._motion import CELL, block_motion, moved
+from semlink.codecs.video._transition import innovation
+
+HOLD, GLOBAL, BLOCKS = 0, 1, (32, 16, 8)  # px; mode 2 + k has blocks of BLOCKS[k]
+MODES = 2 + len(BLOCKS)
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A frame that others are told from, as the source has it. number: of its sending. since: flow from the last frame
+    seen to it, `[1, 2, H/8, W/8]`.
+    """
+
+    frame: Tensor
+    number: int
+    since: Tensor
+
+    @classmethod
+    def of(cls, frame: Tensor, number: int) -> Anchor:
+        """A frame `[1, 3, H, W]` that has just been sent."""
+        return cls(frame, number, frame.new_zeros(1, 2, frame.shape[2] // CELL, frame.shape[3] // CELL))
+
+    def seen(self, step: Tensor) -> Anchor:
+        """After one more frame, which flow `step` leads back from."""
+        return replace(self, since=step + moved(self.since, step / CELL))
+
+
+@dataclass(frozen=True)
+class Offer:
+    """mode, motion: what is sent. innovation: what it leaves of the frame's variance."""
+
+    mode: int
+    motion: bytes
+    innovation: float
+
+
+def offers(now: Tensor, anchor: Anchor) -> Iterator[Offer]:
+    """All modes for a frame `[1, 3, H, W]`, from the shortest on. anchor: `since` leads to it from this very frame."""
+    yield Offer(HOLD, b"", float(innovation(now, anchor.frame)))
+    flow = best_flow(now, anchor)
+    height, width = now.shape[2:]
+    for mode in range(GLOBAL, MODES):
+        data = pack(flow, mode)
+        told = unpack(data, mode, height, width)
+        yield Offer(mode, data, float(innovation(now, moved(anchor.frame, told))))
+
+
+def best_flow(now: Tensor, anchor: Anchor) -> Tensor:
+    """From a frame to an anchor, accumulated and then found anew around that, or straight: what leaves less."""
+    around = block_motion(now, moved(anchor.frame, anchor.since))
+    accumulated = around + moved(anchor.since, around / CELL)
+    straight = block_motion(now, anchor.frame)
+    found = [(float(innovation(now, moved(anchor.frame, flow))), flow) for flow in (accumulated, straight)]
+    return min(found, key=lambda pair: pair[0])[1]
+
+
+def pack(flow: Tensor, mode: int) -> bytes:
+    """A flow `[1, 2, H/8, W/8]` in px as bytes of that mode, in half pixels."""
+    if mode == GLOBAL:
+        half = 2 * _similarity(flow)
+    else:
+        size = BLOCKS[mode - 2] // CELL
+        half = 2 * F.avg_pool2d(flow, size, ceil_mode=True, count_include_pad=False)[0].numpy()
+    return motion_code.pack(np.clip(np.round(half), -motion_code.LIMIT, motion_code.LIMIT).astype(int))
+
+
+def unpack(data: bytes, mode: int, height: int, width: int) -> Tensor:
+    """The flow of bytes `[1, 2, rows, columns]` in px, of any bytes; sides are multiples of 8."""
+    if mode == HOLD:
+        return torch.zeros(1, 2, 1, 1)
+    if mode == GLOBAL:
+        return _spread(motion_code.unpack(data, 1, 2) / 2, height // CELL, width // CELL)
+    size = BLOCKS[mode - 2]
+    return torch.from_numpy(motion_code.unpack(data, -(-height // size), -(-width // size))).float()[None] / 2
+
+
+def _similarity(flow: Tensor) -> np.ndarray:
+    """Shift, and zoom and turn in px at the edge, `[2, 1, 2]`, that most cells of a flow agree on.
+
+    Least squares, twice again without the half of the cells that fits worst.
+    """
+    field = flow[0].permute(1, 2, 0).numpy().astype(float)
+    basis = _basis(*field.shape[:2])
+    kept = np.ones(field.shape[:2], bool)
+    for _ in range(3):
+        fit = np.linalg.lstsq(basis[kept].reshape(-1, 4), field[kept].reshape(-1), rcond=None)[0]
+        miss = np.abs(basis @ fit - field).sum(-1)
+        kept = miss <= np.median(miss)
+    shift_row, shift_column, zoom, turn = fit
+    return np.array([[[shift_row, zoom]], [[shift_column, turn]]])
+
+
+def _spread(numbers: np.ndarray, rows: int, columns: int) -> Tensor:
+    """Flow `[1, 2, rows, columns]` of shift, zoom and turn `[2, 1, 2]`."""
+    (shift_row, zoom), (shift_column, turn) = numbers[:, 0]
+    field = _basis(rows, columns) @ np.array([shift_row, shift_column, zoom, turn])
+    return torch.from_numpy(field).float().permute(2, 0, 1)[None]
+
+
+def _basis(rows: int, columns: int) -> np.ndarray:
+    """What a unit of shift (row, column), zoom and turn does to each cell, `[rows, columns, 2, 4]`."""
+    y, x = np.meshgrid(*((np.arange(n) + 0.5) * 2 / n - 1 for n in (rows, columns)), indexing="ij")
+    zeros, ones = np.zeros_like(y), np.ones_like(y)
+    return np.stack([np.stack([ones, zeros, y, x], -1), np.stack([zeros, ones, x, -y], -1)], -2)
