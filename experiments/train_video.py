@@ -1,6 +1,6 @@
 """Train the network of the video codec `wvsc` or `cmd`.
 
-    python experiments/train_video.py --codec wvsc --minutes 60 --out results/my-wvsc
+    python experiments/train_video.py --network wvsc --minutes 60 --out results/my-wvsc
 
 Stop it at any time; the same command continues. Use the result with `wvsc:weights=results/my-wvsc/weights.safetensors`
 in experiments/video.py.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # --help needs no torch
 class TrainVideo:
     """Train the network of `wvsc` or `cmd` on real clips and on moving crops of photographs; resumable."""
 
-    codec: Literal["wvsc", "cmd"] = "wvsc"
+    network: Literal["wvsc", "cmd"] = "wvsc"
     """Whose network."""
     out: Path = Path("results/train-video")
     """Folder for checkpoint.pt, weights.safetensors, curve.csv and card.json."""
@@ -39,12 +39,12 @@ class TrainVideo:
     """Side of wvsc's training crops in px, a multiple of 8; real clips are scaled to twice that."""
     frames: int = 5
     """Frames of wvsc's training clips."""
-    planes: int = 16
+    planes: int = 32
     """wvsc's complex symbols per 8x8 cell at most."""
     width: int = 64
     """Features of wvsc."""
-    blocks: int = 3
-    """Residual blocks of wvsc's encoder; the decoder has one more."""
+    blocks: int = 4
+    """Residual blocks of wvsc's decoder; the encoder has one."""
     latents: int = 4
     """cmd's numbers of motion per frame and row or column of cells."""
     hidden: int = 128
@@ -91,16 +91,17 @@ def make_run(flags: TrainVideo) -> Run:
     held = clips.load(f"{flags.held_out}@{2 * flags.side}x{2 * flags.side}x16")
     held_out = torch.stack([torch.stack([*one.frames()]) for one in held])
     budget = Budget(flags.minutes, flags.steps, flags.batch, flags.lr, flags.seed, flags.ema, checkpoint_every=150)
-    if flags.codec == "cmd":
+    if flags.network == "cmd":
         from semlink.codecs.video._content_motion import ContentMotionNetwork
         from semlink.codecs.video._content_motion_training import ContentMotionRun
 
         network = ContentMotionNetwork(flags.latents, flags.hidden, flags.depth)
         return ContentMotionRun(source, held_out, network, budget, flags.out)
     from semlink.codecs.video._semantic import SemanticNetwork
-    from semlink.codecs.video._semantic_training import SemanticRun
+    from semlink.codecs.video._semantic_training import SemanticRun, photograph_cells
 
-    semantic = SemanticNetwork(flags.planes, flags.width, (flags.blocks, flags.blocks + 1))
+    semantic = SemanticNetwork(flags.planes, flags.width, (1, flags.blocks))
+    semantic.start_linear(photograph_cells(source.photographs or [shot[0] for shot in source.shots]))
     return SemanticRun(source, held_out, flags.side, flags.frames, semantic, budget, flags.out)
 
 

@@ -1,9 +1,9 @@
-"""The network of `wvsc`: frames as symbols, decoded with what the receiver holds of the frames before.
+"""The network of `wvsc`: semantic frames, of which a few planes are sent at a time, and decoded against a cue.
 
 After WVSC (Xie et al., WCNC 2025; arXiv 2503.21197), from its published description: semantic frames, a reference and
 changes against it. As in asymmetric contexts (arXiv 2601.06170) the encoder sees source frames alone, because it cannot
-know what the receiver has; how far the receiver trusts its own is learned (UIIC, Uni-LVC). Ours: motion is sent within
-the analog symbols, and changes differ by their number since the reference, so that a still picture is told ever more.
+know what the receiver has; how far the receiver trusts its own is learned (UIIC, Uni-LVC). Ours: the receiver makes a
+semantic frame of its cue too and looks at the innovation alone, and the sender chooses which planes it lacks most.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from semlink.codecs.video._motion import CELL, moved
 from semlink.simulator import forms
 
 PIXELS = 3 * CELL**2
-PHASES = 8  # kinds of frames: 0 a reference, then changes in turn
-TOLD = PHASES + 1  # planes that tell phase and rate
 SNRS = (0.0, 20.0)  # dB, of training
 FADING_TRUST = 0.7  # of what is left of it by a frame of which nothing arrived
-FAR = 8.0  # px of motion that networks see as 1
+SURE = 5.0  # logit of the share of a cue, before anything is learned
+SOLID = 1e-4  # least power of what is normalised
 
 
 @dataclass(frozen=True)
@@ -39,67 +38,82 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """frame: `[batch, 3, H, W]`, not clamped. features: for the next one. flow: the motion that was understood."""
+class Side:
+    """What is told of each frame beside its symbols. start: first symbol of the semantic frame that is sent, int64
+    `[batch]`. scale: root mean square of those sent, `[batch]`. intra: to be decoded without a cue, bool `[batch]`.
 
-    frame: Tensor
-    features: Tensor
-    flow: Tensor
+    flow: to the frame before, in px, `[batch, 2, rows, columns]`.
+    """
 
-
-@dataclass(frozen=True)
-class Motion:
-    """What a transmitter sees besides a frame. before: the source's frame before it. flow: from one to the other."""
-
-    before: Tensor
+    start: Tensor
+    scale: Tensor
+    intra: Tensor
     flow: Tensor
 
 
 class SemanticNetwork(nn.Module):
-    """planes: complex symbols per 8x8 cell, of which any first so many may be sent; width: features; blocks: (encoder,
+    """planes: complex planes of a semantic frame, of which any run may be sent; width: features; blocks: (encoder,
     decoder); memory: features that a receiver keeps. Fully convolutional; frames have sides that 8 divides.
+
+    worth, usual: `[planes]`, squared error of pixels per squared error of a plane, and a plane's usual power.
     """
 
-    def __init__(self, planes: int = 16, width: int = 64, blocks: tuple[int, int] = (3, 4), memory: int = 24) -> None:
+    def __init__(self, planes: int = 32, width: int = 64, blocks: tuple[int, int] = (1, 4), memory: int = 24) -> None:
         super().__init__()
         self.settings = {"planes": planes, "width": width, "blocks": list(blocks), "memory": memory}
         self.planes, self.memory = planes, memory
-        heard = 3 * planes + PIXELS + memory + 1 + TOLD
-        self.encoder = ModulatedStack(2 * PIXELS + 3 + TOLD, 2 * planes, width, blocks[0])
-        self.motion = ModulatedStack(heard, 3, width // 2, 2)
+        heard = 2 * 2 * planes + planes + PIXELS + memory + 1
+        self.encoder = ModulatedStack(PIXELS, 2 * planes, width, blocks[0])
+        self.gate = ModulatedStack(heard, 1, width // 2, 1)
         self.decoder = ModulatedStack(heard, PIXELS + memory, width, blocks[1])
+        self.register_buffer("worth", torch.ones(planes))
+        self.register_buffer("usual", torch.ones(planes))
 
-    def encode(self, frames: Tensor, motion: Motion | None, phase: int, uses: int, snr_db: Tensor) -> Tensor:
-        """Frames `[batch, 3, H, W]` in [0, 1] as symbols complex64 `[batch, min(uses, planes H W / 64)]` of power 1.
+    @torch.no_grad()
+    def start_linear(self, cells_seen: Tensor) -> None:
+        """Begin as the best linear code of such cells `[n, PIXELS]`: their principal components in order, each with the
+        power of Lee and Petersen (1976), the square root of its variance.
+        """
+        mean = cells_seen.mean(0)
+        variance, basis = torch.linalg.eigh(torch.cov((cells_seen - mean).T))
+        order = variance.argsort(descending=True)[: 2 * self.planes]
+        basis, gain = basis[:, order], variance[order].clamp_min(1e-6) ** -0.25
+        for stack in (self.encoder, self.decoder, self.gate):
+            stack.last.weight.zero_()
+            stack.last.bias.zero_()
+            stack.linear.weight.zero_()
+            stack.linear.bias.zero_()
+        self.encoder.linear.weight[:, :, 0, 0] = (basis * gain).T
+        self.decoder.linear.weight[:PIXELS, 2 * self.planes : 4 * self.planes, 0, 0] = basis / gain
+        pairs = (gain**-2).unflatten(0, (-1, 2))
+        self.worth.copy_(pairs.mean(1))
+        self.usual.copy_((variance[order] * gain**2).unflatten(0, (-1, 2)).sum(1))
 
-        motion: None at the beginning. phase: 0 makes them references, which need nothing of the frames before. snr_db:
+    def encode(self, frames: Tensor, snr_db: Tensor) -> Tensor:
+        """Semantic frames complex64 `[batch, planes, H/8, W/8]` of frames `[batch, 3, H, W]` in [0, 1]; snr_db
         `[batch]`.
         """
-        x = cells(frames)
-        change, flow = torch.zeros_like(x), torch.zeros_like(x[:, :2])
-        if motion:
-            flow = motion.flow
-            change = x - cells(moved(motion.before, flow)) if phase else change
-        known = torch.full_like(x[:, :1], float(motion is not None))
-        seen = torch.cat([x, change, flow / FAR, known, self._told(phase, uses, x)], 1)
-        real, imaginary = self.encoder(seen, snr_db.clamp(*SNRS)).chunk(2, 1)
-        return unit_power(torch.complex(real, imaginary).flatten(1)[:, :uses])
+        found = self.encoder(cells(frames), snr_db.clamp(*SNRS)).unflatten(1, (self.planes, 2))
+        return torch.complex(found[:, :, 0], found[:, :, 1])
 
-    def decode(self, x_hat: Tensor, a: Tensor, held: Held, phase: int) -> Decoded:
-        """Frames of symbols x_hat complex64 and their `a`, `[batch, k]`, whatever the k first ones are."""
+    def decode(self, x_hat: Tensor, a: Tensor, side: Side, held: Held) -> Held:
+        """The next frame, not clamped, and what is kept beside it, of symbols `[batch, k]` and their `a`; trust is left
+        as it was.
+        """
         height, width = held.features.shape[2:]
-        z, reliability = (self._planes(v, height, width) for v in (x_hat, a))
-        told = self._told(phase, x_hat.shape[1], held.features)
+        heard = placed(x_hat * side.scale[:, None], side.start, self.planes, (height, width))
+        known = placed(a, side.start, self.planes, (height, width))
         snr_db = forms.snr_db(a.mean(1), least=1e-3).clamp(SNRS[0] - 10, SNRS[1])
-        heard = torch.cat([z.real, z.imag, reliability, told], 1)
-        trust = held.trust[:, None, None, None].expand(-1, 1, height, width)
-        known = self.motion(torch.cat([heard, cells(held.frame) * trust, held.features * trust, trust], 1), snr_db)
-        share, flow = torch.sigmoid(known[:, :1]) * trust, FAR * known[:, 1:]
-        cue = cells(moved(held.frame, flow)) * share
-        features = moved(held.features, flow / CELL) * share
-        found = self.decoder(torch.cat([heard, cue, features, share], 1), snr_db)
-        frame = F.pixel_shuffle(found[:, :PIXELS] + cue, CELL) / 2 + 0.5
-        return Decoded(frame, torch.tanh(found[:, PIXELS:]), flow)
+        cue, features = moved(held.frame, side.flow), moved(held.features, side.flow / CELL)
+        own = known * self.encode(cue, snr_db)
+        trust = (held.trust * ~side.intra)[:, None, None, None].expand(-1, 1, height, width)
+        there = (trust > 0).float()
+        level = _parts(heard), _parts(heard - own * there), known, cells(cue) * there, features * there, trust
+        share = torch.sigmoid(self.gate(torch.cat(level, 1), snr_db) + SURE) * there
+        left = _parts(heard), _parts(heard - own * share), known, cells(cue) * share, features * share, share
+        found = self.decoder(torch.cat(left, 1), snr_db)
+        frame = F.pixel_shuffle(found[:, :PIXELS] + cells(cue) * share, CELL) / 2 + 0.5
+        return Held(frame, torch.tanh(found[:, PIXELS:]), held.trust)
 
     def nothing(self, frames: Tensor) -> Held:
         """What a receiver of frames `[batch, 3, H, W]` holds at the beginning."""
@@ -107,38 +121,36 @@ class SemanticNetwork(nn.Module):
         features = frames.new_zeros(batch, self.memory, height // CELL, width // CELL)
         return Held(torch.full_like(frames, 0.5), features, frames.new_zeros(batch))
 
-    def _told(self, phase: int, uses: int, like: Tensor) -> Tensor:
-        """What both ends know of a frame, as planes `[batch, TOLD, h, w]`: its phase, and its rate."""
-        batch, _, height, width = like.shape
-        told = like.new_zeros(batch, TOLD, height, width)
-        told[:, phase] = 1
-        told[:, PHASES] = torch.tensor(max(1, uses) / (height * width)).log2() / 4
-        return told
-
-    def _planes(self, values: Tensor, height: int, width: int) -> Tensor:
-        whole = values.new_zeros(len(values), self.planes * height * width)
-        count = min(values.shape[1], whole.shape[1])
-        whole[:, :count] = values[:, :count]
-        return whole.reshape(len(values), self.planes, height, width)
-
 
 def cells(frames: Tensor) -> Tensor:
-    """Frames in [0, 1] as features per 8x8 cell, about within -1 and 1."""
+    """Frames in [0, 1] as features per 8x8 cell, within -1 and 1."""
     return F.pixel_unshuffle(2 * frames - 1, CELL)
 
 
-def unit_power(symbols: Tensor) -> Tensor:
-    """Symbols `[batch, k]` with mean power 1 each."""
-    power = symbols.abs().square().mean(1, keepdim=True)
-    return symbols / power.clamp_min(1e-12).sqrt()
+def taken(z: Tensor, start: Tensor, uses: int) -> Tensor:
+    """So many symbols `[batch, uses]` of semantic frames, plane by plane, from the one `start` `[batch]` on."""
+    return z.flatten(1).gather(1, start[:, None] + torch.arange(uses))
 
 
-def new_trust(trust: Tensor, a: Tensor, reference: bool) -> Tensor:
-    """How reliable what was decoded is, `[batch]`: a reference as its symbols, a change half as what it stands on."""
+def placed(values: Tensor, start: Tensor, planes: int, size: tuple[int, int]) -> Tensor:
+    """Symbols `[batch, k]`, or their `a`, at their places in semantic frames `[batch, planes, *size]`, 0 elsewhere."""
+    whole = values.new_zeros(len(values), planes * size[0] * size[1])
+    places = (start[:, None] + torch.arange(values.shape[1])).clamp_max(whole.shape[1] - 1)
+    return whole.scatter(1, places, values).unflatten(1, (planes, *size))
+
+
+def normalised(symbols: Tensor) -> tuple[Tensor, Tensor]:
+    """Symbols `[batch, k]` with mean power 1 each, and what they were divided by `[batch]`."""
+    scale = symbols.abs().square().mean(1).clamp_min(SOLID).sqrt()
+    return symbols / scale[:, None], scale
+
+
+def new_trust(trust: Tensor, a: Tensor, intra: Tensor) -> Tensor:
+    """How reliable what was decoded is, `[batch]`: by itself as its symbols, a change half as what it stands on."""
     own = a.mean(1) if a.shape[1] else torch.zeros(len(trust))
-    return own if reference else (own + trust) / 2
+    return torch.where(intra, own, (own + trust) / 2)
 
 
-def phase_of(age: int) -> int:
-    """The phase of a frame so many frames after its reference."""
-    return 0 if age == 0 else 1 + (age - 1) % (PHASES - 1)
+def _parts(z: Tensor) -> Tensor:
+    """Real and imaginary parts of planes `[batch, P, h, w]` in turn, `[batch, 2 P, h, w]`."""
+    return torch.view_as_real(z).movedim(-1, 2).flatten(1, 2)

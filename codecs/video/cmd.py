@@ -80,7 +80,7 @@ class Cmd:
         """With its weights."""
         if not self.weights.exists():
             raise SemlinkError(
-                f"cmd: no {self.weights.name}; train it with experiments/train_video.py --codec cmd, give weights=FILE"
+                f"cmd: no {self.weights.name}; train with experiments/train_video.py --network cmd, give weights=FILE"
             )
         state, settings = read_weights(self.weights)
         return rebuilt(ContentMotionNetwork, settings, state, self.weights)

@@ -1,8 +1,8 @@
-"""Semantic frames over analog symbols: a reference, then changes, decoded with a cue that is trusted as it deserves.
+"""Semantic frames over analog symbols: of each frame the planes that are lacked most, decoded against a cue.
 
-A re-implementation from the published description of WVSC (Xie et al., WCNC 2025), with sizes of our own. No header is
-sent: both ends know which frames are references. No weights are shipped yet: train them with
-experiments/train_video.py.
+A re-implementation from the published description of WVSC (Xie et al., WCNC 2025), with sizes of our own: semantic
+frames, references and changes against them. Unlike it, motion is told, in a protected block of at most an eighth of the
+channel uses, which also says which planes follow; a frame whose block is lost is the last one again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -18,14 +18,29 @@ from torch import Tensor
 
 from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.codecs._learned.weights import read_weights, rebuilt
-from semlink.codecs.video._motion import CELL, block_motion
-from semlink.codecs.video._semantic import FADING_TRUST, Held, Motion, SemanticNetwork, new_trust, phase_of
-from semlink.codecs.video._state import Shower, nothing_arrived
+from semlink.codecs.video import _offers
+from semlink.codecs.video._lack import Runs, choice, grown, power
+from semlink.codecs.video._motion import CELL, moved
+from semlink.codecs.video._offers import HOLD, Offer
+from semlink.codecs.video._semantic import (
+    FADING_TRUST,
+    Held,
+    SemanticNetwork,
+    Side,
+    new_trust,
+    normalised,
+    taken,
+)
+from semlink.codecs.video._side import FIXED, RUNS, Told, flow_of, level_of, motion_of, scheme, uses_of
+from semlink.codecs.video._state import Shower
+from semlink.codecs.video._transition import transition
 from semlink.simulator import forms
+from semlink.simulator.bits.framing import room
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.values import Reception, Session, Stream, Transmission
+from semlink.simulator.values import ReceivedStream, Reception, Session, Stream, Transmission
 from semlink.simulator.video import Budget, Clip, Shown, VideoInfo
 
+SIDE = "side"
 SHIPPED = WEIGHTS / "wvsc.safetensors"
 SNR_DB = 10.0  # taken where it is not known
 
@@ -33,8 +48,9 @@ SNR_DB = 10.0  # taken where it is not known
 class Wvsc:
     """One network for every SNR, rate and size.
 
-    weights: file of the network. gop: frames from a reference to the next. boost: channel uses of a reference over the
-    mean; the changes share the rest. intra: every frame by itself, which shows what the frames before are worth.
+    weights: file of the network. gop: frames from a reference, which stands by itself, to the next; scenes begin with
+    one too. boost: channel uses of the first frame over the mean; the rest share what is left. intra: every frame by
+    itself, which shows what the frames before are worth.
     """
 
     group = 1
@@ -45,7 +61,7 @@ class Wvsc:
         self,
         rho: float = 1 / 48,
         weights: str | Path | None = None,
-        gop: int = 8,
+        gop: int = 64,
         boost: float = 1.0,
         intra: bool = False,
     ) -> None:
@@ -86,39 +102,66 @@ class Wvsc:
         return WvscReceiver(self, clip)
 
     def uses(self, clip: Clip, reference: bool) -> int:
-        """Channel uses of a reference or of a change, where the bucket has them."""
+        """Channel uses of a reference or of another frame."""
         mean = Budget.of(self.rho, clip).per_frame
         boosted = self.boost * mean if self.gop > 1 else mean
-        rest = (self.gop * mean - boosted) / max(1, self.gop - 1)
-        cells = -(-clip.height // CELL) * -(-clip.width // CELL)
-        return min(int(boosted if reference else rest), self.network.planes * cells)
+        return int(boosted if reference else (self.gop * mean - boosted) / max(1, self.gop - 1))
 
 
 @dataclass
 class WvscSender:
-    """before: the last frame `[1, 3, H, W]`, padded."""
+    """before: the last frame `[1, 3, H, W]`, padded. lack: of the receiver, by plane. age: frames since a reference."""
 
     codec: Wvsc
     clip: Clip
     before: Tensor | None = None
-    count: int = 0
+    lack: Tensor | None = None
+    age: int = 0
 
     def send(self, frames: Tensor, tx: VideoInfo) -> Transmission:
-        """A frame `[1, 3, H, W]` as a reference or as a change, at most `tx.uses` symbols."""
-        x, age = padded(frames), self.count % self.codec.gop
-        motion = None
-        if self.before is not None and not self.codec.intra:
-            motion = Motion(self.before, block_motion(x, self.before))
-        told = SNR_DB if tx.snr_db is None else float(torch.as_tensor(tx.snr_db).min())
-        uses = self.codec.uses(self.clip, age == 0)
-        uses = uses if tx.uses is None else min(uses, tx.uses)
-        sent = self.codec.network.encode(x, motion, phase_of(age), uses, torch.tensor([told]))
-        self.before, self.count = x, self.count + 1
-        return Transmission((Stream("frame", "analog", sent),), Session(self.clip.height, self.clip.width))
+        """A frame `[1, 3, H, W]`: what is told of it, and at most `tx.uses` symbols in all."""
+        x = padded(frames)
+        snr_db = SNR_DB if tx.snr_db is None else float(torch.as_tensor(tx.snr_db).min())
+        mean = Budget.of(self.codec.rho, self.clip).per_frame
+        mcs = scheme(snr_db)
+        size = uses_of(mean, mcs)
+        offer, intra = self._motion(x, room(size, mcs) - FIXED)
+        self.age = 0 if intra else self.age + 1
+        uses = self.codec.uses(self.clip, intra and self.before is None)
+        uses = (uses if tx.uses is None else min(uses, tx.uses)) - size
+        if uses < 1:
+            return Transmission((Stream(SIDE, "bits", [b""], mcs=mcs.name, uses=0),))
+        symbols, told = self._symbols(x, offer, intra, uses, snr_db)
+        self.before = x
+        side = Stream(SIDE, "bits", [told.pack()], mcs=mcs.name, uses=size)
+        return Transmission((side, Stream("frame", "analog", symbols)), Session(self.clip.height, self.clip.width))
+
+    def _motion(self, x: Tensor, most: int) -> tuple[Offer, bool]:
+        """From the frame before, and whether this one stands by itself."""
+        still = Offer(HOLD, b"", 1.0)
+        if self.before is None or self.codec.intra or self.age + 1 >= self.codec.gop:
+            return still, True
+        if bool(transition(x, self.before).cut):
+            return still, True
+        return motion_of(x, self.before, most), False
+
+    def _symbols(self, x: Tensor, offer: Offer, intra: bool, uses: int, snr_db: float) -> tuple[Tensor, Told]:
+        """The run that is worth most, and what is told of it."""
+        network, told = self.codec.network, torch.tensor([snr_db])
+        z = network.encode(x, told)
+        own = new = power(z, network.worth)
+        if not intra and self.before is not None:
+            flow = _offers.unpack(offer.motion, offer.mode, x.shape[2], x.shape[3])
+            new = power(z - network.encode(moved(self.before, flow), told), network.worth)
+        runs = Runs(network.planes, z.shape[2] * z.shape[3], min(uses, z.numel()))
+        lack = grown(self.lack, own, new, torch.tensor([intra]))
+        run, self.lack = choice(lack, own, torch.tensor([1 / (1 + 10 ** (-snr_db / 10))]), runs, RUNS)
+        symbols, scale = normalised(taken(z, runs.starts[run], runs.uses))
+        return symbols, Told(int(run), level_of(float(scale)), intra, offer.mode, offer.motion)
 
 
 class WvscReceiver:
-    """Counts frames as the sender does. features: what the network keeps beside the frame."""
+    """features: what the network keeps beside the frame. trust: in both."""
 
     def __init__(self, codec: Wvsc, clip: Clip) -> None:
         self.codec, self.clip, self.shower = codec, clip, Shower(clip)
@@ -126,22 +169,33 @@ class WvscReceiver:
         self.trust = torch.zeros(1)
 
     def receive(self, reception: Reception) -> Shown:
-        """The frame `[1, 3, H, W]`; the last one where nothing of it arrived."""
-        age = self.shower.count % self.codec.gop
-        if nothing_arrived(reception):
+        """The frame `[1, 3, H, W]`; the last one where what is told of it is lost."""
+        streams = {stream.name: stream for stream in reception.streams}
+        told = _told(streams.get(SIDE))
+        if told is None or "frame" not in streams:
             self.trust = self.trust * FADING_TRUST
             return self.shower.again()
-        stream: Any = reception.streams[0]
-        x_hat, a, _ = forms.finite(stream.x_hat, stream.a)
-        found = self.codec.network.decode(x_hat, a, self._held(), phase_of(age))
-        self.features, self.trust = found.features, new_trust(self.trust, a, age == 0)
+        x_hat, a, _ = forms.finite(cast(Tensor, streams["frame"].x_hat), cast(Tensor, streams["frame"].a))
+        held = self._held(told.intra)
+        height, width = held.frame.shape[2:]
+        count = height * width // CELL**2
+        runs = Runs(self.codec.network.planes, count, x_hat.shape[1])
+        start = runs.starts[min(told.run, runs.number - 1)][None]
+        side = Side(start, torch.tensor([told.scale]), torch.tensor([told.intra]), flow_of(told, height, width))
+        found = self.codec.network.decode(x_hat, a, side, held)
+        self.features, self.trust = found.features, new_trust(self.trust, a, side.intra)
         return self.shower.show(found.frame[:, :, : self.clip.height, : self.clip.width].clamp(0, 1))
 
-    def _held(self) -> Held:
+    def _held(self, intra: bool) -> Held:
         frame = padded(self.shower.held())
-        if self.features is None or self.codec.intra:
+        if self.features is None or intra:
             return self.codec.network.nothing(frame)
         return Held(frame, self.features, self.trust)
+
+
+def _told(side: ReceivedStream | None) -> Told | None:
+    data = side.payload[0] if side and side.payload else None
+    return None if data is None else Told.unpack(data)
 
 
 def padded(frames: Tensor) -> Tensor:
