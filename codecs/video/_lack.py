@@ -1,7 +1,7 @@
 """Which planes of a semantic frame a receiver lacks most, as a sender estimates it: by what was sent and what is new.
 
 Squared error of pixels per plane, `[batch, planes]`. A plane's error is its own power before it is sent, what noise
-leaves once it has been, and grows by what motion did not explain.
+leaves once it has been, less each time, and grows by what motion did not explain.
 """
 
 from __future__ import annotations
@@ -52,12 +52,15 @@ class Runs:
         return (torch.minimum(end, first + self.count) - torch.maximum(begin, first)).clamp_min(0) / self.count
 
 
-def choice(lack: Tensor, own: Tensor, a: Tensor, runs: Runs, most: int = 64) -> tuple[Tensor, Tensor]:
+def choice(lack: Tensor, own: Tensor, worth: Tensor, a: Tensor, runs: Runs, most: int = 64) -> tuple[Tensor, Tensor]:
     """The run `[batch]` of the first `most` that is worth most, and what is lacking after it.
 
-    a: reliability `[batch]` with which its symbols arrive; noise is what is left of them then.
+    a: reliability `[batch]` of symbols of unit power, which those of a run have on average; a receiver that knows what
+    it lacks puts what it hears in its place with the weight of least squares.
     """
-    gain = (lack - own * (1 - a[:, None])).clamp_min(0)
     shares = runs.shares()[:most]
-    best = (gain @ shares.T).argmax(1)
-    return best, lack - gain * shares[best]
+    scale = (own / worth) @ shares.T / shares.sum(1)
+    noise = (scale * (1 / a - 1)[:, None])[..., None] * worth
+    gain = lack[:, None].square() / (lack[:, None] + noise).clamp_min(1e-12) * shares
+    best = gain.sum(2).argmax(1)
+    return best, lack - gain[torch.arange(len(lack)), best]

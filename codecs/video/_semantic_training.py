@@ -153,7 +153,7 @@ class Way:
             new = own if motion is None else self._new(z, motion)
             lack = grown(ends.lack, own, new, intra)
             runs = Runs(network.planes, z.shape[2] * z.shape[3], min(plan.uses, z[0].numel()))
-            run, lack = choice(lack, own, told, runs)
+            run, lack = choice(lack, own, network.worth, told, runs)
         start = runs.starts[run]
         symbols, scale = normalised(taken(z, start, runs.uses))
         heard = self.channel(Transmission((Stream("frame", "analog", symbols),)), self.snr_db, self.generator)

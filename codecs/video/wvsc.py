@@ -104,8 +104,9 @@ class Wvsc:
     def uses(self, clip: Clip, reference: bool) -> int:
         """Channel uses of a reference or of another frame."""
         mean = Budget.of(self.rho, clip).per_frame
-        boosted = self.boost * mean if self.gop > 1 else mean
-        return int(boosted if reference else (self.gop * mean - boosted) / max(1, self.gop - 1))
+        if self.gop == 1:
+            return int(mean)
+        return int(self.boost * mean if reference else (self.gop - self.boost) * mean / (self.gop - 1))
 
 
 @dataclass
@@ -155,7 +156,7 @@ class WvscSender:
             new = power(z - network.encode(moved(self.before, flow), told), network.worth)
         runs = Runs(network.planes, z.shape[2] * z.shape[3], min(uses, z.numel()))
         lack = grown(self.lack, own, new, torch.tensor([intra]))
-        run, self.lack = choice(lack, own, torch.tensor([1 / (1 + 10 ** (-snr_db / 10))]), runs, RUNS)
+        run, self.lack = choice(lack, own, network.worth, torch.tensor([1 / (1 + 10 ** (-snr_db / 10))]), runs, RUNS)
         symbols, scale = normalised(taken(z, runs.starts[run], runs.uses))
         return symbols, Told(int(run), level_of(float(scale)), intra, offer.mode, offer.motion)
 

@@ -130,18 +130,20 @@ def test_runs_cover_all_planes():
 def test_what_is_lacked_most_is_sent_next():
     runs = Runs(planes=4, count=10, uses=10)
     own = torch.tensor([[8.0, 4.0, 2.0, 1.0]])
-    a, none, lack = torch.tensor([0.9]), torch.zeros(1, 4), None
+    a, none, lack, worth = torch.tensor([0.9]), torch.zeros(1, 4), None, torch.full((4,), 0.5)
     order = []
     for _ in range(4):
         lack = grown(lack, own, none, torch.tensor([False]))
-        run, lack = choice(lack, own, a, runs)
+        run, lack = choice(lack, own, worth, a, runs)
         order.append(int(run))
     assert order == [0, 1, 2, 3]  # a still picture is told ever more
-    assert torch.allclose(lack, 0.1 * own)
+    assert torch.allclose(lack, 0.1 * own)  # the error of an MMSE estimate, 1 - a
+    run, lack = choice(lack, own, worth, a, runs)
+    assert int(run) == 0 and lack[0, 0] == pytest.approx(8 / 19)  # and then again, whose noise it halves
     lack = grown(lack, own, own * 2, torch.tensor([False]))
     assert torch.equal(lack, own)  # never more than all of it
     moving = grown(torch.tensor([[0.8, 0.4, 2.0, 1.0]]), own, 0.5 * own, torch.tensor([False]))
-    assert int(choice(moving, own, a, runs)[0]) == 0
+    assert int(choice(moving, own, worth, a, runs)[0]) == 0
     assert torch.equal(grown(0.1 * own, own, none, torch.tensor([True])), own)
 
 
