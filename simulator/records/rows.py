@@ -115,6 +115,11 @@ class Rows(Shown):
         known = {name: told[name] for name in ("codecs", "channels", "snr_db", "rho")}
         return frozenset(Sweep(**known).conditions())
 
+    def stops(self) -> bool:
+        """Whether the last sweep measured each condition until it was precise, so on pictures of its own number."""
+        told = json.loads(self.attributes.get("configuration", "{}"))
+        return any(told.get(name) is not None for name in ("target_ci", "target_lost"))
+
     def variable(self, name: str) -> Variable:
         """The description of a number; its bare name when nothing is known of it."""
         return self.variables.get(name, Variable(label=name))

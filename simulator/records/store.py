@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import ASIDE, check_file, mending, slug, write_aside
+from semlink.simulator.files import ASIDE, check_file, is_left_over, mending, slug, write_aside
 
 FORMAT = 1
 
@@ -109,17 +110,30 @@ class Store:
 
     def records(self) -> Iterator[Record]:
         """All whole records, in the order of their file names; each damaged file is reported once and left out."""
+        return (record for folder in self.folders() for record in folder)
+
+    def folders(self) -> Iterator[Iterator[Record]]:
+        """All whole records, by folder: all of a condition are in the same one, which may hold others, too."""
         with mending(self.out):
-            paths = sorted(self.blocks.glob("*/*.json"))
-        for path in paths:
-            record = self._read(path)
-            if record is not None:
-                yield record
+            folders = sorted(entry.name for entry in os.scandir(self.blocks) if entry.is_dir())
+        return (self._within(self.blocks / name) for name in folders)
+
+    def _within(self, folder: Path) -> Iterator[Record]:
+        with mending(self.out):
+            names = sorted(name for name in os.listdir(folder) if name.endswith(".json"))
+        found = (self._read(folder / name) for name in names)
+        return (record for record in found if record is not None)
+
+    def find(self, record: Record) -> Record | None:
+        """What is kept of a record that is asked for, if that succeeded."""
+        path = self.path(record)
+        found = self._read(path) if path.exists() else None
+        return found if found is not None and not found.error else None
 
     def clean(self) -> None:
-        """Remove what a killed run had half written."""
+        """Remove what a killed run had half written, not what a worker of it that still runs writes."""
         for folder in ("", "blocks/*/", "pictures/", "features/*/*/", "weights/"):
-            for path in self.out.glob(f"{folder}*{ASIDE}-*"):
+            for path in filter(is_left_over, self.out.glob(f"{folder}*{ASIDE}-*")):
                 path.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> Record | None:

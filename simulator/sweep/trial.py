@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.executors import memory
 from semlink.simulator.plugins import describe_metric, make_codec, make_dataset, make_link, measure_metrics
 from semlink.simulator.protocols import AnyLink, Codec, Dataset, Variable
 from semlink.simulator.records.rows import BYTES
@@ -78,6 +79,12 @@ class Bench:
     def link(self, condition: Condition) -> AnyLink:
         """The link of a condition."""
         return self._link(condition.channel)
+
+    def ease(self) -> None:
+        """Let the codecs go where memory is short; they are made again when they are asked for."""
+        if self._codec.cache_info().currsize and memory.tight():
+            self._codec.cache_clear()
+            memory.give_back()
 
 
 class Encodings:
