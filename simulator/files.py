@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from semlink.simulator.errors import SemlinkError
 
@@ -19,12 +19,12 @@ ASIDE = ".aside"  # marks what is being written beside a file
 _FORGOTTEN_S = 24 * 3600  # after which what another machine has half written is nobody's
 
 
-def lock(out: str | Path) -> object:
-    """Keep other runs out of the folder for as long as the returned object lives, or the process."""
+def lock(out: str | Path) -> IO[str]:
+    """Keep other runs out of the folder until the returned file is closed, or the process ends."""
     try:
         import fcntl
     except ImportError:  # no such lock on Windows
-        return None
+        return open(os.devnull)
     with mending(Path(out)):
         handle = open(Path(out) / ".lock", "a+")  # noqa: SIM115 - held open as long as the run
     try:

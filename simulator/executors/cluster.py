@@ -16,7 +16,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from semlink.simulator.errors import SemlinkError
@@ -38,11 +38,11 @@ _REMEDY = "what was measured is kept: give the same command again to continue"
 
 @dataclass(frozen=True)
 class Job:
-    """What all tasks of a run share, as a worker gets it. own: the pickled `prepare`."""
+    """What all tasks of a run share, as a worker gets it. own: the pickled `prepare`. folder: where who asks is."""
 
     own: bytes
-    folder: str = field(default_factory=os.getcwd)
-    environment: tuple[tuple[str, str], ...] = ()
+    folder: str
+    environment: tuple[tuple[str, str], ...]
 
     @property
     def key(self) -> str:
@@ -63,7 +63,7 @@ class Cluster:
 
     def run(self, prepare: Callable[[], Callable[[Task], Iterable[Result]]], tasks: deque[Task]) -> Iterator[Result]:
         """See `Executor`; the results of a task come together."""
-        job = Job(_pickled(prepare), environment=_own_environment())
+        job = Job(_pickled(prepare), os.getcwd(), _own_environment())
         while tasks:
             talk = _Talk(_connected(self.scheduler, self.patience_s), job)
             try:
@@ -179,12 +179,12 @@ def _connected(scheduler: str, patience_s: float) -> Client:
         try:
             return Client(**where, timeout=max(1.0, min(10.0, patience_s)), set_as_default=False)
         except (OSError, ValueError) as error:  # ValueError: a file that is half written
+            if not said:
+                _say(f"no scheduler at {scheduler}; waiting up to {patience_s:g} s for it")
+            said = True
             if time.monotonic() > until:
                 told = " ".join(str(error).split())[:200]
                 raise SemlinkError(f"no scheduler of Dask at {scheduler} ({told}); {_REMEDY}") from error
-            if not said:
-                _say(f"no scheduler at {scheduler}; waiting up to {patience_s:.0f} s for it")
-            said = True
             time.sleep(0.5)
 
 

@@ -48,11 +48,10 @@ def fine_tune(wanted: Tunings, out: Path, where: Executor | int) -> None:
     from semlink.simulator.training.tuning import tuner
 
     Store(out)
-    held = lock(out)
     tasks = deque((tuning, path) for path, tuning in wanted.items())
-    for path in executor(where).run(tuner, tasks):
-        print(f"weights: {path}")
-    del held
+    with lock(out):
+        for path in executor(where).run(tuner, tasks):
+            print(f"weights: {path}")
 
 
 def check_crop(word: str, rho: float, crop: int, data: str, limit: int | None) -> None:

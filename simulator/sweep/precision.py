@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from semlink.simulator.analysis.statistics import t95
 from semlink.simulator.protocols import Variable
@@ -68,13 +69,14 @@ def spread(found: Sequence[ImageBlock]) -> tuple[ImageBlock, ...]:
     return tuple(found[place] for place in order if place < len(found))
 
 
-def checkpoints(count: int, block: int) -> tuple[int, ...]:
-    """Numbers of blocks, of `count` ones of so many images, at which is decided; the last is all of them."""
-    found, at = [], math.ceil(LEAST / block)
-    while at < count:
-        found.append(at)
-        at = math.ceil(at * GROWTH)
-    return (*found, count)
+def checkpoints(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Numbers of blocks, of ones with so many images in their order, at which is decided; the last is all of them."""
+    found, goal = [], float(LEAST)
+    for place, images in enumerate(accumulate(sizes), 1):
+        if images >= goal:
+            found.append(place)
+            goal = images * GROWTH
+    return tuple(dict.fromkeys((*found, len(sizes))))
 
 
 def part_of(record: Record, metrics: Sequence[str]) -> Part:
@@ -126,7 +128,7 @@ class Points:
         self, sweep: Sweep, found: Sequence[ImageBlock], identity: Identity, describe: Callable[[str], Variable]
     ) -> None:
         self._sweep, self._identity, self._order = sweep, identity, spread(found)
-        self._at = checkpoints(len(found), identity.block_size)
+        self._at = checkpoints([len(block.images) for block in self._order])
         self._decibels = {name: describe(name).units == "dB" for name in sweep.metrics}
         self._parts: dict[Condition, dict[int, Part]] = {condition: {} for condition in sweep.conditions()}
         self._open: dict[tuple[str, float], list[Condition]] = {}
@@ -207,7 +209,8 @@ def remarks(verdicts: Mapping[Condition, Verdict], limit: int) -> Iterator[str]:
 
 
 def _widths(verdict: Verdict) -> str:
-    return ", ".join([*(f"{name} +-{p.half:.3g}" for name, p in verdict.how.items()), f"{verdict.lost} pictures lost bits"])
+    halves = [f"{name} +-{p.half:.3g}" for name, p in verdict.how.items()]
+    return ", ".join([*halves, f"{verdict.lost} pictures lost bits"])
 
 
 def plain(verdicts: Mapping[Condition, Verdict]) -> dict[str, object]:

@@ -63,28 +63,30 @@ def run(
     Conditions that fail are in the outcome. WorkerDied, after what is measured has been published, when a worker
     process ends before its work does.
     """
-    started = time.monotonic()
     for name in sweep.metrics:
         parts.describe(name)  # refuses an unknown metric before anything is measured
     store, identity = Store(out, report=_say), identity_of(sweep, parts.codec, parts.link, parts.block)
-    held = lock(out)
+    with lock(out):
+        return _run(sweep, store, identity, executor(where), parts, beside)
+
+
+def _run(
+    sweep: Sweep, store: Store, identity: Identity, where: Executor, parts: Parts, beside: Sequence[Sweep]
+) -> Outcome:
+    started = time.monotonic()
     store.clean()
     data = parts.dataset(sweep.data, sweep.limit)
     found = blocks(data.ids, data.sizes(), parts.block)
-    asking = _asking(sweep, found, identity, checked(identity, found, store.records(), out), parts)
-    prepare = partial(_prepare, sweep, parts, str(out), versions())
+    asking = _asking(sweep, found, identity, checked(identity, found, store.records(), store.out), parts)
     try:
-        _measure(asking, prepare, executor(where))
+        _measure(asking, partial(_prepare, sweep, parts, str(store.out), versions()), where)
     except WorkerDied:
         publish(sweep, identity, store, parts.describe, time.monotonic() - started, beside)
         raise
     for remark in precision.remarks(asking.verdicts, len(data.ids)):
         _say(remark)
-    outcome = publish(
-        sweep, identity, store, parts.describe, time.monotonic() - started, beside, precision.plain(asking.verdicts)
-    )
-    del held
-    return outcome
+    stopped = precision.plain(asking.verdicts)
+    return publish(sweep, identity, store, parts.describe, time.monotonic() - started, beside, stopped)
 
 
 class Asking(Protocol):
