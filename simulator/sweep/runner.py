@@ -156,18 +156,16 @@ def publish(
     from semlink.simulator.records import rows
 
     asked = {condition for each in (sweep, *beside) for condition in each.conditions()}
-    held = rows.as_kept(rows.merge(store.records()))
-    measurements = tuple(m for m in held if m.images or m.condition in asked)
-    names = {name for m in measurements for name in m.values} | set(sweep.metrics)
+    held = rows.Everything(store.folders(), store.within, lambda m: bool(m.images) or m.condition in asked)
+    names = held.outline.names | set(sweep.metrics)
     variables = {
         **rows.VARIABLES,
         **{name: rows.own_variable(name) or describe(name) for name in names - rows.VARIABLES.keys()},
     }
-    found = rows.Rows(measurements, variables, _attributes(sweep, identity))
-    rows.write(found, store.out / "rows.h5")
+    found = rows.publish(held, variables, _attributes(sweep, identity), store.out / "rows.h5")
     statistics.write_csv(statistics.summarise(found), store.out / "summary.csv")
     own = set(sweep.conditions())
-    failures = {m.condition: m.error for m in measurements if m.error and m.condition in own}
+    failures = {m.condition: m.error for m in found.measurements if m.error and m.condition in own}
     told = _run_json(sweep, identity, duration_s, failures) | ({"stopped": dict(stopped)} if stopped else {})
     write_json(store.out / "run.json", told)
     return Outcome(store.out, found, failures)
@@ -248,7 +246,7 @@ def perform(task: Task, bench: Bench, store: Store) -> Iterator[Record]:
     there = [record for record in map(store.find, task.wanted) if record is not None]
     yield from there
     keys = {record.key() for record in there}
-    rest = replace(task, wanted=tuple(record for record in task.wanted if record.key() not in keys))
+    rest = replace(task, wanted=tuple(r for r in task.wanted if r.key() not in keys)) if there else task
     for record, images, received in (bench.parts.execute or execute)(rest, bench) if rest.wanted else ():
         if record.positions[0] == 0:
             _keep_pictures(store.out, record.condition, images[0], None if received is None else received[0])

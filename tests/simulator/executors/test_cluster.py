@@ -167,16 +167,15 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stops", [{}, {"target_ci": 0.35}])
+@pytest.mark.parametrize("stops", [{}, {"target_ci": 0.4}])
 def test_engines_workers_order_and_resuming_change_no_row(tmp_path, cluster, stops):
-    asked = replace(SMALL, codecs=("a", "b:encodes_on=link"), channels=("awgn", "tdl"), limit=400, **stops)
-    some = replace(asked, codecs=("b:encodes_on=link",), snr_db=(10.0,), target_ci=None)
-    run(replace(some, limit=30 if stops else 400), tmp_path / "resumed", 1)
+    asked = replace(SMALL, codecs=("a", "b:encodes_on=link"), channels=("awgn", "tdl"), limit=250, **stops)
+    run(replace(asked, codecs=("b:encodes_on=link",), snr_db=(10.0,)), tmp_path / "resumed", 1)
     engines = {"one": 1, "three": 3, "address": choose(1, cluster.address), "file": choose(1, str(cluster.file))}
     for name, where in (*engines.items(), ("resumed", engines["address"])):
         run(asked, tmp_path / name, where)
     tables = [table(tmp_path / name) for name in (*engines, "resumed")]
-    assert all(found == tables[0] for found in tables) and len(tables[0]) > 10_000
+    assert all(found == tables[0] for found in tables) and len(tables[0]) > 5_000
     assert len({records_once(tmp_path / name) for name in engines}) == 1
 
 
