@@ -71,6 +71,7 @@ class Bench:
         self.data = parts.dataset(sweep.data, sweep.limit)
         self._codec = lru_cache(maxsize=CODECS)(lambda word, rho: parts.ready(parts.codec(parse(word), rho)))
         self._link = cache(lambda word: parts.link(parse(word)))
+        self._eases = True
 
     def codec(self, condition: Condition) -> Codec:
         """The codec of a condition."""
@@ -81,10 +82,11 @@ class Bench:
         return self._link(condition.channel)
 
     def ease(self) -> None:
-        """Let the codecs go where memory is short; they are made again when they are asked for."""
-        if self._codec.cache_info().currsize and memory.tight():
+        """Let the codecs go where memory is short, unless that has not helped; they are made again when asked for."""
+        if self._eases and self._codec.cache_info().currsize and memory.tight():
             self._codec.cache_clear()
             memory.give_back()
+            self._eases = not memory.tight()
 
 
 class Encodings:
