@@ -85,8 +85,9 @@ diffusion: $(VENV)/.fid-done ## measure diffusion at the receiver anew (real dat
 	@$(BIN)/python experiments/diffusion.py --workers 2 --limit 2000 --metrics psnr lpips_alex fid --steps --snr 0 \
 		--codecs adjscc sgd_jscc:steps=0 sgd_jscc --out results/reference/diffusion_fid
 
-bench: $(VENV)/.setup-done ## time the bridge and the link against plain Sionna
+bench: $(VENV)/.setup-done ## time bridge and link against plain Sionna, and a sweep against its calls
 	@$(BIN)/python experiments/bench_link.py
+	@$(BIN)/python experiments/bench_sweep.py
 
 clean: ## remove .venv, build output and caches; results stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -181,7 +181,7 @@ def main(flags: DiffusionFlags) -> int:
     """Measure, compare, draw and say where everything is."""
     check(flags)
     study = Study(questions(flags), partial(answer, flags), timed_parts(flags.data), flags)
-    return run(study, flags.out, flags.workers)
+    return run(study, flags.out, cli.where(flags))
 
 
 if __name__ == "__main__":

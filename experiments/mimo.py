@@ -180,7 +180,7 @@ def main(flags: MimoFlags) -> int:
     """Measure, compare, draw and say where everything is."""
     check(flags)
     study = Study(questions(flags), partial(answer, flags), flags=flags, more={"links": links_of(flags)})
-    return run(study, flags.out, flags.workers)
+    return run(study, flags.out, cli.where(flags))
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def train(flags: RobustnessFlags) -> None:
     if flags.minutes or flags.steps:
         for codec in {tuning.codec for tuning in asked.values()}:
             check_crop(codec, flags.rho[0], flags.crop, flags.data, flags.limit)
-        fine_tune(asked, flags.out, flags.workers)
+        fine_tune(asked, flags.out, cli.where(flags))
         return
     for path in (path for path in asked if not path.exists()):
         print(f"left out, not trained and no time given to train it: {path}")
@@ -121,7 +121,7 @@ def main(flags: RobustnessFlags) -> int:
     chosen = variants(flags.codecs, wanted(flags))
     asked = replace(cli.sweep_of(flags, flags.metrics), codecs=tuple(v.codec for v in chosen))
     more = {"training": {v.codec: training(v.codec) for v in chosen if v.trained_on}}
-    return run(Study((asked,), partial(answer, chosen, asked), more=more), flags.out, flags.workers)
+    return run(Study((asked,), partial(answer, chosen, asked), more=more), flags.out, cli.where(flags))
 
 
 if __name__ == "__main__":

@@ -180,7 +180,7 @@ def main(flags: RoiFlags) -> int:
     own = judging(flags)
     regions.claim(own, flags.out)
     study = Study(questions(flags), partial(answer, flags), regions.parts(own), flags, {"arms": means(flags)})
-    return run(study, flags.out, flags.workers)
+    return run(study, flags.out, cli.where(flags))
 
 
 if __name__ == "__main__":

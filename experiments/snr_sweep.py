@@ -34,7 +34,7 @@ def main(flags: SnrSweep) -> int:
     reference = reference_of(flags.codecs, flags.versus)
     answer = partial(overview, out=flags.out, reference=reference)
     more = {"versus": reference} if reference else {}
-    return run(Study((cli.sweep_of(flags, flags.metrics),), answer, more=more), flags.out, flags.workers)
+    return run(Study((cli.sweep_of(flags, flags.metrics),), answer, more=more), flags.out, cli.where(flags))
 
 
 if __name__ == "__main__":

@@ -168,7 +168,7 @@ def main(flags: SpicFlags) -> int:
         set_fid.check(len(load(flags.data, flags.limit)), flags.data)
     regions.claim(own, flags.out)
     study = Study(questions(flags), partial(answer, flags), semantics.parts(own), flags)
-    return run(study, flags.out, flags.workers)
+    return run(study, flags.out, cli.where(flags))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ def main(flags: Story) -> int:
     return closing.failures(outcome)
 
 
-def draw(measured: tuple[Measurement, ...], lines: list[Line], out: Path, target: Path) -> None:
+def draw(measured: Sequence[Measurement], lines: list[Line], out: Path, target: Path) -> None:
     """The figure: the photograph as sent and as received, and the curves."""
     from matplotlib.figure import Figure
 

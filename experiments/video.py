@@ -104,7 +104,7 @@ def main(flags: VideoFlags) -> int:
     asked = question(flags)
     reference = checks.reference_of(flags.codecs, flags.versus)
     answer = partial(overview, out=flags.out, reference=reference)
-    code = run(Study((asked,), answer, parts(numbers.describe), flags=flags), flags.out, flags.workers)
+    code = run(Study((asked,), answer, parts(numbers.describe), flags=flags), flags.out, cli.where(flags))
     if flags.show:
         show(Showing.of(asked, flags.show), flags.out / f"show_{flags.show}")
     return code

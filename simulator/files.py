@@ -7,34 +7,72 @@ import hashlib
 import json
 import os
 import re
+import socket
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from semlink.simulator.errors import SemlinkError
 
 ASIDE = ".aside"  # marks what is being written beside a file
+_FORGOTTEN_S = 24 * 3600  # after which what another machine has half written is nobody's
 
 
-def lock(out: str | Path) -> object:
-    """Keep other runs out of the folder for as long as the returned object lives, or the process."""
+def lock(out: str | Path) -> IO[str]:
+    """Keep other runs out of the folder until the returned file is closed, or the process ends."""
     try:
         import fcntl
     except ImportError:  # no such lock on Windows
-        return None
+        return open(os.devnull)
     with mending(Path(out)):
-        handle = open(Path(out) / ".lock", "a")  # noqa: SIM115 - held open as long as the run
+        handle = open(Path(out) / ".lock", "a+")  # noqa: SIM115 - held open as long as the run
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        handle.seek(0)
+        who = handle.read(200).strip()
         handle.close()
-        raise SemlinkError(f"another run is writing to {out}; wait for it or choose another --out") from None
+        by = f" ({who})" if who else ""
+        raise SemlinkError(f"another run{by} is writing to {out}; wait for it or choose another --out") from None
+    with mending(Path(out)):
+        handle.truncate(0)
+        handle.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        handle.flush()
     return handle
+
+
+def aside_of(path: Path) -> Path:
+    """Where this process writes what will be `path`: no other has that name, on whichever machine of a shared disk."""
+    return path.with_name(f"{path.name}{ASIDE}-{socket.gethostname()}-{os.getpid()}")
+
+
+def is_left_over(aside: Path) -> bool:
+    """Whether nobody goes on writing it: its process has ended, or it is another machine's and a day old."""
+    host, _, process = aside.name.rpartition(f"{ASIDE}-")[2].rpartition("-")
+    if not host or not process.isdigit():
+        return True
+    if host == socket.gethostname():
+        return not _runs(int(process))
+    try:
+        return time.time() - aside.stat().st_mtime > _FORGOTTEN_S
+    except FileNotFoundError:
+        return False
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return process != os.getpid()  # this one writes nothing at the moment
 
 
 def write_aside(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` make a file beside `path`, sync it and rename it: readers see the old file or the whole new one."""
-    aside = path.with_name(f"{path.name}{ASIDE}-{os.getpid()}")
+    aside = aside_of(path)
     with mending(path):
         try:
             write(aside)

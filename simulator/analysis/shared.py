@@ -17,14 +17,19 @@ def shared_places(measurements: Iterable[Measurement], column: str) -> frozenset
 
     Empty where no picture is common to all: then there is nothing to compare on.
     """
-    found = [_places(m, column) for m in measurements if not m.error and column in m.values]
-    return frozenset.intersection(*filter(None, found)) if any(found) else frozenset()
+    shared: frozenset[int] | None = None
+    for m in measurements:
+        if not m.error and column in m.values and (own := _places(m, column)):
+            shared = own if shared is None else shared & own
+    return shared or frozenset()
 
 
 def on_places(m: Measurement, places: frozenset[int]) -> Measurement:
     """The measurement on these pictures alone; as it is where there are none."""
+    if places.issuperset(m.positions):
+        return m
     kept = [i for i, place in enumerate(m.positions) if place in places]
-    if not kept or len(kept) == len(m.positions):
+    if not kept:
         return m
     values = {name: column[kept] for name, column in m.values.items()}
     images, positions = tuple(m.images[i] for i in kept), tuple(m.positions[i] for i in kept)

@@ -79,7 +79,7 @@ def mean_interval(values: np.ndarray) -> Interval:
     if values.size == 0 or not np.isfinite(values).all():
         return NOTHING
     mean = float(values.mean())
-    half = _t95(values.size) * float(values.std(ddof=1)) / math.sqrt(values.size) if values.size > 1 else math.nan
+    half = t95(values.size) * float(values.std(ddof=1)) / math.sqrt(values.size) if values.size > 1 else math.nan
     return Interval(mean, mean - half, mean + half, values.size)
 
 
@@ -116,11 +116,12 @@ def lost(measurement: Measurement) -> tuple[int, ...]:
 def summarise(rows: Rows) -> tuple[Line, ...]:
     """One line per condition and metric; a failed condition has a line for every metric, with NaN and n = 0.
 
-    What the last sweep was asked for is summarised over the pictures that all of it was measured on, by metric.
+    What the last sweep was asked for is summarised over the pictures that all of it was measured on, by metric; where
+    each condition was measured until it was precise, each over its own.
     """
     found = {name for m in rows.measurements for name in m.values}
     metrics = sorted((found - set(NOT_SUMMARISED)) | set(rows.asked_metrics()))
-    asked = rows.asked()
+    asked = frozenset() if rows.stops() else rows.asked()
     places = {name: shared_places((m for m in rows.measurements if m.condition in asked), name) for name in found}
     return tuple(line for m in rows.measurements for line in _lines(m, metrics, places if m.condition in asked else {}))
 
@@ -194,7 +195,8 @@ def _intervals(values: Mapping[str, np.ndarray], metrics: Sequence[str]) -> dict
     return intervals
 
 
-def _t95(n: int) -> float:
+def t95(n: int) -> float:
+    """How many standard errors half of Student's 95 % interval of n values is."""
     from scipy.special import stdtrit
 
     return float(stdtrit(n - 1, 0.975))

@@ -82,7 +82,8 @@ class LinkSettings:
 
 def check_name(setting: str, value: object) -> None:
     """SemlinkError that lists the known values when a setting of `NAMED` has another one."""
-    known = dict(zip(NAMED, (CSI, EQUALIZERS, rules.names(), CSIT, PRECODING, PLACEMENT), strict=True))[setting]
+    fixed = {"csi": CSI, "equalizer": EQUALIZERS, "csit": CSIT, "precoding": PRECODING, "placement": PLACEMENT}
+    known = fixed[setting] if setting in fixed else rules.names()  # looked for among all installed packages
     if value not in known:
         raise SemlinkError(unknown(setting, str(value), known))
 

@@ -6,6 +6,7 @@ A file without one, written before there were any, reads as it is.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:  # h5py loads when a file is read or written
 
 NAME = "sha256"
 _LINKS = ("DIMENSION_LIST", "REFERENCE_LIST")  # places in the file, which tell nothing of what was measured
+_AT_ONCE = 1 << 24  # bytes
 _PACKING = 1100  # bytes that deflate makes of one at most, and some more
 
 
@@ -36,22 +38,32 @@ def check(file: h5py.File) -> None:
 
 def _digest(file: h5py.File) -> str:
     found = hashlib.sha256()
-    for name, value in _values(file):
-        array = np.asarray(value)
-        found.update(f"{name}\x1f{array.dtype.str}{array.shape}\x1f".encode())
-        found.update(repr(array.tolist()).encode() if array.dtype.kind in "OSU" else array.tobytes())
+    for name, value in _attributes("", file):
+        _add(found, name, np.asarray(value))
+    for name, dataset in sorted(file.items()):
+        for own, value in _attributes(name, dataset):
+            _add(found, own, np.asarray(value))
+        _add(found, name, dataset)
     return found.hexdigest()
 
 
-def _values(file: h5py.File) -> Iterator[tuple[str, Any]]:
-    """All attributes and datasets with their names, in order of name."""
-    yield from _attributes("", file)
-    for name in sorted(file):
-        yield from _attributes(name, file[name])
-        yield name, file[name][()]
+def _add(found: hashlib._Hash, name: str, value: np.ndarray | h5py.Dataset) -> None:
+    """All that it holds, in the order of C, some at a time."""
+    found.update(f"{name}\x1f{value.dtype.str}{value.shape}\x1f".encode())
+    if value.dtype.kind in "OSU":
+        found.update(repr(np.asarray(value[()]).tolist()).encode())
+        return
+    if value.nbytes <= _AT_ONCE:
+        found.update(np.ascontiguousarray(value[()]).tobytes())
+        return
+    sizes = [math.prod(value.shape[axis:]) * value.dtype.itemsize for axis in range(value.ndim + 1)]
+    split = next(axis for axis, size in enumerate(sizes) if size <= _AT_ONCE or axis == value.ndim)
+    for at in np.ndindex(*value.shape[:split]):
+        found.update(np.ascontiguousarray(value[at]).tobytes())
 
 
 def _attributes(place: str, holder: h5py.File | h5py.Dataset) -> Iterator[tuple[str, Any]]:
-    for name in sorted(holder.attrs):
+    attributes = holder.attrs
+    for name in sorted(attributes):
         if name not in (*_LINKS, NAME):
-            yield f"{place}@{name}", holder.attrs[name]
+            yield f"{place}@{name}", attributes[name]

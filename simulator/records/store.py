@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import ASIDE, check_file, mending, slug, write_aside
+from semlink.simulator.files import ASIDE, check_file, is_left_over, mending, slug, write_aside
 
 FORMAT = 1
 
@@ -77,7 +78,7 @@ class Record:
 
     def key(self) -> str:
         """Hash of everything that the result depends on."""
-        depends = [asdict(self.identity), asdict(self.condition), self.block, self.images, self.metrics]
+        depends = [_fields(self.identity), _fields(self.condition), self.block, self.images, self.metrics]
         return hashlib.sha256(_canonical(depends).encode()).hexdigest()[:16]
 
 
@@ -102,24 +103,37 @@ class Store:
 
     def write(self, record: Record) -> None:
         """Keep a record; it is on the disk when this returns."""
-        path, plain = self.path(record), _plain(record)
+        path, text = self.path(record), _text(record)
         with mending(self.out):
             path.parent.mkdir(parents=True, exist_ok=True)
-        write_aside(path, lambda aside: aside.write_text(_canonical({"sha256": _checksum(plain), "record": plain})))
+        write_aside(path, lambda aside: aside.write_text(text))
 
     def records(self) -> Iterator[Record]:
         """All whole records, in the order of their file names; each damaged file is reported once and left out."""
+        return (record for folder in self.folders() for record in self.within(folder))
+
+    def folders(self) -> list[str]:
+        """Names of the folders of records: all of a condition are in the same one, which may hold others, too."""
         with mending(self.out):
-            paths = sorted(self.blocks.glob("*/*.json"))
-        for path in paths:
-            record = self._read(path)
-            if record is not None:
-                yield record
+            return sorted(entry.name for entry in os.scandir(self.blocks) if entry.is_dir())
+
+    def within(self, folder: str) -> Iterator[Record]:
+        """All whole records of a folder."""
+        with mending(self.out):
+            names = sorted(name for name in os.listdir(self.blocks / folder) if name.endswith(".json"))
+        found = (self._read(self.blocks / folder / name) for name in names)
+        return (record for record in found if record is not None)
+
+    def find(self, record: Record) -> Record | None:
+        """What is kept of a record that is asked for, if that succeeded."""
+        path = self.path(record)
+        found = self._read(path) if path.exists() else None
+        return found if found is not None and not found.error else None
 
     def clean(self) -> None:
-        """Remove what a killed run had half written."""
+        """Remove what a killed run had half written, not what a worker of it that still runs writes."""
         for folder in ("", "blocks/*/", "pictures/", "features/*/*/", "weights/"):
-            for path in self.out.glob(f"{folder}*{ASIDE}-*"):
+            for path in filter(is_left_over, self.out.glob(f"{folder}*{ASIDE}-*")):
                 path.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> Record | None:
@@ -152,19 +166,37 @@ def picture_path(out: Path, condition: Condition | None) -> Path:
     return out / "pictures" / ("original.png" if condition is None else f"{condition.slug()}.png")
 
 
-def _plain(record: Record) -> dict[str, Any]:
-    return {"format": FORMAT, **asdict(record)}
+def _fields(value: Identity | Condition | Record) -> dict[str, Any]:
+    """What a frozen value holds, by name; `asdict` copies every number."""
+    return {each.name: getattr(value, each.name) for each in fields(value)}
+
+
+def _text(record: Record) -> str:
+    """The contents of a block file: canonical JSON of the record and of its checksum."""
+    own = {"identity": _fields(record.identity), "condition": _fields(record.condition)}
+    plain = _canonical({"format": FORMAT, **_fields(record), **own})
+    return f'{_HEAD}{plain}{_TAIL}{hashlib.sha256(plain.encode()).hexdigest()}"}}'
+
+
+_HEAD, _TAIL = '{"record":', ',"sha256":"'  # of what `_text` makes
 
 
 def _read(path: Path) -> Record:
     check_file(path)
-    content = json.loads(path.read_text())
-    plain = content["record"]
-    if content["sha256"] != _checksum(plain) or plain.pop("format") != FORMAT:
-        raise ValueError(f"{path}: checksum or format differs")
+    plain = _checked(path.read_text())
+    if plain.pop("format") != FORMAT:
+        raise ValueError(f"{path}: another format")
     record = Record(**{**plain, **_typed(plain)})
     _check_numbers(record)
     return record
+
+
+def _checked(text: str) -> Any:
+    """The record of a block file. ValueError unless its checksum is right."""
+    plain, found, told = text.removeprefix(_HEAD).rpartition(_TAIL)
+    if not text.startswith(_HEAD) or not found or told != hashlib.sha256(plain.encode()).hexdigest() + '"}':
+        raise ValueError("checksum differs")
+    return json.loads(plain)
 
 
 def _check_numbers(record: Record) -> None:
@@ -186,10 +218,6 @@ def _typed(plain: Mapping[str, Any]) -> dict[str, Any]:
         "metrics": tuple(plain["metrics"]),
         "values": {name: tuple(values) for name, values in plain["values"].items()},
     }
-
-
-def _checksum(plain: Mapping[str, Any]) -> str:
-    return hashlib.sha256(_canonical(plain).encode()).hexdigest()
 
 
 def _canonical(value: Any) -> str:

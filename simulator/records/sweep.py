@@ -10,7 +10,11 @@ from semlink.simulator.words import parse
 
 @dataclass(frozen=True)
 class Sweep:
-    """The configuration of a sweep; codecs and channels are words such as `tdl:model=C,speed=30,csi=perfect`."""
+    """The configuration of a sweep; codecs and channels are words such as `tdl:model=C,speed=30,csi=perfect`.
+
+    target_ci: half of a 95 % interval at which a condition has been measured on enough pictures: in dB for metrics in
+    dB, for others as a share of the mean. target_lost: pictures that lost bits, of which it needs so many before.
+    """
 
     codecs: tuple[str, ...]
     channels: tuple[str, ...]
@@ -20,6 +24,13 @@ class Sweep:
     data: str = "samples"
     limit: int | None = None
     seed: int = 0
+    target_ci: float | None = None
+    target_lost: int | None = None
+
+    @property
+    def stops(self) -> bool:
+        """Whether conditions may have been measured on enough pictures before the set is at its end."""
+        return self.target_ci is not None or self.target_lost is not None
 
     def conditions(self) -> tuple[Condition, ...]:
         """Every condition, sorted by SNR within a codec and rate, so that encodings can be shared."""

@@ -6,6 +6,7 @@ Importing this module and printing `--help` load neither torch, TensorFlow, matp
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ import tyro
 from semlink.channels.base.names import did_you_mean
 from semlink.channels.base.registry import UnknownName
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.executors import Executor, choose
 from semlink.simulator.plugins import package
 from semlink.simulator.quiet import silence
 from semlink.simulator.records.sweep import Sweep
@@ -60,6 +62,14 @@ class Flags:
     """Channel uses per source dimension (3 H W of a picture): 1/12 or 0.0833."""
     workers: int = 1
     """Processes that share the work; the rows do not depend on it."""
+    scheduler: str = ""
+    """Address (tcp://host:port) or file of a Dask scheduler whose workers share the work, in place of --workers."""
+    target_ci: float | None = None
+    """Stop a point once half of the 95 % interval of each metric is at most this: in dB for metrics in dB, for others
+    as a share of the mean. Decided at 64 pictures and then every quarter more; --limit or the set is the end."""
+    target_lost: int | None = None
+    """Go on with a point that sends bits until so many of its pictures have lost some, at most to the end of the set;
+    alone or with --target-ci."""
 
 
 AnyFlags = TypeVar("AnyFlags", bound="DataclassInstance")
@@ -152,10 +162,13 @@ def check(flags: Flags) -> None:
     for rho in flags.rho:
         if not 0 < rho <= 4:
             raise SemlinkError(f"--rho {rho:g}: give channel uses per source dimension, such as 1/12")
-    for name, least in (("limit", 1), ("seed", 0), ("workers", 1)):
+    for name, least in (("limit", 1), ("seed", 0), ("workers", 1), ("target_lost", 1)):
         value = getattr(flags, name)
         if value is not None and value < least:
-            raise SemlinkError(f"--{name} {value}: give a whole number of at least {least}")
+            raise SemlinkError(f"--{name.replace('_', '-')} {value}: give a whole number of at least {least}")
+    if flags.target_ci is not None and not 0 < flags.target_ci < math.inf:
+        raise SemlinkError(f"--target-ci {flags.target_ci:g}: give half of an interval, such as 0.05")
+    where(flags)
     for name in ("codecs", "channels", "snr", "rho"):
         if not getattr(flags, name):
             raise SemlinkError(f"--{name} needs at least one value")
@@ -182,7 +195,14 @@ def sweep_of(flags: Flags, metrics: Sequence[str]) -> Sweep:
         data=flags.data,
         limit=flags.limit,
         seed=flags.seed,
+        target_ci=flags.target_ci,
+        target_lost=flags.target_lost,
     )
+
+
+def where(flags: Flags) -> Executor:
+    """Where the work is done. SemlinkError for a scheduler that cannot be one."""
+    return choose(flags.workers, flags.scheduler)
 
 
 def _help(kind: type) -> str:

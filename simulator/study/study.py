@@ -21,6 +21,7 @@ from semlink.simulator.sweep.trial import Parts
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from semlink.simulator.executors import Executor
     from semlink.simulator.records.rows import Rows
 
 OWN_PARTS = Parts()
@@ -40,16 +41,17 @@ class Study:
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
-def run(study: Study, out: Path, workers: int) -> int:
+def run(study: Study, out: Path, where: Executor | int) -> int:
     """Measure what `out` lacks, publish everything, and say where it is. The exit code: 1 when conditions failed.
 
+    where: an executor, or how many processes of this machine.
     SemlinkError, before anything is measured, for codecs and links that cannot be what is asked of them.
     """
     from semlink.simulator.sweep import runner
 
     check_questions(study.questions, study.parts)
     started = time.monotonic()
-    outcomes = [runner.run(question, out, workers, study.parts, study.questions) for question in study.questions]
+    outcomes = [runner.run(question, out, where, study.parts, study.questions) for question in study.questions]
     if study.flags is None:
         say_more(out, study.more)
     else:

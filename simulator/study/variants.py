@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semlink.simulator.analysis.matrix import Variant
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.executors import Executor, executor
 from semlink.simulator.files import lock, slug
 from semlink.simulator.plugins import make_codec, make_trainable
 from semlink.simulator.records.store import Store
@@ -41,16 +43,15 @@ def weight_file(out: Path, codec: str, channel: str) -> Path:
     return out / "weights" / (slug(f"{codec}_{channel}").replace("+", ".").replace("=", "-") + ".safetensors")
 
 
-def fine_tune(wanted: Tunings, out: Path, workers: int) -> None:
-    """Train what is missing."""
-    from semlink.simulator.executors import local
+def fine_tune(wanted: Tunings, out: Path, where: Executor | int) -> None:
+    """Train what is missing. where: an executor, or how many processes of this machine."""
     from semlink.simulator.training.tuning import tuner
 
     Store(out)
-    held = lock(out)
-    for path in local.run(tuner, [(tuning, path) for path, tuning in wanted.items()], workers):
-        print(f"weights: {path}")
-    del held
+    tasks = deque((tuning, path) for path, tuning in wanted.items())
+    with lock(out):
+        for path in executor(where).run(tuner, tasks):
+            print(f"weights: {path}")
 
 
 def check_crop(word: str, rho: float, crop: int, data: str, limit: int | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
@@ -15,7 +15,7 @@ from typing import Any
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import digest, is_here
 from semlink.simulator.plugins import make_codec, make_link
-from semlink.simulator.records.store import Condition, Identity, Record
+from semlink.simulator.records.store import Condition, Identity, Record, check_same
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.words import Word, parse
 
@@ -73,30 +73,52 @@ def blocks(images: Sequence[str], sizes: Sequence[tuple[int, int]], size: int = 
 
 def plan(sweep: Sweep, found: Sequence[ImageBlock], stored: Iterable[Record], identity: Identity) -> tuple[Task, ...]:
     """Tasks for everything that `stored` does not hold yet, codec after codec, so that none is made again and again."""
-    kept = {
-        (r.condition, r.block, len(r.images)) for r in stored if not r.error and set(sweep.metrics) <= set(r.metrics)
-    }
     best: dict[tuple[Condition, int], int] = {}
-    for condition, index, images in kept:
-        best[condition, index] = max(images, best.get((condition, index), 0))
+    for record in stored:
+        if answers(sweep, record):
+            at = record.condition, record.block
+            best[at] = max(len(record.images), best.get(at, 0))
+    missing = (
+        (condition, block)
+        for condition in sweep.conditions()
+        for block in found
+        if best.get((condition, block.index), 0) < len(block.images)
+    )
+    return tasks_of(sweep, missing, identity)
+
+
+def answers(sweep: Sweep, record: Record) -> bool:
+    """Whether a record holds all that the sweep asks of its pictures."""
+    return not record.error and set(sweep.metrics) <= set(record.metrics)
+
+
+def tasks_of(
+    sweep: Sweep, missing: Iterable[tuple[Condition, ImageBlock]], identity: Identity
+) -> tuple[Task, ...]:
+    """One task a codec, rate and block, with all of its conditions that are missing."""
     tasks: dict[tuple[Any, ...], list[Record]] = {}
-    for condition in sweep.conditions():
-        for block in found:
-            if best.get((condition, block.index), 0) < len(block.images):
-                record = _empty(sweep, block, condition, identity)
-                tasks.setdefault((condition.codec, condition.rho, block), []).append(record)
+    for condition, block in missing:
+        record = _empty(sweep, block, condition, identity)
+        tasks.setdefault((condition.codec, condition.rho, block), []).append(record)
     return tuple(Task(block, tuple(wanted)) for (_, _, block), wanted in tasks.items())
 
 
-def check_images(found: Sequence[ImageBlock], stored: Iterable[Record], data: str) -> None:
-    """SemlinkError when a stored block holds other images than the same block of the data set does now."""
+def checked(
+    identity: Identity, found: Sequence[ImageBlock], stored: Iterable[Record], out: str | Path
+) -> Iterator[Record]:
+    """The stored records, each as it passes. SemlinkError at one that is not of this configuration.
+
+    So it is when a stored block holds other images than the same block of the data set does now.
+    """
     now = {block.index: block.images for block in found}
     for record in stored:
+        check_same(identity, (record,), out)
         if any(a != b for a, b in zip(record.images, now.get(record.block, ()), strict=False)):
             raise SemlinkError(
-                f"{data} no longer holds the images that were measured, or --limit now takes all of them, in the order "
-                f"of the set (block {record.block}); choose another --out"
+                f"{identity.data} no longer holds the images that were measured, or --limit now takes all of them, in "
+                f"the order of the set (block {record.block}); choose another --out"
             )
+        yield record
 
 
 def identity_of(

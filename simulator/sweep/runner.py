@@ -9,19 +9,24 @@ from __future__ import annotations
 import json
 import os
 import platform
+import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
 
-from semlink.simulator.executors import local as pool
+from semlink.simulator.errors import SemlinkError
+from semlink.simulator.executors import Executor, WorkerDied, executor
 from semlink.simulator.files import lock, write_aside, write_json
-from semlink.simulator.records.store import Condition, Identity, Store, check_same, picture_path
+from semlink.simulator.records.store import Condition, Identity, Record, Store, picture_path
 from semlink.simulator.records.sweep import Sweep
-from semlink.simulator.sweep.plan import Task, blocks, check_images, identity_of, plan, versions
+from semlink.simulator.sweep import precision
+from semlink.simulator.sweep.plan import ImageBlock, Task, blocks, checked, identity_of, plan, versions
 from semlink.simulator.sweep.trial import Bench, Parts, execute
 
 if TYPE_CHECKING:
@@ -32,16 +37,6 @@ if TYPE_CHECKING:
 
 
 OWN_PARTS = Parts()
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A record was kept. error: why the block failed; refused: which pictures are grey, and why."""
-
-    condition: Condition
-    images: int
-    error: str
-    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,38 +51,92 @@ class Outcome:
 def run(
     sweep: Sweep,
     out: str | Path,
-    workers: int = 1,
+    where: Executor | int = 1,
     parts: Parts = OWN_PARTS,
     beside: Sequence[Sweep] = (),
 ) -> Outcome:
     """Measure what `out` does not hold yet and publish everything that it holds.
 
-    parts: where codecs, links, data and metrics come from. beside: other sweeps of this run into the same folder. What
-    only failed, and none of them asks for, is left out of what is published. SemlinkError when `out` cannot be written,
-    is in use, or holds results of another configuration. Conditions that fail are in the outcome. WorkerDied, after
-    what is measured has been published, when a worker process ends before its work does.
+    where: an executor, or how many processes of this machine. parts: where codecs, links, data and metrics come from.
+    beside: other sweeps of this run into the same folder. What only failed, and none of them asks for, is left out of
+    what is published. SemlinkError when `out` cannot be written, is in use, or holds results of another configuration.
+    Conditions that fail are in the outcome. WorkerDied, after what is measured has been published, when a worker
+    process ends before its work does.
     """
-    started = time.monotonic()
     for name in sweep.metrics:
         parts.describe(name)  # refuses an unknown metric before anything is measured
     store, identity = Store(out, report=_say), identity_of(sweep, parts.codec, parts.link, parts.block)
-    held = lock(out)
+    with lock(out):
+        return _run(sweep, store, identity, executor(where), parts, beside)
+
+
+def _run(
+    sweep: Sweep, store: Store, identity: Identity, where: Executor, parts: Parts, beside: Sequence[Sweep]
+) -> Outcome:
+    started = time.monotonic()
     store.clean()
-    stored = list(store.records())
-    check_same(identity, stored, out)
     data = parts.dataset(sweep.data, sweep.limit)
     found = blocks(data.ids, data.sizes(), parts.block)
-    check_images(found, stored, sweep.data)
-    tasks = plan(sweep, found, stored, identity)
-    wanted = len(sweep.conditions()) * sum(len(block.images) for block in found)
+    asking = _asking(sweep, found, identity, checked(identity, found, store.records(), store.out), parts)
     try:
-        _measure(tasks, wanted, partial(_prepare, sweep, parts, str(out)), workers)
-    except pool.WorkerDied:
+        _measure(asking, partial(_prepare, sweep, parts, str(store.out), versions()), where)
+    except WorkerDied:
         publish(sweep, identity, store, parts.describe, time.monotonic() - started, beside)
         raise
-    outcome = publish(sweep, identity, store, parts.describe, time.monotonic() - started, beside)
-    del held
-    return outcome
+    for remark in precision.remarks(asking.verdicts, len(data.ids)):
+        _say(remark)
+    stopped = precision.plain(asking.verdicts)
+    return publish(sweep, identity, store, parts.describe, time.monotonic() - started, beside, stopped)
+
+
+class Asking(Protocol):
+    """What is asked of the workers, in steps."""
+
+    @property
+    def verdicts(self) -> Mapping[Condition, precision.Verdict]:
+        """Why conditions were measured on no more pictures."""
+        ...
+
+    @property
+    def held(self) -> int:
+        """Pictures of all conditions that are there from the start, as a bar shows them."""
+        ...
+
+    def first(self) -> Sequence[Task]:
+        """To begin with."""
+        ...
+
+    def then(self, record: Record) -> Sequence[Task]:
+        """Now that this record is there."""
+        ...
+
+
+@dataclass(frozen=True)
+class Everything:
+    """All that is missing, at once."""
+
+    tasks: Sequence[Task]
+    held: int
+    verdicts: Mapping[Condition, precision.Verdict] = field(default_factory=dict)
+
+    def first(self) -> Sequence[Task]:
+        """All tasks."""
+        return self.tasks
+
+    def then(self, record: Record) -> Sequence[Task]:
+        """Nothing more."""
+        return ()
+
+
+def _asking(
+    sweep: Sweep, found: Sequence[ImageBlock], identity: Identity, stored: Iterable[Record], parts: Parts
+) -> Asking:
+    if not sweep.stops:
+        tasks = plan(sweep, found, stored, identity)
+        return Everything(tasks, len(sweep.conditions()) * sum(len(block.images) for block in found) - _images(tasks))
+    points = precision.Points(sweep, found, identity, parts.describe)
+    points.know(stored)
+    return points
 
 
 def publish(
@@ -97,50 +146,72 @@ def publish(
     describe: Callable[[str], Variable],
     duration_s: float,
     beside: Sequence[Sweep] = (),
+    stopped: Mapping[str, object] = MappingProxyType({}),
 ) -> Outcome:
-    """Rebuild rows.h5, summary.csv and run.json from the block files, without what only failed and nobody asks for."""
+    """Rebuild rows.h5, summary.csv and run.json from the block files, without what only failed and nobody asks for.
+
+    stopped: what run.json says of conditions that were measured until they were precise.
+    """
     from semlink.simulator.analysis import statistics
     from semlink.simulator.records import rows
 
     asked = {condition for each in (sweep, *beside) for condition in each.conditions()}
-    held = rows.as_kept(rows.merge(store.records()))
-    measurements = tuple(m for m in held if m.images or m.condition in asked)
-    names = {name for m in measurements for name in m.values} | set(sweep.metrics)
+    held = rows.Everything(store.folders(), store.within, lambda m: bool(m.images) or m.condition in asked)
+    names = held.outline.names | set(sweep.metrics)
     variables = {
         **rows.VARIABLES,
         **{name: rows.own_variable(name) or describe(name) for name in names - rows.VARIABLES.keys()},
     }
-    found = rows.Rows(measurements, variables, _attributes(sweep, identity))
-    rows.write(found, store.out / "rows.h5")
+    found = rows.publish(held, variables, _attributes(sweep, identity), store.out / "rows.h5")
     statistics.write_csv(statistics.summarise(found), store.out / "summary.csv")
     own = set(sweep.conditions())
-    failures = {m.condition: m.error for m in measurements if m.error and m.condition in own}
-    write_json(store.out / "run.json", _run_json(sweep, identity, duration_s, failures))
+    failures = {m.condition: m.error for m in found.measurements if m.error and m.condition in own}
+    told = _run_json(sweep, identity, duration_s, failures) | ({"stopped": dict(stopped)} if stopped else {})
+    write_json(store.out / "run.json", told)
     return Outcome(store.out, found, failures)
 
 
-def _prepare(sweep: Sweep, parts: Parts, out: str) -> Callable[[Task], Iterator[Progress]]:
-    bench, store = Bench(sweep, parts), Store(out, report=_say)
+def _prepare(sweep: Sweep, parts: Parts, out: str, asked: Mapping[str, str]) -> Callable[[Task], Iterator[Record]]:
+    """What performs a task in a worker. SemlinkError where that has other versions than the process that asked."""
+    own = versions()
+    other = [name for name in asked if own.get(name) != asked[name]]
+    if other:
+        told = ", ".join(f"{name} {own.get(name, 'missing')}, not {asked[name]}" for name in other)
+        raise SemlinkError(f"a worker on {socket.gethostname()} has {told}; the same rows need the same versions")
+    bench, store = Bench(sweep, parts), Store(out, report=_say_nothing)
     return lambda task: perform(task, bench, store)
 
 
-def _measure(tasks: Sequence[Task], wanted: int, prepare: Callable[[], Any], workers: int) -> None:
+def _measure(asking: Asking, prepare: Callable[[], Any], where: Executor) -> None:
     from tqdm import tqdm
 
     said: set[tuple[Condition, str]] = set()
-    missing = sum(len(task.wanted) * len(task.block.images) for task in tasks)
-    with tqdm(total=wanted, initial=wanted - missing, unit="image", dynamic_ncols=True, disable=not tasks) as bar:
-        for progress in pool.run(prepare, tasks, workers):
-            bar.set_postfix_str(str(progress.condition), refresh=False)
-            bar.update(progress.images)
-            what = "grey, counted as lost" if progress.refused else "failed" if progress.error else ""
-            if what and (progress.condition, what) not in said:
-                said.add((progress.condition, what))
-                bar.write(f"{what}: {progress.condition}: {progress.refused or progress.error}", file=sys.stderr)
+    tasks = deque(asking.first())
+    total = asking.held + _images(tasks)
+    with tqdm(total=total, initial=asking.held, unit="image", dynamic_ncols=True, disable=not tasks) as bar:
+        for record in where.run(prepare, tasks):
+            more = asking.then(record)
+            tasks.extend(more)
+            bar.total += _images(more)
+            bar.set_postfix_str(str(record.condition), refresh=False)
+            bar.update(len(record.images))
+            refused = record.notes.get("refused", "")
+            what = "grey, counted as lost" if refused else "failed" if record.error else ""
+            if what and (record.condition, what) not in said:
+                said.add((record.condition, what))
+                bar.write(f"{what}: {record.condition}: {refused or record.error}", file=sys.stderr)
+
+
+def _images(tasks: Iterable[Task]) -> int:
+    return sum(len(task.wanted) * len(task.block.images) for task in tasks)
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
+
+
+def _say_nothing(text: str) -> None:
+    """Of a damaged file the process that asked has told."""
 
 
 def _attributes(sweep: Sweep, identity: Identity) -> dict[str, Any]:
@@ -167,15 +238,23 @@ def _run_json(sweep: Sweep, identity: Identity, duration_s: float, failures: Map
     }
 
 
-def perform(task: Task, bench: Bench, store: Store) -> Iterator[Progress]:
-    """Execute a task and keep its records, the first picture of the set as it was received, and what `parts` keeps."""
-    for record, images, received in (bench.parts.execute or execute)(task, bench):
+def perform(task: Task, bench: Bench, store: Store) -> Iterator[Record]:
+    """Execute a task and keep its records, the first picture of the set as it was received, and what `parts` keeps.
+
+    What another worker has kept, before it died with the rest of the task, is taken from there.
+    """
+    there = [record for record in map(store.find, task.wanted) if record is not None]
+    yield from there
+    keys = {record.key() for record in there}
+    rest = replace(task, wanted=tuple(r for r in task.wanted if r.key() not in keys)) if there else task
+    for record, images, received in (bench.parts.execute or execute)(rest, bench) if rest.wanted else ():
         if record.positions[0] == 0:
             _keep_pictures(store.out, record.condition, images[0], None if received is None else received[0])
         if received is not None:
             bench.parts.keep(store.out, record, images, received)
         store.write(record)
-        yield Progress(record.condition, len(record.images), record.error, record.notes.get("refused", ""))
+        yield record
+    bench.ease()
 
 
 def _keep_pictures(out: Path, condition: Condition, original: Tensor, received: Tensor | None) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.executors import memory
 from semlink.simulator.plugins import describe_metric, make_codec, make_dataset, make_link, measure_metrics
 from semlink.simulator.protocols import AnyLink, Codec, Dataset, Variable
 from semlink.simulator.records.rows import BYTES
@@ -70,6 +71,7 @@ class Bench:
         self.data = parts.dataset(sweep.data, sweep.limit)
         self._codec = lru_cache(maxsize=CODECS)(lambda word, rho: parts.ready(parts.codec(parse(word), rho)))
         self._link = cache(lambda word: parts.link(parse(word)))
+        self._eases = True
 
     def codec(self, condition: Condition) -> Codec:
         """The codec of a condition."""
@@ -78,6 +80,13 @@ class Bench:
     def link(self, condition: Condition) -> AnyLink:
         """The link of a condition."""
         return self._link(condition.channel)
+
+    def ease(self) -> None:
+        """Let the codecs go where memory is short, unless that has not helped; they are made again when asked for."""
+        if self._eases and self._codec.cache_info().currsize and memory.tight():
+            self._codec.cache_clear()
+            memory.give_back()
+            self._eases = not memory.tight()
 
 
 class Encodings:
@@ -226,7 +235,7 @@ def _refuse(
 def squared_error(x: Tensor, y: Tensor) -> float:
     """Mean squared error of two pictures `[3, H, W]`, in float64, some rows at a time."""
     rows = max(1, PIXELS_AT_ONCE // x.shape[2])
-    parts = zip(x.split(rows, 1), y.split(rows, 1), strict=True)
+    parts = zip(x.split(rows, 1), y.split(rows, 1), strict=True) if rows < x.shape[1] else ((x, y),)
     return sum(float((a.double() - b.double()).square().sum()) for a, b in parts) / x.numel()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import deque
 
 import pytest
 
@@ -39,18 +40,18 @@ def failing():
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_all_results_of_all_tasks_come(workers):
-    assert sorted(local.run(doubling, list(range(20)), workers)) == list(range(0, 40, 2))
+    assert sorted(local.Local(workers).run(doubling, deque(range(20)))) == list(range(0, 40, 2))
 
 
 @pytest.mark.parametrize("how", ["os._exit", "sys.exit"])
 def test_a_worker_that_ends_with_code_0_is_dead(how):
     found = []
     with pytest.raises(local.WorkerDied, match="exit code 0"):
-        found.extend(local.run(leaving, [how, "stays"], 2))
+        found.extend(local.Local(2).run(leaving, deque([how, "stays"])))
 
 
 def test_what_a_worker_said_before_it_died_arrives():
-    results = local.run(leaving, ["os._exit", "stays"], 2)
+    results = local.Local(2).run(leaving, deque(["os._exit", "stays"]))
     assert {next(results), next(results)} == {"os._exit", "stays"}
     with pytest.raises(local.WorkerDied):
         next(results)
@@ -58,4 +59,4 @@ def test_what_a_worker_said_before_it_died_arrives():
 
 def test_an_error_of_a_worker_is_the_parents():
     with pytest.raises(SemlinkError, match="no data"):
-        list(local.run(failing, [1, 2], 2))
+        list(local.Local(2).run(failing, deque([1, 2])))

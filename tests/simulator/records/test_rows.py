@@ -150,14 +150,14 @@ def test_no_damage_escapes_as_another_error_or_reads_as_other_values(tmp_path):
     path, dice, found = tmp_path / "rows.h5", random.Random(0), 0
     rows.write(made(RAGGED), path)
     whole, expected = path.read_bytes(), told(rows.read(path))
-    for case in range(300):
+    for case in range(150):
         path.write_bytes(cut(whole, dice) if case % 5 == 0 else flipped(whole, dice))
         try:
             assert told(rows.read(path)) == expected  # a flip of what nobody reads
         except SemlinkError as error:
             assert "rows.h5: damaged" in str(error) and "\n" not in str(error)
             found += 1
-    assert found >= 60
+    assert found >= 30
 
 
 def cut(content, dice):

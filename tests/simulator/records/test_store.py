@@ -8,16 +8,19 @@ import json
 import math
 import os
 import random
+import socket
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import lock, slug, write_aside
+from semlink.simulator.files import aside_of, is_left_over, lock, slug, write_aside
 from semlink.simulator.records.store import Condition, Identity, Record, Store, check_same
 
+HOST = socket.gethostname()
 IDENTITY = Identity("kodak", 0, 32, "0.1.0", {"adjscc weights": "ab"})
 RECORD = Record(
     IDENTITY,
@@ -38,12 +41,41 @@ def test_a_record_comes_back_exactly(tmp_path):
     assert list(Store(tmp_path).records()) == [RECORD]
 
 
+def test_a_record_with_the_right_checksum_is_read(tmp_path):
+    store = Store(tmp_path)
+    store.write(RECORD)
+    assert store.path(RECORD).read_text() == with_checksum(PLAIN)
+
+
 def test_block_files_are_plain_json_with_a_checksum(tmp_path):
     store = Store(tmp_path)
     store.write(RECORD)
     content = json.loads(store.path(RECORD).read_text())
-    assert len(content["sha256"]) == 64
+    assert content["sha256"] == hashlib.sha256(
+        json.dumps(content["record"], sort_keys=True, separators=(",", ":")).encode()
+    ).hexdigest()
     assert content["record"]["condition"]["channel"] == "tdl:model=C,speed=30"
+
+
+def test_cut_at_any_byte_a_file_is_left_out(tmp_path):
+    said = []
+    store = Store(tmp_path, said.append)
+    store.write(RECORD)
+    path = store.path(RECORD)
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        assert list(Store(tmp_path, said.append).records()) == [] and store.find(RECORD) is None
+    assert len(said) == len(whole) + 1
+    path.write_bytes(whole)
+    assert store.find(RECORD) == RECORD
+
+
+def test_a_record_of_a_failure_is_no_answer(tmp_path):
+    store = Store(tmp_path)
+    assert store.find(RECORD) is None
+    store.write(replace(RECORD, error="ValueError: no"))
+    assert store.find(RECORD) is None
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, -1])
@@ -63,7 +95,7 @@ def test_truncated_files_are_reported_once_and_left_out(tmp_path, length):
 def with_checksum(plain: object) -> str:
     """A block file that says what it should not, with the right checksum."""
     told = json.dumps(plain, sort_keys=True, separators=(",", ":"))
-    return json.dumps({"sha256": hashlib.sha256(told.encode()).hexdigest(), "record": plain})
+    return f'{{"record":{told},"sha256":"{hashlib.sha256(told.encode()).hexdigest()}"}}'
 
 
 PLAIN = {"format": 1, **json.loads(json.dumps(asdict(RECORD)))}
@@ -216,6 +248,32 @@ def test_clean_removes_half_written_files_only(tmp_path, place):
     assert not half.exists() and whole.exists() and list(store.records()) == [RECORD]
 
 
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        ("x.aside-123", True),
+        (f"x.aside-{HOST}-{os.getpid()}", True),
+        (f"x.aside-{HOST}-{os.getppid()}", False),
+        (f"x.aside-{HOST}-999999999", True),
+        ("x.aside-other-host-7", False),
+    ],
+)
+def test_what_another_process_still_writes_is_not_left_over(tmp_path, name, left):
+    (tmp_path / name).write_text("half")
+    assert is_left_over(tmp_path / name) == left
+    os.utime(tmp_path / name, (0, 0))
+    assert is_left_over(tmp_path / name) == (left or "other" in name)
+
+
+def test_two_machines_and_two_processes_write_under_different_names(monkeypatch):
+    names = set()
+    for host, process in (("a", 1), ("a", 2), ("b", 1)):
+        monkeypatch.setattr(socket, "gethostname", lambda host=host: host)
+        monkeypatch.setattr(os, "getpid", lambda process=process: process)
+        names.add(aside_of(Path("x.json")).name)
+    assert len(names) == 3 and all(name.startswith("x.json.aside-") for name in names)
+
+
 def test_a_second_run_is_kept_out_until_the_first_dies(tmp_path):
     code = (
         f"from semlink.simulator.files import lock; held = lock({str(tmp_path)!r}); print('held', flush=True); input()"
@@ -226,7 +284,8 @@ def test_a_second_run_is_kept_out_until_the_first_dies(tmp_path):
         lock(tmp_path)
     child.kill()
     child.communicate()
-    assert lock(tmp_path) is not None
+    lock(tmp_path).close()
+    lock(tmp_path).close()
 
 
 def test_slugs_are_short_file_names():

@@ -47,6 +47,12 @@ def test_flags_are_typed_and_negative_snrs_parse():
     assert (flags.workers, flags.steps, flags.seed, flags.codecs) == (2, 4, 0, ("adjscc",))
 
 
+def test_targets_are_part_of_what_is_asked():
+    asked = cli.sweep_of(cli.read(DEFAULT, "--target-ci 0.05 --target-lost 100".split()), ("psnr",))
+    assert (asked.target_ci, asked.target_lost, asked.stops) == (0.05, 100, True)
+    assert not cli.sweep_of(DEFAULT, ("psnr",)).stops
+
+
 def test_defaults_are_the_experiments():
     assert cli.read(DEFAULT, []) == DEFAULT
 
@@ -114,6 +120,11 @@ def test_no_rate(text):
         ("--rho -1", "--rho -1"),
         ("--limit 0", "--limit 0"),
         ("--workers 0", "--workers 0"),
+        ("--target-ci 0", "--target-ci 0: give half of an interval"),
+        ("--target-ci nan", "--target-ci nan: give half of an interval"),
+        ("--target-lost 0", "--target-lost 0: give a whole number of at least 1"),
+        ("--scheduler nowhere", "--scheduler nowhere: give an address, such as tcp://"),
+        ("--workers 2 --scheduler tcp://a:1", "--workers counts processes of this machine"),
         ("--seed -1", "--seed -1"),
         ("--codecs", "--codecs needs at least one"),
         (f"--seed {2**64}", "--seed 18446744073709551616: give a whole number of at most 2^63 - 1"),
