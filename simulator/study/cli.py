@@ -24,6 +24,7 @@ from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study.checks import check_channels, check_codecs, check_words
 from semlink.simulator.study.rates import Rate
 from semlink.simulator.study.recipes import with_recipe
+from semlink.simulator.study.sheets import STYLES, drawn_as
 from semlink.simulator.study.stopping import Terminated, finish, sigterm_stops
 from semlink.simulator.values import SNR_LIMITS_DB
 
@@ -60,6 +61,8 @@ class Flags:
     """Channel uses per source dimension (3 H W of a picture): 1/12 or 0.0833."""
     workers: int = 1
     """Processes that share the work; the rows do not depend on it."""
+    style: str = "screen"
+    """How figures look: screen, or ieee for papers (3.5 in wide, 8 pt, TrueType)."""
 
 
 AnyFlags = TypeVar("AnyFlags", bound="DataclassInstance")
@@ -82,7 +85,7 @@ def run(main: Callable[[AnyFlags], int], default: AnyFlags, arguments: Sequence[
         _check_any(flags)
         if isinstance(flags, Flags):
             check(flags)
-        with sigterm_stops():
+        with sigterm_stops(), drawn_as(getattr(flags, "style", STYLES[0])):
             return finish(main, flags)
     except (SemlinkError, UnknownName, OSError) as error:
         return _say(f"error: {_one_line(error)}", 2)

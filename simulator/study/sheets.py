@@ -1,0 +1,25 @@
+"""How figures are drawn for as long as an experiment runs, as its --style says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from semlink.channels.base.names import unknown
+from semlink.simulator.errors import SemlinkError
+
+STYLES = ("screen", "ieee")
+chosen: ContextVar[str] = ContextVar("chosen", default=STYLES[0])
+
+
+@contextmanager
+def drawn_as(style: str) -> Iterator[None]:
+    """SemlinkError for a style that nobody knows."""
+    if style not in STYLES:
+        raise SemlinkError(unknown("--style", style, STYLES))
+    before = chosen.set(style)
+    try:
+        yield
+    finally:
+        chosen.reset(before)
