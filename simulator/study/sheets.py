@@ -13,11 +13,16 @@ STYLES = ("screen", "ieee")
 chosen: ContextVar[str] = ContextVar("chosen", default=STYLES[0])
 
 
-@contextmanager
-def drawn_as(style: str) -> Iterator[None]:
+def check_style(style: str) -> None:
     """SemlinkError for a style that nobody knows."""
     if style not in STYLES:
         raise SemlinkError(unknown("--style", style, STYLES))
+
+
+@contextmanager
+def drawn_as(style: str) -> Iterator[None]:
+    """Figures are drawn so within. SemlinkError for a style that nobody knows."""
+    check_style(style)
     before = chosen.set(style)
     try:
         yield

@@ -1,0 +1,20 @@
+"""Settings of the link that are one of a few names, known without loading a framework."""
+
+from __future__ import annotations
+
+from semlink.channels.base.names import unknown
+from semlink.simulator import power as rules
+from semlink.simulator.engine.setup import CSI, EQUALIZERS
+from semlink.simulator.errors import SemlinkError
+
+CSIT = ("none", "perfect", "delayed", "quantised")
+PRECODING = ("none", "svd")
+PLACEMENT = ("order", "importance")
+NAMED = ("csi", "equalizer", "power", "csit", "precoding", "placement")
+
+
+def check_name(setting: str, value: object) -> None:
+    """SemlinkError that lists the known values when a setting of `NAMED` has another one."""
+    known = dict(zip(NAMED, (CSI, EQUALIZERS, rules.names(), CSIT, PRECODING, PLACEMENT), strict=True))[setting]
+    if value not in known:
+        raise SemlinkError(unknown(setting, str(value), known))
