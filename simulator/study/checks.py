@@ -9,6 +9,7 @@ from semlink.channels.base.names import did_you_mean, unknown
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.plugins import LINK_SETTINGS, make_channel, package
 from semlink.simulator.study.settings import check_settings
+from semlink.simulator.study.sources import names_in
 from semlink.simulator.words import Word, parse
 
 
@@ -64,6 +65,8 @@ def check_words(kind: str, words: Sequence[str], known: Sequence[str], added: Se
     for word in map(parse, words):
         if word.file and not Path(word.file).expanduser().is_file():
             raise SemlinkError(f"{kind} {word}: there is no file {word.file}")
+        if word.file:
+            _check_class(kind, word)
         if not word.file and word.name not in known:
             raise SemlinkError(unknown(kind, word.name, known))
         for other in word.added:
@@ -72,6 +75,14 @@ def check_words(kind: str, words: Sequence[str], known: Sequence[str], added: Se
                     f"{did_you_mean(other.name, added)}known: {', '.join(added)}" if added else f"a {kind} takes none"
                 )
                 raise SemlinkError(f"unknown impairment {other.name!r} in {word}; {expected}")
+
+
+def _check_class(kind: str, word: Word) -> None:
+    """SemlinkError for a class that the file of a word does not have; the file does not run."""
+    wanted = word.name.rpartition(":")[2]
+    classes, names = names_in(Path(word.file).expanduser())
+    if names and wanted not in names and "*" not in names:
+        raise SemlinkError(f"{kind} {word}: {unknown('class', wanted, classes)}")
 
 
 def check_data(data: str) -> None:

@@ -17,6 +17,18 @@ def settings_in(package: str, name: str) -> tuple[str, ...] | None:
         return None
 
 
+def names_in(path: Path) -> tuple[list[str], list[str]]:
+    """The classes of a Python file, and all names that it has at its top; none where it is no Python."""
+    try:
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+    except (OSError, SyntaxError, ValueError):
+        return [], []
+    classes = [node.name for node in body if isinstance(node, ast.ClassDef)]
+    brought = [own for node in body if isinstance(node, ast.Import | ast.ImportFrom) for own in node.names]
+    assigned = [t.id for node in body if isinstance(node, ast.Assign) for t in node.targets if isinstance(t, ast.Name)]
+    return classes, [*classes, *assigned, *(own.asname or own.name for own in brought)]
+
+
 def _parameters(module: str, wanted: str, depth: int) -> tuple[str, ...] | None:
     tree = _tree(module)
     if tree is None or not depth:

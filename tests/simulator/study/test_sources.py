@@ -6,6 +6,8 @@ import sys
 import pytest
 
 from semlink import codecs
+from semlink.simulator import SemlinkError
+from semlink.simulator.study.checks import check_words
 from semlink.simulator.study.sources import settings_in
 
 
@@ -39,3 +41,11 @@ def test_misspelt_words_are_answered_before_a_framework_loads(flags: list[str], 
     found = subprocess.run([sys.executable, "-c", code, "sweep", *flags], capture_output=True, text=True, check=False)
     assert found.returncode == 2 and found.stderr.count("\n") == 1 and told in found.stderr
     assert found.stdout == "light\n"
+
+
+def test_a_misspelt_class_of_a_file_is_told_before_the_file_runs(tmp_path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("raise SystemExit(7)\nclass MyCodec:\n    pass\n")
+    with pytest.raises(SemlinkError, match="unknown class 'MyCodc'; did you mean 'MyCodec'. known: MyCodec"):
+        check_words("codec", [f"{path}:MyCodc"], codecs.names())
+    check_words("codec", [f"{path}:MyCodec"], codecs.names())
