@@ -13,7 +13,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint figures reference reference-check docs site studies roi diffusion bench clean
+.PHONY: help setup demo test test-slow walk lint figures reference reference-check docs site studies roi diffusion bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,6 +28,9 @@ test: $(VENV)/.test-done ## all tests but the slow ones
 
 test-slow: $(VENV)/.test-done ## the slow tests; what they said last is in results/reference/test_slow.txt
 	@$(BIN)/python -m pytest -m slow --no-header --disable-warnings --durations=0 | tee results/reference/test_slow.txt
+
+walk: $(VENV)/.test-done ## a new user's walk from a wheel in an empty folder, with its times
+	@$(BIN)/python -m pytest tests/test_walk.py -m slow -s --no-header
 
 # mypy reads the folders under their import names.
 lint: $(VENV)/.lint-done ## ruff and mypy

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from semlink.simulator import quiet
+from semlink.simulator.files import read_json
 from semlink.simulator.plugins import describe_metric, package
 from semlink.simulator.study import cli
 from semlink.simulator.study.markdown import rewrite, table
@@ -54,7 +55,36 @@ def main(flags: MakeDocs) -> int:
 def plugins() -> dict[str, str]:
     """The parts made from registries and docstrings, by the name of their markers."""
     quiet.silence()
-    return {**{name: kind(package(home).registry) for name, home in KINDS.items()}, "metrics": metrics()}
+    found = {name: kind(package(home).registry) for name, home in KINDS.items()}
+    return {**found, "metrics": metrics(), "zoo": zoo(ROOT / "codecs" / "weights")}
+
+
+def zoo(weights: Path) -> str:
+    """A line for each shipped network: size, where it was trained and what its card says of its quality."""
+    rows = []
+    for path in sorted((*weights.glob("*.safetensors"), *(p.parent for p in weights.glob("*/card.json")))):
+        card = read_json(path / "card.json" if path.is_dir() else path.with_suffix(".json"), "no card")
+        size = sum(f.stat().st_size for f in path.rglob("*.safetensors")) if path.is_dir() else path.stat().st_size
+        rows.append((f"`{path.name.removesuffix('.safetensors')}`", f"{size / 1e6:.1f}", snrs(card), quality(card)))
+    return table(("weights", "MB", "trained at, dB", "what its card says of it"), rows)
+
+
+def snrs(card: Mapping[str, Any]) -> str:
+    """The SNRs of a network's training, as its card has them."""
+    found = card.get("trained_snr_db", [])
+    return " to ".join(f"{snr:g}" for snr in dict.fromkeys(found))
+
+
+def quality(card: Mapping[str, Any]) -> str:
+    """Where and how good, in the card's own names."""
+    measured = card.get("measured_psnr_db")
+    if isinstance(measured, Mapping):
+        levels = ", ".join(f"{name} {value:g}" for name, value in measured.items() if isinstance(value, float))
+        return f"{measured['set']}: PSNR {levels}".replace("PSNR rho", "rho")
+    if "validation_psnr_db_awgn" in card:
+        levels = ", ".join(f"{snr} {value:g}" for snr, value in card["validation_psnr_db_awgn"].items())
+        return f"held-out training pictures, AWGN: PSNR {levels}"
+    return ""
 
 
 def kind(registry: Any) -> str:

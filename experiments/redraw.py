@@ -19,6 +19,8 @@ class Redraw:
     """Folder that holds rows.h5."""
     metrics: tuple[str, ...] = ()
     """Metrics to draw; all pictures' quality metrics when empty."""
+    style: str = "screen"
+    """How figures look: screen, or ieee for papers (3.5 in wide, 8 pt, TrueType)."""
 
 
 def main(flags: Redraw) -> int:

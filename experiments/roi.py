@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 from semlink.simulator.analysis import comparison, statistics
 from semlink.simulator.analysis.comparison import Entry, Result
-from semlink.simulator.files import slug
 from semlink.simulator.metrics import of_set
 from semlink.simulator.plugins import make_link
 from semlink.simulator.records.rows import Rows
@@ -147,6 +146,7 @@ def figures(
 ) -> Iterator[tuple[str, Figure]]:
     """All figures with the names of their files; those against rho when there are several rates."""
     from semlink.simulator.figures import bars, curves, strips
+    from semlink.simulator.figures.wording import file_names
 
     variables = {metric: regions.describe(metric) for metric in shown}
     lines = [r.line for title in codec_panels(flags) for r in results[title]]
@@ -154,8 +154,10 @@ def figures(
         yield f"{metric}_vs_snr", curves.curves(lines, metric, variable)
         if metric.startswith("miou") and len(set(flags.rho)) > 1:
             yield f"{metric}_vs_rho", curves.against_rate(lines, metric, variable)
-    for title, own in arm_panels(flags).items():
-        yield f"arms_{slug(own[0].channel)}", bars.gains(results[title], variables, UNIFORM, title)
+    arms_of = arm_panels(flags)
+    names = file_names(own[0].channel for own in arms_of.values())
+    for title, own in arms_of.items():
+        yield f"arms_{names[own[0].channel]}", bars.gains(results[title], variables, UNIFORM, title)
     said, at = {"PSNR": "psnr", "region": "psnr_roi"}, (flags.rho[0], min(flags.snr))
     region = partial(regions.region, flags.roi)
     yield from strips.delivered(flags.out, rows, codec_panels(flags), at, (said, "{:.1f} dB"), region)

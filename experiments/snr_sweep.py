@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from semlink.simulator.study import cli
-from semlink.simulator.study.checks import reference_of
+from semlink.simulator.study.checks import check_metrics, reference_of
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,11 @@ class SnrSweep(cli.Flags):
     """Quality metrics to measure and draw."""
     versus: str = ""
     """One of --codecs, such as digital: how much better are the others on the same pictures, fades and channel uses?"""
+
+    def check_names(self) -> None:
+        """SemlinkError for metrics, and a codec to compare with, that nobody knows."""
+        check_metrics(self.metrics)
+        reference_of(self.codecs, self.versus)
 
 
 def main(flags: SnrSweep) -> int:

@@ -71,12 +71,15 @@ class TrainFlags:
     """Threads of torch; 0: as many as there are cores."""
     device: str = ""
     """cpu or cuda; empty: cuda when there is one."""
+    tensorboard: bool = False
+    """Also write loss, learning rate and quality into --out for TensorBoard."""
 
 
 def main(flags: TrainFlags) -> int:
     from semlink.simulator.training.pictures import load_pictures
 
     trainer = make_trainer(flags)
+    trainer.follow(flags.tensorboard)
     pictures, validation = load_pictures(flags.data, flags.crop)
     small, _ = load_pictures(flags.small_data, 1) if flags.small_data else ([], None)
     levels = trainer.run(pictures, validation, small)

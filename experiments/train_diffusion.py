@@ -62,6 +62,8 @@ class DiffusionFlags:
     """Threads of torch; 0: as many as there are cores."""
     device: str = ""
     """cpu or cuda; empty: cuda when there is one."""
+    tensorboard: bool = False
+    """Also write loss, learning rate and quality into --out for TensorBoard."""
 
 
 def main(flags: DiffusionFlags) -> int:
@@ -81,6 +83,7 @@ def main(flags: DiffusionFlags) -> int:
     run = denoisers.make_run(
         source, shape, pictures, held_out, write, budget, flags.out, device, flags.emphasis, flags.init
     )
+    run.follow(flags.tensorboard)
     levels = run.complete()
     if not flags.codec:
         contact_sheet(denoisers.samples(run.average, shape, flags.seed), 8).save(flags.out / "samples.png")

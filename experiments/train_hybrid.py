@@ -68,6 +68,8 @@ class HybridFlags:
     """Of the networks: `compact` (2 CPU cores) or `base` (a GPU)."""
     device: str = ""
     """cpu or cuda; empty: cuda when there is one."""
+    tensorboard: bool = False
+    """Also write loss, learning rate and quality into --out for TensorBoard."""
 
 
 def main(flags: HybridFlags) -> int:
@@ -85,6 +87,7 @@ def main(flags: HybridFlags) -> int:
     budget = Budget(flags.minutes, flags.steps, flags.groups, flags.lr, flags.seed)
     channel, device = make_channel(flags.channels), flags.device or default_device()
     run = HybridRun(network, settings, photographs, thumbnails, channel, budget, flags.out, device)
+    run.follow(flags.tensorboard)
     levels = run.complete()
     facts = {**spent(run.step, run.seconds, flags.threads), "curve": run.curve(), "held_out": dict(levels)}
     write_card(flags, __file__, facts, dropped=("pairs",))

@@ -53,10 +53,13 @@ class LevelFlags:
     """Seed of initial weights, crops and noise."""
     threads: int = 0
     """Threads of torch; 0: as many as there are cores."""
+    tensorboard: bool = False
+    """Also write loss, learning rate and quality into --out for TensorBoard."""
 
 
 def main(flags: LevelFlags) -> int:
     run = make_run(flags)
+    run.follow(flags.tensorboard)
     found = {name.removeprefix("error_db_at_"): error for name, error in run.complete().items()}
     facts = {
         **spent(run.step, run.seconds, flags.threads),

@@ -55,6 +55,8 @@ class SegmenterFlags:
     """Seed of initial weights, choice of frames and augmentation."""
     threads: int = 0
     """Threads of torch; 0: as many as there are cores."""
+    tensorboard: bool = False
+    """Also write loss, learning rate and quality into --out for TensorBoard."""
 
 
 def main(flags: SegmenterFlags) -> int:
@@ -69,6 +71,7 @@ def train(flags: SegmenterFlags) -> int:
     from semlink.codecs._regions.unet_training import columns, measure
 
     run = make_run(flags)
+    run.follow(flags.tensorboard)
     run.spend()
     levels = measure(run.average, run.validation)
     run.save(columns(levels))

@@ -44,6 +44,8 @@ class SpicFlags:
     """Seed of initial weights, crops, codings and noise."""
     threads: int = 0
     """Threads of torch; 0: as many as there are cores."""
+    tensorboard: bool = False
+    """Also write loss, learning rate and quality into --out for TensorBoard."""
 
 
 def main(flags: SpicFlags) -> int:
@@ -63,6 +65,7 @@ def main(flags: SpicFlags) -> int:
     network = SpadeUNet(widths=flags.widths)
     budget = Budget(flags.minutes, flags.steps, flags.batch, flags.lr, flags.seed, flags.ema, checkpoint_every=300)
     run = SpicRun(network, street, validation, flags.crop, budget, flags.out)
+    run.follow(flags.tensorboard)
     levels = run.complete()
     contact_sheet(samples(run.average, run.held), 6).save(flags.out / "samples.png")
     figures = {name: round(value, 4) for name, value in levels.items()}

@@ -65,11 +65,14 @@ class TrainVideo:
     """Seed of initial weights, clips and noise."""
     threads: int = 0
     """Threads of torch; 0: as many as there are cores."""
+    tensorboard: bool = False
+    """Also write loss, learning rate and quality into --out for TensorBoard."""
 
 
 def main(flags: TrainVideo) -> int:
     """Train, and leave weights, curve and card."""
     run = make_run(flags)
+    run.follow(flags.tensorboard)
     found = run.complete()
     levels = {name: round(level, 2) for name, level in found.items()}
     write_card(flags, __file__, {**spent(run.step, run.seconds, flags.threads), "held_out": levels})

@@ -100,7 +100,7 @@ def test_wheel_metadata_carries_licence_and_extras(wheel):
     assert "License-Expression: Apache-2.0" in metadata
     assert f"{folder}/licenses/LICENSE" in wheel.namelist()
     extras = set(re.findall(r"^Provides-Extra: (.+)$", metadata, re.MULTILINE))
-    assert extras == {"test", "lint", "docs", "zoo", "fid", "dask"}
+    assert extras == {"test", "lint", "docs", "zoo", "fid", "dask", "tensorboard"}
 
 
 @pytest.mark.parametrize("name", sorted({canonicalize_name(r.name) for r in requirements()}))

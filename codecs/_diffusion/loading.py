@@ -8,6 +8,7 @@ that came with them is run; what was fetched once stays in the hub's cache.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +19,7 @@ import torch
 
 from semlink.codecs._diffusion.levels import over_levels_of
 from semlink.codecs._learned.foreign import DAMAGED, NO_CODE, first_line
+from semlink.codecs._learned.hub import in_reach
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import is_here
 
@@ -85,7 +87,8 @@ def load_one_of(
     """A model of the class that its config names, one of `kinds`; likewise."""
 
     def read(where: str | Path, **settings: Any) -> Any:
-        config = next(iter(kinds.values())).load_config(where, **_inside(subfolder))
+        here = {"local_files_only": True} if settings.get("local_files_only") else {}
+        config = next(iter(kinds.values())).load_config(where, **here, **_inside(subfolder))
         found = config.get("_class_name")
         if str(found) not in kinds:  # it may be a list, of a module and a class
             raise SemlinkError(f"{name} is of the class {found}; it must be {' or '.join(kinds)}")
@@ -96,7 +99,11 @@ def load_one_of(
 
 def load_processor(kind: Any, name: str | Path) -> Any:
     """A processor of transformers' class `kind`, what goes before and behind a model; likewise."""
-    return _load(lambda where, **_: kind.from_pretrained(where, **NO_CODE), name, "float32", PROCESSOR_FILES)
+
+    def read(where: str | Path, local_files_only: bool = False, **_: Any) -> Any:
+        return kind.from_pretrained(where, local_files_only=local_files_only, **NO_CODE)
+
+    return _load(read, name, "float32", PROCESSOR_FILES)
 
 
 def memory_options(text: str | None, known: Mapping[str, str] = MEMORY) -> tuple[str, ...]:
@@ -142,6 +149,8 @@ def _load(read: Callable[..., Any], name: str | Path, dtype: str, wanted: str, *
     local = is_here(folder) and folder.is_dir()
     common = {"dtype": dtype_of(dtype), "use_safetensors": True, **where}
     common["low_cpu_mem_usage"] = False  # else it warns that accelerate is missing
+    if not local and not in_reach():
+        common["local_files_only"] = True  # else it tries again for a minute
     try:
         with _quiet():
             if local:
@@ -186,7 +195,9 @@ def _inside(subfolder: str | None) -> dict[str, str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bar for the few files of a model, from diffusers or from transformers where that is loaded."""
+    """No progress bar for the few files of a model, from diffusers or from transformers where that is loaded, and
+    no warning that is theirs.
+    """
     from diffusers.utils import logging
 
     loaded = sys.modules.get("transformers")
@@ -194,7 +205,9 @@ def _quiet() -> Iterator[None]:
     for library in shown:
         library.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():  # diffusers gives the hub's library a setting that it no longer has
+            warnings.filterwarnings("ignore", message=".*local_dir_use_symlinks")
+            yield
     finally:
         for library in shown:
             library.enable_progress_bar()

@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from semlink.codecs._learned import hub
 from semlink.codecs._learned.budget import ALL, Kept, budget, kept
 from semlink.codecs._learned.received import sound_symbols
 from semlink.codecs._learned.shipped import DOMAINS, WEIGHTS, is_small, local, no_weights, not_shipped, planes_shipped
@@ -85,6 +86,19 @@ class LatentCodec(ShownSettings):
             raise SemlinkError(no_weights(path))
         alike = re.sub(r"-m\d+", "-m*", path.name)
         raise SemlinkError(not_shipped(self.name, path, fraction(self.rho), [fraction(r) for r in self.rates(alike)]))
+
+    def save_pretrained(self, folder: str | Path, height: int = 256, width: int = 256) -> None:
+        """Write the network for pictures of that size, settings and model card to a folder, see `hub`."""
+        hub.save(self, self.weight_file(height, width), Path(folder).expanduser())
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path) -> Self:
+        """The codec with the network of a folder of `save_pretrained`, or of a repository of the hub."""
+        return hub.load(cls, name)
+
+    def push_to_hub(self, repository: str, private: bool = False, height: int = 256, width: int = 256) -> str:
+        """Upload what `save_pretrained` writes to a repository of the hub; its address."""
+        return hub.push(self, self.weight_file(height, width), repository, private)
 
     def rates(self, pattern: str) -> tuple[float, ...]:
         """The rates of shipped weights of that pattern, rising."""

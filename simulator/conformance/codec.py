@@ -212,16 +212,24 @@ def in_fresh_process(codec: Any, *receptions: Reception) -> Tensor:
 
 
 def check_pickles(codec: Any) -> None:
-    """A codec travels to worker processes, so all that it holds must pickle; the line names the part that does not."""
-    for name, part in (*vars(codec).items(), ("the codec itself", codec)):
-        try:
-            pickle.dumps(part)
-        except Exception as error:  # noqa: BLE001 - what pickles raise depends on what they meet
-            why = " ".join(str(error).split())
-            raise AssertionError(
-                f"{type(codec).__name__} does not pickle: {name} ({why}); use functions and classes of a module in "
-                f"place of lambdas and closures, or leave such parts out with __getstate__"
-            ) from None
+    """A codec travels to worker processes, so it must pickle; the line names the part that does not."""
+    if not (why := _pickling(codec)):
+        return
+    parts = ((name, found) for name, part in vars(codec).items() if (found := _pickling(part)))
+    name, why = next(parts, ("the codec itself", why))
+    raise AssertionError(
+        f"{type(codec).__name__} does not pickle: {name} ({why}); use functions and classes of a module in "
+        f"place of lambdas and closures, or leave such parts out with __getstate__"
+    )
+
+
+def _pickling(part: Any) -> str:
+    """What is wrong with pickling it, in a line; empty for nothing."""
+    try:
+        pickle.dumps(part)
+    except Exception as error:  # noqa: BLE001 - what pickles raise depends on what they meet
+        return " ".join(str(error).split()) or type(error).__name__
+    return ""
 
 
 def _decode(codec: Any, receptions: Sequence[Reception]) -> Tensor:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from semlink.channels.base.names import did_you_mean
 from semlink.simulator.data import pictures
 from semlink.simulator.data.class_names import find_classes, read_classes
 from semlink.simulator.data.spread import spread
@@ -219,6 +220,11 @@ def root() -> Path:
     return Path(cache) / "semlink" / "data"
 
 
+def no_such_data(name: str) -> str:
+    """One line on what is no set and no place."""
+    return f"{name}: no such file, folder or data set; {did_you_mean(name, NAMES)}known sets: {', '.join(NAMES)}"
+
+
 def _named(name: str) -> Items:
     if name == "samples":
         return _samples()
@@ -237,7 +243,7 @@ def _at(path: Path) -> Items:
     if path.is_file():
         return FileItems(path.parent, (path,))
     if not path.is_dir():
-        raise SemlinkError(f"{path}: no such file, folder or data set; known sets: {', '.join(NAMES)}")
+        raise SemlinkError(no_such_data(str(path)))
     paths = _images(path, "*")
     if not paths:
         known = " ".join(sorted(pictures.SUFFIXES))

@@ -32,7 +32,10 @@ def band(
     aside = _aside(len(axes.lines))
     from matplotlib.transforms import ScaledTranslation
 
+    from semlink.simulator.figures.sheet import remember
+
     drawn = [(x, i.within(variable.least, variable.most)) for x, i in points]
+    remember(axes, label, drawn)
     at = [x for x, _ in drawn]
     axes.plot(at, [i.mean for _, i in drawn], **style, linewidth=width, label=label)
     low, high = [i.low for _, i in drawn], [i.high for _, i in drawn]

@@ -91,8 +91,7 @@ def curves(
     fit(grid[0, 0], drawn + ([ZERO] if difference else []), variable)
     name_lost(grid[0, 0], drawn)
     figure.supylabel(y_label(metric, variable), fontsize=10)
-    if left_out(chosen):
-        figure.suptitle(f"over the images{left_out(chosen)}", fontsize=8)
+    _count(figure, drawn, left_out(chosen))
     legend_below(figure, list(grid.flat)[: len(panels)])
     return figure
 
@@ -138,8 +137,16 @@ def panels(rows: Sequence[Sequence[Panel]], size: tuple[float, float], y: str = 
     for axes in grid[-1]:
         axes.set_xlabel(x, fontsize=9)
     figure.supylabel(y, fontsize=10)
+    _count(figure, [i for curve in figure.curves for _, i in curve.points])
     legend_below(figure, list(grid.flat), columns=5)
     return figure
+
+
+def _count(figure: Figure, drawn: Sequence[Interval], more: str = "") -> None:
+    """Of how many pictures, or clips, means are, above all panels."""
+    from semlink.simulator.figures.sheet import counted
+
+    figure.suptitle(f"{counted(drawn)}{more}", fontsize=8)
 
 
 def _bands(axes: Axes, panel: Panel, found: Mapping[str, Look]) -> None:

@@ -94,6 +94,7 @@ def strip(rows: Sequence[tuple[str, Sequence[Tile]]], region: np.ndarray | None 
         if region is not None and tiles[0] is rows[0][1][0]:
             line[0].contour(_thinned(region, tiles[0]), levels=[0.5], colors=OUTLINE, linewidths=1.2)
         line[0].set_ylabel(title, fontsize=8)
+    figure.caption = f"The first picture as sent and as each delivered it: {'; '.join(title for title, _ in shown)}."
     return figure
 
 
@@ -126,6 +127,7 @@ def of_channel(
     title = labels(m.condition.channel for m in measurements)[channel]
     told = channel_title(title, next(iter(kept.values())).csi)
     figure.suptitle(f"{told}{_left_out(names)}", fontsize=10)
+    figure.caption = f"The first picture as sent and as it came over {told}, with its own quality."
     return figure
 
 

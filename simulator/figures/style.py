@@ -6,7 +6,7 @@ Figures are made without pyplot, so there is no global state; `looks` has colour
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from semlink.simulator.figures.sheet import Sheet
+
 DASHES = ("-", "--", ":", "-.")
 SNR = "SNR Es/N0 (dB)"
 CHARACTER = 0.07  # width of a character of a legend, in inches
@@ -31,11 +33,11 @@ LARGEST = 48.0  # inches of a side
 TRUETYPE = 42  # of fonts in files: publishers refuse Type 3
 
 
-def figure_of(width: float, height: float) -> Figure:
-    """An empty figure of that size in inches, or of `LARGEST` where a side would be longer."""
-    from matplotlib.figure import Figure
+def figure_of(width: float, height: float) -> Sheet:
+    """An empty figure of that size in inches, or of `LARGEST` where a side would be longer; a `Sheet`."""
+    from semlink.simulator.figures.sheet import Sheet
 
-    return Figure(figsize=(min(width, LARGEST), min(height, LARGEST)), layout="constrained")
+    return Sheet(figsize=(min(width, LARGEST), min(height, LARGEST)), layout="constrained")
 
 
 def dress(axes: Axes, size: float = 8, **grid: Any) -> None:
@@ -58,6 +60,11 @@ def legend_below(figure: Figure, panels: Sequence[Axes], size: float = 9, column
     named: dict[str, Artist] = {
         label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
+    legend_of(figure, named, size, columns)
+
+
+def legend_of(figure: Figure, named: Mapping[str, Artist], size: float, columns: int = 3) -> None:
+    """A legend below the figure, in at most so many columns and as many as fit side by side."""
     longest = max(map(len, named), default=1)
     fitting = int(figure.get_figwidth() / (0.55 + CHARACTER * longest))
     own = max(1, min(columns, len(named), fitting))
@@ -88,6 +95,23 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     for path, image in zip(paths, (small_png(figure), small_pdf(figure)), strict=True):
         write_aside(path, partial(_write, image))
     return paths
+
+
+def save_beside(sheet: Figure, stem: Path) -> list[Path]:
+    """What a sheet says of itself, as `stem`.csv, its curves for pgfplots, and `stem`.txt, a caption; their paths."""
+    from semlink.simulator.figures import sheet as sheets
+
+    if not isinstance(sheet, sheets.Sheet):
+        return []
+    texts = {".csv": _csv(*sheets.table(sheet)) if sheet.curves else "", ".txt": sheets.caption(sheet)}
+    made = [(stem.with_name(stem.name + kind), text) for kind, text in texts.items() if text]
+    for path, text in made:
+        write_aside(path, partial(_write, f"{text.rstrip()}\n".encode()))
+    return [path for path, _ in made]
+
+
+def _csv(head: Sequence[str], rows: Sequence[Sequence[float]]) -> str:
+    return "\n".join([",".join(head), *(",".join(f"{value:.6g}" for value in row) for row in rows)])
 
 
 def small_png(figure: Figure, most: int = PNG_BYTES) -> bytes:

@@ -117,7 +117,10 @@ def _markers(steps: Iterable[Steps]) -> dict[Steps, str]:
 
 
 def _against_steps(axes: Axes, curves: Sequence[_Curve], markers: Mapping[Steps, str]) -> None:
+    from semlink.simulator.figures.sheet import remember
+
     for curve in curves:
+        remember(axes, f"{curve.label} by steps", [(p.steps or 0, p.quality) for p in curve.fixed])
         for point in (p for p in curve.points if not p.steps):
             axes.axhline(
                 point.quality.mean, color=curve.colour, linestyle="--" if point.steps == 0 else ":", linewidth=1.2
@@ -135,9 +138,12 @@ def _against_steps(axes: Axes, curves: Sequence[_Curve], markers: Mapping[Steps,
 
 
 def _against_time(axes: Axes, curves: Sequence[_Curve], markers: Mapping[Steps, str], better: str) -> None:
+    from semlink.simulator.figures.sheet import remember
+
     best = frontier((point for curve in curves for point in curve.points), better)
     axes.plot([p.seconds for p in best], [p.quality.mean for p in best], color="0.8", linewidth=5, zorder=1)
     for curve in curves:
+        remember(axes, f"{curve.label} by seconds", [(p.seconds, p.quality) for p in curve.points])
         at = [p.seconds for p in curve.fixed]
         axes.plot(at, [p.quality.mean for p in curve.fixed], color=curve.colour, linewidth=1.2)
         for point in curve.points:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
-from semlink.simulator.words import Setting, Word, parse
+from semlink.simulator.files import slug
+from semlink.simulator.words import Setting, Word, parse, short
 
 NAMES = {
     "awgn": "AWGN",
@@ -43,6 +47,26 @@ def channel_title(word: str, csi: str) -> str:
 def wrapped(title: str, width: int = 44) -> str:
     """A title in lines of at most so many characters, as far as its words allow."""
     return "\n".join(textwrap.wrap(title, width, break_long_words=False))
+
+
+def file_names(words: Iterable[str]) -> dict[str, str]:
+    """Words as parts of file names, each another: `tdl_300_ns_model_C_lmmse_estimates` for its word.
+
+    Those that would be the same keep their settings as they are written.
+    """
+    said = {word: slug(_in_a_name(parse(short(word)))) for word in words}
+    often = Counter(said.values())
+    return {word: name if often[name] == 1 else slug(word) for word, name in said.items()}
+
+
+def _in_a_name(word: Word) -> str:
+    own = [_setting(*s) if s[0] not in KNOWN else CSI.get(str(s[1]), str(s[1])) for s in _csi_last(word.settings)]
+    text = re.sub(r"[^A-Za-z0-9.+-]+", "_", " ".join([word.name, *own])).strip("_")
+    return "+".join([text, *map(_in_a_name, word.added)])
+
+
+def _csi_last(settings: Sequence[tuple[str, Setting]]) -> list[tuple[str, Setting]]:
+    return sorted(settings, key=lambda setting: setting[0] in KNOWN)
 
 
 def _said(word: Word) -> str:

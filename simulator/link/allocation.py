@@ -17,8 +17,6 @@ from semlink.simulator.link.layout import SlotLayout, kept
 from semlink.simulator.power import Rule
 from semlink.simulator.values import Stream, Transmission
 
-PLACEMENT = ("order", "importance")
-
 
 @dataclass(frozen=True)
 class Allocation:

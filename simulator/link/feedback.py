@@ -12,9 +12,7 @@ import numpy as np
 
 from semlink.channels.base.grid import Grid
 
-CSIT = ("none", "perfect", "delayed", "quantised")
 Precoding = Literal["none", "svd"]
-PRECODING = ("none", "svd")
 SUBBAND = 12  # subcarriers that share a quantised report, a 3GPP resource block
 RANGE_DB = (-20.0, 10.0)  # of reported magnitudes
 

@@ -8,14 +8,11 @@ from typing import cast
 from semlink.channels.base.fade import Channel, antennas
 from semlink.channels.base.grid import Grid
 from semlink.channels.base.impaired import Impaired
-from semlink.channels.base.names import unknown
 from semlink.simulator import power as rules
-from semlink.simulator.engine.setup import CSI, EQUALIZERS, Csi, Setup
+from semlink.simulator.engine.setup import Csi, Setup
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.link.allocation import PLACEMENT
-from semlink.simulator.link.feedback import CSIT, PRECODING
+from semlink.simulator.link.named import NAMED, check_name
 
-NAMED = ("csi", "equalizer", "power", "csit", "precoding", "placement")  # settings that are one of a few names
 BITS = 3  # of a quantised report's magnitudes and phases
 
 
@@ -78,14 +75,6 @@ class LinkSettings:
         return Setup(
             self.grid, cast(Csi, self.csi), self.equalizer, rx, tx, self.layers, self.precoding == "svd", specular
         )
-
-
-def check_name(setting: str, value: object) -> None:
-    """SemlinkError that lists the known values when a setting of `NAMED` has another one."""
-    fixed = {"csi": CSI, "equalizer": EQUALIZERS, "csit": CSIT, "precoding": PRECODING, "placement": PLACEMENT}
-    known = fixed[setting] if setting in fixed else rules.names()  # looked for among all installed packages
-    if value not in known:
-        raise SemlinkError(unknown(setting, str(value), known))
 
 
 def check_antennas(settings: LinkSettings) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Literal
 
+from semlink.channels.base.names import unknown
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.protocols import Variable
 
@@ -102,7 +103,7 @@ def _metric(name: str) -> Metric:
         return METRICS[name]
     found = {point.name: point for point in entry_points(group=GROUP)}
     if name not in found:
-        raise SemlinkError(f"unknown metric {name!r}; known: {', '.join(names())}")
+        raise SemlinkError(unknown("metric", name, names()))
     metric = found[name].load()
     if not isinstance(metric, Metric):
         raise SemlinkError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from semlink.simulator.analysis.statistics import Line, write_csv
 from semlink.simulator.analysis.tables import Columns
 from semlink.simulator.records import rows
-from semlink.simulator.study import report
+from semlink.simulator.study import report, sheets
 from semlink.simulator.study.said import said
 
 if TYPE_CHECKING:
@@ -31,19 +31,34 @@ class Answer:
 
 
 def publish(answer: Answer, out: Path) -> list[Path]:
-    """Write CSV files, figures and report.html, print tables and where everything is; returns the figures' paths."""
-    from semlink.simulator.figures import style
+    """Write CSV files, figures and report.html, print tables and where everything is; returns the figures' paths.
 
+    Beside each figure lie its caption as .txt and, of one with curves, their numbers as .csv.
+    """
     if answer.summary:
         write_csv(answer.summary, out / "summary.csv")
     for name, columns in answer.csv.items():
         columns.write(out / name)
-    drawn = [path for stem, figure in answer.figures for path in style.save(figure, out / stem)]
+    drawn, beside = _save(answer.figures, out)
     for text in answer.texts:
         print(text, end="\n\n")
     measured = rows.read(out / "rows.h5").measurements if (out / "rows.h5").exists() else ()
     report.write(out, said(out), answer.texts, drawn, measured)
     held = dict.fromkeys(("rows.h5", "summary.csv", *answer.csv, "run.json", report.NAME))
     left = [out / name for name in held if (out / name).exists()]
-    print("\n".join(["written:", *(f"  {path}" for path in (*left, *drawn))]))
+    print("\n".join(["written:", *(f"  {path}" for path in (*left, *drawn, *beside))]))
     return drawn
+
+
+def _save(figures: Iterable[tuple[str, Figure]], out: Path) -> tuple[list[Path], list[Path]]:
+    """The figures' files, and those beside them; set for print where --style says so."""
+    from semlink.simulator.figures import ieee, style
+
+    drawn: list[Path] = []
+    beside: list[Path] = []
+    for stem, figure in figures:
+        beside += style.save_beside(figure, out / stem)
+        if sheets.chosen.get() == "ieee":
+            ieee.set_in_print(figure)
+        drawn += style.save(figure, out / stem)
+    return drawn, beside

@@ -12,7 +12,7 @@ from typing import Any
 from semlink.simulator.files import write_json
 
 RESEARCH_DATA = "research data sets that are not redistributed here; see each set's licence"
-NO_RECIPE = ("out", "recipe", "threads", "device")  # where a run computes and writes
+NO_RECIPE = ("out", "recipe", "threads", "device", "tensorboard")  # where a run computes and writes
 
 
 def write_card(flags: Any, script: str, facts: Mapping[str, Any], dropped: Collection[str] = ()) -> None:

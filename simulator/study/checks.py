@@ -9,6 +9,7 @@ from semlink.channels.base.names import did_you_mean, unknown
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.plugins import LINK_SETTINGS, make_channel, package
 from semlink.simulator.study.settings import check_settings
+from semlink.simulator.study.sources import names_in
 from semlink.simulator.words import Word, parse
 
 
@@ -40,7 +41,7 @@ def check_channels(words: Sequence[str]) -> None:
 
 
 def _check_link_names(word: Word) -> None:
-    from semlink.simulator.link.settings import NAMED, check_name
+    from semlink.simulator.link.named import NAMED, check_name
 
     for setting, value in word.settings:
         if setting in NAMED and value is not None:
@@ -64,6 +65,8 @@ def check_words(kind: str, words: Sequence[str], known: Sequence[str], added: Se
     for word in map(parse, words):
         if word.file and not Path(word.file).expanduser().is_file():
             raise SemlinkError(f"{kind} {word}: there is no file {word.file}")
+        if word.file:
+            _check_class(kind, word)
         if not word.file and word.name not in known:
             raise SemlinkError(unknown(kind, word.name, known))
         for other in word.added:
@@ -74,13 +77,38 @@ def check_words(kind: str, words: Sequence[str], known: Sequence[str], added: Se
                 raise SemlinkError(f"unknown impairment {other.name!r} in {word}; {expected}")
 
 
+def _check_class(kind: str, word: Word) -> None:
+    """SemlinkError for a class that the file of a word does not have; the file does not run."""
+    wanted = word.name.rpartition(":")[2]
+    classes, names = names_in(Path(word.file).expanduser())
+    if names and wanted not in names and "*" not in names:
+        raise SemlinkError(f"{kind} {word}: {unknown('class', wanted, classes)}")
+
+
+def check_data(data: str) -> None:
+    """SemlinkError for what is neither a set of pictures nor a place; nothing is read."""
+    from semlink.simulator.data import NAMES, no_such_data
+
+    if data not in NAMES and not Path(data).expanduser().exists():
+        raise SemlinkError(no_such_data(data))
+
+
+def check_metrics(names: Sequence[str]) -> None:
+    """SemlinkError for a metric of pictures that nobody knows."""
+    from semlink.simulator.metrics import describe
+
+    for name in names:
+        describe(name)
+
+
 def reference_of(codecs: Sequence[str], versus: str) -> str:
     """The canonical word of --versus, or none. SemlinkError unless it and another are among the codecs."""
     if not versus:
         return ""
     known, word = {str(parse(codec)) for codec in codecs}, str(parse(versus))
     if word not in known:
-        raise SemlinkError(f"--versus {versus}: not among --codecs {' '.join(codecs)}; give it there, too")
+        meant = did_you_mean(versus, codecs)
+        raise SemlinkError(f"--versus {versus}: not among --codecs {' '.join(codecs)}; {meant}give it there, too")
     if len(known) == 1:
         raise SemlinkError(f"--versus {versus}: there is no other codec among --codecs to compare with it")
     return word

@@ -23,9 +23,10 @@ from semlink.simulator.executors import Executor, choose
 from semlink.simulator.plugins import package
 from semlink.simulator.quiet import silence
 from semlink.simulator.records.sweep import Sweep
-from semlink.simulator.study.checks import check_channels, check_codecs, check_words
+from semlink.simulator.study.checks import check_channels, check_codecs, check_data, check_words
 from semlink.simulator.study.rates import Rate
 from semlink.simulator.study.recipes import with_recipe
+from semlink.simulator.study.sheets import STYLES, check_style, drawn_as
 from semlink.simulator.study.stopping import Terminated, finish, sigterm_stops
 from semlink.simulator.values import SNR_LIMITS_DB
 
@@ -70,6 +71,11 @@ class Flags:
     target_lost: int | None = None
     """Go on with a point that sends bits until so many of its pictures have lost some, at most to the end of the set;
     alone or with --target-ci."""
+    style: str = "screen"
+    """How figures look: screen, or ieee for papers (3.5 in wide, 8 pt, TrueType)."""
+
+    def check_names(self) -> None:
+        """SemlinkError for what an experiment sees to be wrong in its own flags without loading a framework."""
 
 
 AnyFlags = TypeVar("AnyFlags", bound="DataclassInstance")
@@ -89,10 +95,11 @@ def run(main: Callable[[AnyFlags], int], default: AnyFlags, arguments: Sequence[
     try:
         flags = read(default, arguments)
         silence()
+        check_style(getattr(flags, "style", STYLES[0]))
         _check_any(flags)
         if isinstance(flags, Flags):
             check(flags)
-        with sigterm_stops():
+        with sigterm_stops(), drawn_as(getattr(flags, "style", STYLES[0])):
             return finish(main, flags)
     except (SemlinkError, UnknownName, OSError) as error:
         return _say(f"error: {_one_line(error)}", 2)
@@ -154,6 +161,9 @@ def check(flags: Flags) -> None:
     """SemlinkError for what can be seen to be wrong before anything is measured; what is heavy is loaded last."""
     kinds = package(flags.kind)
     check_words(kinds.registry.kind, flags.codecs, kinds.names())
+    flags.check_names()
+    if flags.kind == "codecs":
+        check_data(flags.data)
     check_channels(flags.channels)
     low, high = SNR_LIMITS_DB
     for snr in flags.snr:

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "train-spic": "train_spic",
     "train-video": "train_video",
     "redraw": "redraw",
+    "import-cir": "import_cir",
 }
 WIDTH = max(map(len, COMMANDS)) + 2
 

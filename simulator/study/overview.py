@@ -52,6 +52,7 @@ def _figures(
     rows: Rows, lines: Sequence[Line], minus: Sequence[Line], metrics: Sequence[str], out: Path, reference: str
 ) -> Iterator[tuple[str, Figure]]:
     from semlink.simulator.figures import curves, strips
+    from semlink.simulator.figures.wording import file_names
 
     codecs = [line.codec for line in lines]
     for metric in metrics:
@@ -61,9 +62,10 @@ def _figures(
             yield f"{slug(metric)}_vs_rho", curves.against_rate(lines, metric, variable)
         if minus:
             name, own = difference_name(metric, reference), difference_of(variable, reference)
-            stem = f"{slug(metric)}_minus_{slug(reference)}_vs_snr"
+            stem = f"{slug(metric)}_minus_{file_names(codecs)[reference]}_vs_snr"
             yield stem, curves.curves(minus, name, own, difference=True, codecs=codecs)
-    for channel in sorted({m.condition.channel for m in rows.measurements}):
+    names = file_names(sorted({m.condition.channel for m in rows.measurements}))
+    for channel, name in names.items():
         pictures = strips.of_channel(rows.measurements, partial(picture_path, out), channel)
         if pictures is not None:
-            yield f"pictures_{slug(channel)}", pictures
+            yield f"pictures_{name}", pictures

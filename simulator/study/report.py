@@ -115,7 +115,9 @@ def _figure(path: Path) -> str:
     words = path.stem.replace("_", " ")
     inside = base64.b64encode(path.read_bytes()).decode()
     image = f'<img alt="{escape(words)}" src="data:image/png;base64,{inside}">'
-    return f"<figure>{image}<figcaption>{escape(words)}</figcaption></figure>"
+    beside = path.with_suffix(".txt")
+    said = f". {beside.read_text(encoding='utf-8').strip()}" if beside.exists() else ""
+    return f"<figure>{image}<figcaption>{escape(words + said)}</figcaption></figure>"
 
 
 def _table(lines: Iterable[tuple[str, str]]) -> str:

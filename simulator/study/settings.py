@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from semlink.channels.base.names import did_you_mean, unknown
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import is_here
+from semlink.simulator.study.sources import settings_in
 from semlink.simulator.words import Setting, Word
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def check_settings(
     given: parameters that no word sets. more: settings that are not the plug-in's own. A plug-in that does not load, or
     takes anything, is not checked: it says itself what is wrong.
     """
+    _check_names(kind, registry, word, given, more)
     known = _parameters(registry, word.name, given)
     if known is None:
         return
@@ -43,6 +45,15 @@ def check_settings(
     for name in known.keys() - dict(word.settings).keys():
         if known[name].default is Parameter.empty:
             raise SemlinkError(f"{kind} {word}: say {name}, as in {word.name}:{name}=...")
+
+
+def _check_names(kind: str, registry: Registry, word: Word, given: Sequence[str], more: Sequence[str]) -> None:
+    """SemlinkError for a setting that the source of a built-in plug-in does not have; loads nothing."""
+    told = settings_in(registry.package, word.name) if word.settings and not word.file else None
+    own = None if told is None else [name for name in told if name not in given]
+    for name, _ in word.settings if own is not None else ():
+        if own is not None and name not in own and name not in more:
+            raise SemlinkError(unknown(f"setting of {kind} {word.name}:", name, (*own, *more)))
 
 
 def _parameters(registry: Registry, name: str, given: Sequence[str]) -> Mapping[str, Parameter] | None:

@@ -23,6 +23,7 @@ from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
 from semlink.simulator.files import reading, write_aside
+from semlink.simulator.training.events import EVERY, Events, Nowhere, TensorBoard
 from semlink.simulator.training.muon import Muon
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} < {remaining} {postfix}"
@@ -56,6 +57,7 @@ class Run(ABC):
         self.average = copy.deepcopy(self.network).eval()
         self.optimizers = make_optimizers(self.network, budget.lr)
         self.step, self.seconds = 0, 0.0
+        self.events: Events = Nowhere()
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "checkpoint.pt").exists():
             self._resume()
@@ -72,6 +74,11 @@ class Run(ABC):
         """Leave the averaged network in the folder."""
         described = {"recipe": json.dumps(asdict(self.budget))}
         save_weights(self.average, self.folder / "weights.safetensors", described)
+
+    def follow(self, wanted: bool) -> None:
+        """Write loss, learning rate and levels for TensorBoard too, if wanted; SemlinkError where there is none."""
+        if wanted:
+            self.events = TensorBoard(self.folder)
 
     @property
     def progress(self) -> float:
@@ -113,6 +120,7 @@ class Run(ABC):
             if new:
                 writer.writerow(["step", "seconds", *levels])
             writer.writerow([self.step, round(self.seconds), *(f"{level:.4f}" for level in levels.values())])
+        self.events.tell(self.step, {f"held out/{name}": level for name, level in levels.items()})
 
     def curve(self) -> dict[str, list[float]]:
         """The curve so far, by column: step, seconds and the levels of the averaged network."""
@@ -132,7 +140,10 @@ class Run(ABC):
             optimizer.step()
         self.step += 1
         self._update_average()
-        return loss.item()
+        found = loss.item()
+        if self.step % EVERY == 0:
+            self.events.tell(self.step, {"loss": found, "learning rate": self.budget.lr * rate})
+        return found
 
     @torch.no_grad()
     def _update_average(self) -> None:

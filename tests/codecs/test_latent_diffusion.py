@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import DPMSolverMultistepScheduler
+from far_hub import nobody_answers
 from tiny_models import autoencoder, controlnet, exact_receiver, go_offline, save_all, tiny_autoencoder, unet
 
 from semlink import codecs
@@ -428,3 +429,10 @@ def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
     autoencoder().save_pretrained(tmp_path, safe_serialization=False)
     with pytest.raises(SemlinkError, match="did not load .*safetensors"):
         loading.load_one_of({"AutoencoderKL": type(autoencoder())}, tmp_path)
+
+
+def test_a_name_fails_at_once_where_the_hub_is_out_of_reach(monkeypatch, recwarn) -> None:
+    nobody_answers(monkeypatch)
+    with pytest.raises(SemlinkError, match="'me/sd' is neither a folder nor on the hub or in its cache") as error:
+        codecs.create("latent_diffusion", model="me/sd").uses(64, 64)
+    assert "\n" not in str(error.value) and not [w for w in recwarn if "symlinks" in str(w.message)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from semlink.simulator.figures.wording import channel_title, wrapped
+from semlink.simulator.figures.wording import channel_title, file_names, wrapped
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,19 @@ def test_words_become_titles(word: str, csi: str, title: str) -> None:
 def test_long_titles_are_wrapped_between_words() -> None:
     lines = wrapped("TDL, 300 ns, model C, 30 m/s, 2 antennas, LMMSE estimates").splitlines()
     assert len(lines) == 2 and all(len(line) <= 44 for line in lines)
+
+
+def test_words_become_file_names_each_another() -> None:
+    words = {
+        "awgn": "awgn",
+        "tdl:csi=lmmse,delay_spread=3e-07,model=C": "tdl_300_ns_model_C_LMMSE_estimates",
+        "tdl+clipping:ratio_db=3": "tdl+clipping_ratio_3_dB",
+        "adjscc:weights=/home/me/mine.safetensors": "adjscc_weights_mine.safetensors",
+    }
+    assert file_names(words) == words
+    same = ("a:path=x/b.h5", "a:path=y/b.h5")
+    assert file_names(same) == {
+        same[0]: "a_path=x_b.h5_" + file_names(same)[same[0]][-16:],
+        same[1]: file_names(same)[same[1]],
+    }
+    assert len(set(file_names(same).values())) == 2

@@ -232,7 +232,8 @@ def test_measure_by_name() -> None:
     assert torch.equal(found["psnr"], psnr(x, y))
     assert found["ms_ssim"].dtype == torch.float64
     with pytest.raises(
-        SemlinkError, match=r"unknown metric 'pnsr'; known: psnr, mse, ssim, ms_ssim, lpips_alex, lpips_vgg"
+        SemlinkError,
+        match=r"unknown metric 'pnsr'; did you mean 'psnr'\? known: psnr, mse, ssim, ms_ssim, lpips_alex, lpips_vgg",
     ):
         metrics.measure(["psnr", "pnsr"], x, y)
 

@@ -143,3 +143,24 @@ def test_the_same_weights_are_the_same_bytes(tmp_path) -> None:
     with safe_open(paths[0], "pt") as file:
         assert file.metadata() == {"settings": '{"widths": [3, 2]}', **said}
         assert all(torch.equal(file.get_tensor(name), value) for name, value in network.state_dict().items())
+
+
+def test_tensorboard_shows_loss_rate_and_quality(tmp_path) -> None:
+    """Its own reader finds what the curve has, and losses in between."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = trainer(tmp_path, Surrogate())
+    run.follow(True)
+    levels = run.run(pictures(), smooth_pictures(4, 32, 32))
+    shown = EventAccumulator(str(tmp_path)).Reload()
+    assert [event.step for event in shown.Scalars("loss")] == [10, 20]
+    rates = [event.value for event in shown.Scalars("learning rate")]
+    assert rates == sorted(rates, reverse=True) and rates[0] < RECIPE.lr
+    told = {name: shown.Scalars(name)[-1].value for name in shown.Tags()["scalars"] if name.startswith("held out/")}
+    assert sorted(told.values()) == pytest.approx(sorted(levels.values()), abs=1e-3)
+
+
+def test_tensorboard_that_is_not_installed_is_told_in_a_line(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(SemlinkError, match=r"pip install 'semlink\[tensorboard\]'"):
+        trainer(tmp_path, Surrogate()).follow(True)

@@ -1,0 +1,68 @@
+"""The settings of a built-in plug-in as its source has them: a misspelt one is told before a framework loads."""
+
+from __future__ import annotations
+
+import ast
+from importlib.util import find_spec
+from pathlib import Path
+
+DEEPEST = 4  # modules that hand a class on
+
+
+def settings_in(package: str, name: str) -> tuple[str, ...] | None:
+    """Names of the parameters of its class, in order; None where the source does not say them plainly."""
+    try:
+        return _parameters(f"{package}.{name}", "PLUGIN", DEEPEST)
+    except (OSError, SyntaxError, ImportError, ValueError):
+        return None
+
+
+def names_in(path: Path) -> tuple[list[str], list[str]]:
+    """The classes of a Python file, and all names that it has at its top; none where it is no Python."""
+    try:
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+    except (OSError, SyntaxError, ValueError):
+        return [], []
+    classes = [node.name for node in body if isinstance(node, ast.ClassDef)]
+    brought = [own for node in body if isinstance(node, ast.Import | ast.ImportFrom) for own in node.names]
+    assigned = [t.id for node in body if isinstance(node, ast.Assign) for t in node.targets if isinstance(t, ast.Name)]
+    return classes, [*classes, *assigned, *(own.asname or own.name for own in brought)]
+
+
+def _parameters(module: str, wanted: str, depth: int) -> tuple[str, ...] | None:
+    tree = _tree(module)
+    if tree is None or not depth:
+        return None
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and _is_name(node.targets[0], wanted) and isinstance(node.value, ast.Name):
+            return _parameters(module, node.value.id, depth - 1)
+        if isinstance(node, ast.ClassDef) and node.name == wanted:
+            return _of_constructor(node)
+        if isinstance(node, ast.ImportFrom) and node.module and wanted in [name.name for name in node.names]:
+            return _parameters(node.module, wanted, depth - 1)
+    return None
+
+
+def _tree(module: str) -> ast.Module | None:
+    package, _, name = module.rpartition(".")
+    found = find_spec(package)
+    for folder in (found.submodule_search_locations or ()) if found else ():
+        for path in (Path(folder, f"{name}.py"), Path(folder, name, "__init__.py")):
+            if path.is_file():
+                return ast.parse(path.read_text(encoding="utf-8"))
+    return None
+
+
+def _is_name(node: ast.expr, wanted: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == wanted
+
+
+def _of_constructor(node: ast.ClassDef) -> tuple[str, ...] | None:
+    """Those of `__init__`, unless it takes anything; None without one of its own."""
+    for inside in node.body:
+        if isinstance(inside, ast.FunctionDef) and inside.name == "__init__":
+            said = inside.args
+            if said.vararg or said.kwarg:
+                return None
+            return tuple(one.arg for one in (*said.args, *said.kwonlyargs) if one.arg != "self")
+    return None

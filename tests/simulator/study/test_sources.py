@@ -1,0 +1,51 @@
+"""What the source of a plug-in says of its settings is what its class takes."""
+
+import subprocess
+import sys
+
+import pytest
+
+from semlink import codecs
+from semlink.simulator import SemlinkError
+from semlink.simulator.study.checks import check_words
+from semlink.simulator.study.sources import settings_in
+
+
+@pytest.mark.parametrize("name", codecs.names())
+def test_the_source_says_what_the_class_takes(name: str) -> None:
+    assert settings_in("semlink.codecs", name) == tuple(codecs.registry.settings(name))
+
+
+def test_what_a_source_does_not_say_plainly_is_not_guessed() -> None:
+    assert settings_in("semlink.codecs", "nobody") is None
+    assert settings_in("semlink.channels", "tdl") is None, "a dataclass has no constructor in its source"
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--codecs", "adjscc:weigths=x"], "did you mean 'weights'?"),
+        (["--metrics", "pnsr"], "did you mean 'psnr'?"),
+        (["--data", "kodk"], "did you mean 'kodak'?"),
+        (["--channels", "tdl:csit=perfct"], "did you mean 'perfect'?"),
+        (["--style", "iee"], "did you mean 'ieee'?"),
+        (["--codecs", "semlink", "digital", "--versus", "digitl"], "did you mean 'digital'?"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_misspelt_words_are_answered_before_a_framework_loads(flags: list[str], told: str) -> None:
+    code = (
+        "import sys, atexit; atexit.register(lambda: print({'torch', 'tensorflow'} & sys.modules.keys() or 'light'))\n"
+        "from semlink.simulator.study.command import main; main()"
+    )
+    found = subprocess.run([sys.executable, "-c", code, "sweep", *flags], capture_output=True, text=True, check=False)
+    assert found.returncode == 2 and found.stderr.count("\n") == 1 and told in found.stderr
+    assert found.stdout == "light\n"
+
+
+def test_a_misspelt_class_of_a_file_is_told_before_the_file_runs(tmp_path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("raise SystemExit(7)\nclass MyCodec:\n    pass\n")
+    with pytest.raises(SemlinkError, match="unknown class 'MyCodc'; did you mean 'MyCodec'. known: MyCodec"):
+        check_words("codec", [f"{path}:MyCodc"], codecs.names())
+    check_words("codec", [f"{path}:MyCodec"], codecs.names())

@@ -1,0 +1,148 @@
+"""A new user's walk: the wheel in an environment and a folder of its own, a sweep, its report, a notebook, a codec.
+
+`make walk` says how long it took until the bar moved and until each misspelt word was answered. The time is that of
+the processor, so that it is the same on a busy machine.
+"""
+
+import os
+import re
+import resource
+import site
+import subprocess
+import sys
+import sysconfig
+import time
+import venv
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from notebooks import cells
+
+ROOT = Path(__file__).parent.parent
+NOISE = re.compile(r"tensorflow|XLA|cuda|oneDNN|absl|Warning|Traceback|Retrying", re.IGNORECASE)
+WORDS = {
+    ("sweeep",): "did you mean 'sweep'?",
+    ("sweep", "--codecs", "semlnk"): "did you mean 'semlink'?",
+    ("sweep", "--codecs", "adjscc:weigths=x"): "did you mean 'weights'?",
+    ("sweep", "--channels", "tld"): "did you mean 'tdl'?",
+    ("sweep", "--channels", "tdl:sped=3"): "did you mean 'speed'?",
+    ("sweep", "--channels", "tdl:csi=lmse"): "did you mean 'lmmse'?",
+    ("sweep", "--channels", "tdl+cliping"): "did you mean 'clipping'?",
+    ("sweep", "--metrics", "pnsr"): "did you mean 'psnr'?",
+    ("sweep", "--data", "kodk"): "did you mean 'kodak'?",
+    ("sweep", "--snrr", "3"): "did you mean '--snr'?",
+    ("sweep", "--style", "iee"): "did you mean 'ieee'?",
+    ("train", "--codec", "adjsc"): "did you mean 'adjscc'?",
+    ("video", "--codecs", "h256"): "did you mean 'h265'?",
+}
+SWEEP = ("--data", "samples", "--limit", "2", "--snr", "10", "--rho", "1/6", "--channels", "awgn")
+ANSWER, MOVEMENT = 1.5, 20.0  # s of the processor, at most, on a machine that others use too
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel, which finds what the wheel requires where these tests do; and an empty folder."""
+    folder = tmp_path_factory.mktemp("walk")
+    pip = [sys.executable, "-m", "pip"]
+    offline = ["-q", "--no-deps", "--no-index"]
+    run([*pip, "wheel", *offline, "--no-build-isolation", "-w", str(folder / "dist"), str(ROOT)], ROOT)
+    venv.create(folder / "env", with_pip=False)
+    target = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "env")}))
+    target.joinpath("shared.pth").write_text("\n".join(site.getsitepackages()) + "\n")
+    wheel = next((folder / "dist").glob("*.whl"))
+    run([*pip, "--python", str(folder / "env/bin/python"), "install", *offline, str(wheel)], folder)
+    (folder / "empty").mkdir()
+    return folder
+
+
+def run(command: Sequence[str], where: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """A command as a new user gives it: nothing of this checkout is on the path."""
+    own = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "SEMLINK_DATA")}
+    found = subprocess.run(command, cwd=where, env=own, capture_output=True, text=True, check=False)
+    assert found.returncode == code, f"{command}\n{found.stdout[-1000:]}\n{found.stderr[-3000:]}"
+    return found
+
+
+def semlink(home: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    return run([str(home / "env/bin/semlink"), *arguments], home / "empty", code)
+
+
+def quiet(found: subprocess.CompletedProcess[str]) -> bool:
+    """No line of a framework among what was said."""
+    return not NOISE.search(found.stderr + found.stdout)
+
+
+@pytest.mark.slow
+def test_the_wheel_is_what_runs(home: Path) -> None:
+    code = "import semlink; print(semlink.__file__, semlink.__version__)"
+    place, version = run([str(home / "env/bin/python"), "-c", code], home / "empty").stdout.split()
+    assert Path(place).is_relative_to(home / "env") and semlink(home, "--version").stdout == f"semlink {version}\n"
+
+
+@pytest.mark.slow
+def test_every_misspelt_word_is_answered_in_a_line_with_a_suggestion(home: Path) -> None:
+    semlink(home)  # bytecode is compiled once
+    took = {}
+    for words, told in WORDS.items():
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        found = semlink(home, *words, code=2)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took[" ".join(words)] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        assert found.stderr.count("\n") == 1 and told in found.stderr and not found.stdout, found.stderr
+    print("".join(f"\n  {seconds:.2f} s  semlink {words}" for words, seconds in took.items()))
+    assert max(took.values()) < ANSWER, took
+
+
+@pytest.mark.slow
+def test_a_sweep_moves_its_bar_soon_and_leaves_a_report(home: Path) -> None:
+    command = [str(home / "env/bin/semlink"), "sweep", *SWEEP, "--codecs", "deepjscc", "--out", "first"]
+    own = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "SEMLINK_DATA")}
+    started = time.monotonic()
+    with subprocess.Popen(
+        command, cwd=home / "empty", env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None and process.stdout is not None
+        said, moved = b"", 0.0
+        while piece := os.read(process.stderr.fileno(), 4096):
+            said += piece
+            if not moved and re.search(rb"\b[12]/2 ", said):
+                moved, wall = processor_time(process.pid), time.monotonic() - started
+        printed = process.stdout.read().decode()
+    assert process.returncode == 0, said.decode()
+    print(f"\n  the bar moved after {moved:.1f} s of the processor, {wall:.1f} s on this machine")
+    assert moved < MOVEMENT and "report.html" in printed
+    assert not NOISE.search(said.decode() + printed), said.decode()
+    page = (home / "empty/first/report.html").read_text()
+    assert page.count("data:image/png;base64,") >= 3 and "http://" not in page and "https://" not in page
+
+
+def processor_time(pid: int) -> float:
+    """Seconds of the processor that a process took so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.slow
+def test_the_first_notebook_runs(home: Path) -> None:
+    book = ROOT / "docs/notebooks/first_link.ipynb"
+    command = [
+        str(home / "env/bin/python"),
+        str(ROOT / "tests/notebooks.py"),
+        str(book),
+        "PICTURES=1",
+        "SNRS_DB=(10.0,)",
+    ]
+    found = run(command, home / "empty")
+    assert not found.stderr and quiet(found)
+
+
+@pytest.mark.slow
+def test_a_codec_in_a_file_is_swept(home: Path) -> None:
+    """That of the notebook on it, untrained."""
+    source = next(text for text, _ in cells(ROOT / "docs/notebooks/own_codec.ipynb") if "SOURCE = " in text)
+    run([str(home / "env/bin/python"), "-c", source], home / "empty")
+    found = semlink(home, "sweep", *SWEEP, "--codecs", "my_codec.py:MyCodec", "--out", "mine")
+    assert quiet(found) and "my_codec.py:MyCodec" in found.stdout and (home / "empty/mine/report.html").exists()
+    wrong = semlink(home, "sweep", *SWEEP, "--codecs", "my_codec.py:MyCodc", "--out", "mine", code=2)
+    assert "did you mean 'MyCodec'?" in wrong.stderr and wrong.stderr.count("\n") == 1
