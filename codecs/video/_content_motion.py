@@ -84,8 +84,9 @@ class Block(nn.Module):
         super().__init__()
         self.time, self.space = Attention(hidden, heads), Attention(hidden, heads)
         self.norm = nn.LayerNorm(hidden)
-        self.layers = nn.Sequential(nn.Linear(hidden, 4 * hidden), nn.GELU(), nn.Linear(4 * hidden, hidden))
-        nn.init.zeros_(self.layers[2].weight)
+        last = nn.Linear(4 * hidden, hidden)
+        self.layers = nn.Sequential(nn.Linear(hidden, 4 * hidden), nn.GELU(), last)
+        nn.init.zeros_(last.weight)
 
     def forward(self, h: Tensor) -> Tensor:
         """`[batch, frames, rows, columns, hidden]`."""

@@ -55,8 +55,10 @@ class SemanticNetwork(nn.Module):
     """planes: complex planes of a semantic frame, of which any run may be sent; width: features; blocks: (encoder,
     decoder); memory: features that a receiver keeps. Fully convolutional; frames have sides that 8 divides.
 
-    worth, usual: `[planes]`, squared error of pixels per squared error of a plane, and a plane's usual power.
+    worth: `[planes]`, squared error of pixels per squared error of a plane.
     """
+
+    worth: Tensor
 
     def __init__(self, planes: int = 32, width: int = 64, blocks: tuple[int, int] = (1, 4), memory: int = 24) -> None:
         super().__init__()
@@ -67,7 +69,6 @@ class SemanticNetwork(nn.Module):
         self.gate = ModulatedStack(heard, 1, width // 2, 1)
         self.decoder = ModulatedStack(heard, PIXELS + memory, width, blocks[1])
         self.register_buffer("worth", torch.ones(planes))
-        self.register_buffer("usual", torch.ones(planes))
 
     @torch.no_grad()
     def start_linear(self, cells_seen: Tensor) -> None:
@@ -85,9 +86,7 @@ class SemanticNetwork(nn.Module):
             stack.linear.bias.zero_()
         self.encoder.linear.weight[:, :, 0, 0] = (basis * gain).T
         self.decoder.linear.weight[:PIXELS, 2 * self.planes : 4 * self.planes, 0, 0] = basis / gain
-        pairs = (gain**-2).unflatten(0, (-1, 2))
-        self.worth.copy_(pairs.mean(1))
-        self.usual.copy_((variance[order] * gain**2).unflatten(0, (-1, 2)).sum(1))
+        self.worth.copy_((gain**-2).unflatten(0, (-1, 2)).mean(1))
 
     def encode(self, frames: Tensor, snr_db: Tensor) -> Tensor:
         """Semantic frames complex64 `[batch, planes, H/8, W/8]` of frames `[batch, 3, H, W]` in [0, 1]; snr_db

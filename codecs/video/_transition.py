@@ -46,8 +46,10 @@ def transition(now: Tensor, before: Tensor) -> Transition:
     far = _led(now, moved(before, shift), shift)
     better = far.innovation < near.innovation
     flow = torch.where(better[:, None, None, None], far.flow, near.flow)
-    values = ((torch.where(better, a, b)) for a, b in ((far.innovation, near.innovation), (far.doubt, near.doubt)))
-    return Transition(*values, flow)
+    innovation, doubt = (
+        torch.where(better, a, b) for a, b in ((far.innovation, near.innovation), (far.doubt, near.doubt))
+    )
+    return Transition(innovation, doubt, flow)
 
 
 def _led(now: Tensor, before: Tensor, ahead: Tensor | None = None) -> Transition:
