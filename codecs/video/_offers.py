@@ -54,11 +54,15 @@ def offers(now: Tensor, anchor: Anchor) -> Iterator[Offer]:
     """All modes for a frame `[1, 3, H, W]`, from the shortest on. anchor: `since` leads to it from this very frame."""
     yield Offer(HOLD, b"", float(innovation(now, anchor.frame)))
     flow = best_flow(now, anchor)
-    height, width = now.shape[2:]
     for mode in range(GLOBAL, MODES):
-        data = pack(flow, mode)
-        told = unpack(data, mode, height, width)
-        yield Offer(mode, data, float(innovation(now, moved(anchor.frame, told))))
+        yield offer_of(now, anchor.frame, flow, mode)
+
+
+def offer_of(now: Tensor, before: Tensor, flow: Tensor, mode: int) -> Offer:
+    """A frame `[1, 3, H, W]` told from another by their flow in a mode."""
+    data = pack(flow, mode)
+    told = unpack(data, mode, now.shape[2], now.shape[3])
+    return Offer(mode, data, float(innovation(now, moved(before, told))))
 
 
 def best_flow(now: Tensor, anchor: Anchor) -> Tensor:
@@ -72,6 +76,8 @@ def best_flow(now: Tensor, anchor: Anchor) -> Tensor:
 
 def pack(flow: Tensor, mode: int) -> bytes:
     """A flow `[1, 2, H/8, W/8]` in px as bytes of that mode, in half pixels."""
+    if mode == HOLD:
+        return b""
     if mode == GLOBAL:
         half = 2 * _similarity(flow)
     else:

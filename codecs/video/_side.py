@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from semlink.codecs.video import _offers
-from semlink.codecs.video._offers import Anchor, Offer, offers
+from semlink.codecs.video._offers import Offer
 from semlink.simulator.bits.framing import room
 from semlink.simulator.bits.mcs import Mcs, get
 
@@ -70,9 +70,10 @@ def uses_of(per_frame: float, mcs: Mcs) -> int:
     return max([size for size in able if size <= SHARE * per_frame], default=able[0])
 
 
-def motion_of(now: Tensor, before: Tensor, most: int) -> Offer:
-    """The motion from a frame `[1, 3, H, W]` to the one before that leaves least, in at most so many bytes."""
-    able = (offer for offer in offers(now, Anchor.of(before, 0)) if len(offer.motion) <= most)
+def motion_of(now: Tensor, before: Tensor, flow: Tensor, most: int) -> Offer:
+    """The way to tell the flow from a frame `[1, 3, H, W]` to the one before that leaves least, in so many bytes."""
+    found = [_offers.offer_of(now, before, flow, mode) for mode in range(_offers.MODES)]
+    able = (offer for offer in found if len(offer.motion) <= most)
     return min(able, key=lambda offer: offer.innovation)
 
 

@@ -52,6 +52,18 @@ def transition(now: Tensor, before: Tensor) -> Transition:
     return Transition(innovation, doubt, flow)
 
 
+def flow_unless_cut(now: Tensor, before: Tensor) -> Tensor | None:
+    """The flow of one frame `[1, 3, H, W]` to the one before, or None where the scene is another one.
+
+    As `transition` says, with half of its searches for frames that are mostly known.
+    """
+    flow = block_motion(now, relit(before, now))
+    if float(innovation(now, moved(before, flow))) < CUT[0]:
+        return flow
+    found = transition(now, before)
+    return None if bool(found.cut) else found.flow
+
+
 def _led(now: Tensor, before: Tensor, ahead: Tensor | None = None) -> Transition:
     """ahead: shift of the whole frame that `before` has been moved by."""
     alike = relit(before, now)

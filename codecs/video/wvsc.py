@@ -33,7 +33,7 @@ from semlink.codecs.video._semantic import (
 )
 from semlink.codecs.video._side import FIXED, RUNS, Told, flow_of, level_of, motion_of, scheme, uses_of
 from semlink.codecs.video._state import Shower
-from semlink.codecs.video._transition import transition
+from semlink.codecs.video._transition import flow_unless_cut
 from semlink.simulator import forms
 from semlink.simulator.bits.framing import room
 from semlink.simulator.errors import SemlinkError
@@ -142,9 +142,10 @@ class WvscSender:
         still = Offer(HOLD, b"", 1.0)
         if self.before is None or self.codec.intra or self.age + 1 >= self.codec.gop:
             return still, True
-        if bool(transition(x, self.before).cut):
+        flow = flow_unless_cut(x, self.before)
+        if flow is None:
             return still, True
-        return motion_of(x, self.before, most), False
+        return motion_of(x, self.before, flow, most), False
 
     def _symbols(self, x: Tensor, offer: Offer, intra: bool, uses: int, snr_db: float) -> tuple[Tensor, Told]:
         """The run that is worth most, and what is told of it."""

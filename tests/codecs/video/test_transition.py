@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from semlink.codecs.video._transition import doubt, frame_shift, innovation, relit, transition
+from semlink.codecs.video._motion import moved
+from semlink.codecs.video._transition import doubt, flow_unless_cut, frame_shift, innovation, relit, transition
 from semlink.simulator.data import clips
 
 
@@ -61,3 +62,11 @@ def test_the_shift_of_a_frame_is_found():
 def test_a_frame_is_relit_like_another():
     x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(relit(0.4 * x + 0.3, x), x, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "number", "cut"), [("cut", 24, True), ("pan", 5, False), ("scroll", 12, False)])
+def test_the_quick_look_agrees(name, number, cut):
+    now, before = frames_of(name, (number,))
+    flow = flow_unless_cut(now, before)
+    assert (flow is None) == cut
+    assert cut or innovation(now, moved(before, flow)) < 0.4
