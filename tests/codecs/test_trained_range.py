@@ -49,6 +49,7 @@ LEARNED = [
     pytest.param("posterior", 1 / 24, {"steps": 8}, FEW[2:], marks=pytest.mark.slow),
 ]
 OTHERS = {
+    "checkpoint": "a network for one SNR, of which it is told nothing",
     "digital": "no network",
     "digital_capacity": "no network",
     "img2img": "no weights shipped; the inner codec is adjscc",
