@@ -92,12 +92,14 @@ class Feedback:
     """What a receiver tells back of a group, 16 bits over the uplink, charged FEEDBACK_USES.
 
     frame: number of the group's first frame. lost: whether any of it was. snr_db: of its symbols. steps: achieved.
+    anew: whether nothing helps but what needs nothing from before.
     """
 
     frame: int
     lost: bool = False
     snr_db: float | None = None
     steps: int = 0
+    anew: bool = False
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,11 @@ X264 = "threads=1:lookahead-threads=1:mbtree=0:no-psy=1:repeat-headers=1:force-c
 
 @dataclass(frozen=True)
 class Coder:
-    """One standard. headers: bytes of a NAL header, of which the first is sent. sets, frames: types of NAL units."""
+    """One standard. headers: bytes of a NAL header, of which the first is sent. sets, frames: types of NAL units.
+
+    number: first bit, from the second byte that is sent on, and length of what counts following frames in a slice
+    header: the picture order count of H.265, the frame number of H.264. Both follow from the parameter sets.
+    """
 
     name: str
     encoder: str
@@ -44,6 +48,17 @@ class Coder:
     sets: frozenset[int]
     frames: frozenset[int]
     intra: frozenset[int]
+    number: tuple[int, int]
+
+    @property
+    def numbers(self) -> int:
+        """Numbers that frames are told apart by; then they begin anew."""
+        return 1 << self.number[1]
+
+    def number_of(self, sent: bytes) -> int:
+        """Of a following frame's slice: how many after the intra frame it is, modulo `numbers`."""
+        first, length = self.number
+        return int.from_bytes(sent[1:5].ljust(4, b"\0"), "big") >> 32 - first - length & self.numbers - 1
 
     def kind(self, nal: bytes) -> int:
         """Type of a NAL unit."""
@@ -59,9 +74,9 @@ class Coder:
 
 
 H265 = Coder(
-    "h265", "libx265", "hevc", X265, 2, frozenset({32, 33, 34}), frozenset({0, 1, 19, 20}), frozenset({19, 20})
+    "h265", "libx265", "hevc", X265, 2, frozenset({32, 33, 34}), frozenset({0, 1, 19, 20}), frozenset({19, 20}), (5, 8)
 )
-H264 = Coder("h264", "libx264", "h264", X264, 1, frozenset({7, 8}), frozenset({1, 5}), frozenset({5}))
+H264 = Coder("h264", "libx264", "h264", X264, 1, frozenset({7, 8}), frozenset({1, 5}), frozenset({5}), (7, 4))
 CODERS = {coder.name: coder for coder in (H265, H264)}
 
 

@@ -1,7 +1,7 @@
 """What a classical video codec may expect of a scheme and an intra period: quality where frames arrive or are lost.
 
-From the moment a packet is lost until the next intra frame arrives the last whole frame stands still. How good a frame
-of b bits is, and how good one that stands still for so many frames, was measured on training clips
+From the moment a packet is lost until it arrives at last, or the next intra frame, the last whole frame stands still.
+How good a frame of b bits is, and how good one that stands still for so many frames, was measured on training clips
 (experiments/measure_video.py).
 """
 
@@ -24,7 +24,9 @@ AGES = 48  # frames that a picture stands still, counted
 
 @dataclass(frozen=True)
 class Pattern:
-    """When intra frames come: every `period` frames, and `delay` frames after a loss, or None without feedback."""
+    """When a loss is mended: by intra frames, every `period` frames, and by sending again, each `delay` frames from the
+    loss on, or None without feedback.
+    """
 
     period: int
     delay: int | None = None
@@ -56,12 +58,13 @@ def _on_line(at: float, known: np.ndarray, psnr: Sequence[float]) -> float:
 
 
 def expected(coder: str, bpp: float, arrival: np.ndarray, pattern: Pattern) -> float:
-    """Mean PSNR over frames and classes of fades. arrival: chance `[classes]` that a frame's packet arrives."""
+    """Mean PSNR over frames and classes of fades, if frames have so many bits per pixel.
+
+    arrival: chance `[classes]` that a frame's packet arrives.
+    """
     ages = _ages(tuple(np.round(arrival, 3)), pattern)
     told = table(coder)
-    losses = float((1 - arrival).mean()) if pattern.delay is not None else 0.0
-    intra = min(1.0, 1 / pattern.period + losses)
-    good, _ = quality(coder, bpp / (1 + (told["intra"] - 1) * intra))
+    good, _ = quality(coder, bpp / (1 + (told["intra"] - 1) / pattern.period))
     still = np.interp(np.arange(1, AGES), 1 + np.arange(len(told["still"])), told["still"])
     levels = np.concatenate([[good], -10 * np.log10(10 ** (-good / 10) + 10 ** (-still / 10))])
     return float(ages @ levels)
@@ -83,7 +86,7 @@ def _ages(arrival: tuple[float, ...], pattern: Pattern) -> np.ndarray:
 
 
 def _after(state: np.ndarray, chance: np.ndarray, intra: bool, delay: int | None) -> np.ndarray:
-    """States of the next frame: a loss makes a picture stand, an intra frame that arrives ends that."""
+    """States of the next frame: a loss makes a picture stand, what mends it and arrives ends that."""
     ages = np.arange(AGES)
     ends = np.full(AGES, intra)
     if delay is not None:

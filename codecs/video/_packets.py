@@ -1,7 +1,8 @@
-"""One packet a frame: a head of one byte that says how many uses follow, and a payload that fills them.
+"""One packet a frame: a first block whose length both ends know, and what it says follows.
 
-The head is the shortest block that surely arrives. Its byte counts in steps of whole 32 uses, longer ones for the few
-large packets, so that it costs 32 or 64 uses and tells no scheme: that is a session constant.
+The first byte of that block tells the length of the rest, in steps of whole 32 uses, longer ones for the few large
+packets; the block is filled with payload. So a packet tells its length for a byte, and no short block, which would be
+lost before all others, stands before it. The scheme is a session constant.
 """
 
 from __future__ import annotations
@@ -9,65 +10,83 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from semlink.simulator.bits.framing import room
-from semlink.simulator.bits.mcs import Mcs, get
-from semlink.simulator.values import LinkStatistics, Reception, Stream, Transmission
+from semlink.simulator.bits.mcs import BLOCK_SYMBOLS, Mcs
+from semlink.simulator.values import Reception, Stream, Transmission
 from semlink.simulator.video import Budget
 
 HEAD, BODY = "head", "packet"
-SHORT, LONG = (32, get("qpsk-0.50")), (64, get("qpsk-0.25"))  # heads of one byte and its length
-PROXY = get("qpsk-0.65")  # of 64 symbols needs what a short head does, and more (tables/bler.json)
-SURE = 0.998  # chance of arrival that a short head needs
+SHARE = 1 / 4  # of a frame's uses, that the first block takes at about
 BLOCK = 32  # uses of the shortest code block
-FINE = 160  # steps of a head that are fine, the rest are coarse
+FINE = 160  # steps of a rest that are fine, the others are coarse
 
 
 @dataclass(frozen=True)
 class Packets:
-    """What both ends know of packets. mcs: of payloads. head: uses and scheme. fine, coarse: uses of a step."""
+    """What both ends know of packets.
+
+    head: uses of the first block. fine, coarse: uses of a step. most: uses of a packet.
+    """
 
     mcs: Mcs
-    head: tuple[int, Mcs]
+    head: int
     fine: int
     coarse: int
+    most: int
 
     @classmethod
-    def of(cls, budget: Budget, mcs: Mcs, head: tuple[int, Mcs] = LONG) -> Packets:
+    def of(cls, budget: Budget, mcs: Mcs) -> Packets:
         """Those whose largest takes all that a budget ever holds."""
         most = budget.ahead + budget.refill
         fine = BLOCK * max(1, round(budget.per_frame / 64 / BLOCK))
         coarse = BLOCK * max(1, -(-int(most - FINE * fine) // ((255 - FINE) * BLOCK)))
-        return cls(mcs, head, fine, coarse)
+        return cls(mcs, head_of(budget, mcs), fine, coarse, int(most))
 
     def uses(self, step: int) -> int:
-        """Uses of a payload of that step."""
+        """Uses of the rest of that step."""
         return self.fine * min(step, FINE) + self.coarse * max(0, step - FINE)
 
     def step(self, size: int) -> int | None:
-        """The least step whose payload holds `size` bytes, 0 for none; None where none does."""
-        if not size:
-            return 0
-        return next((s for s in range(1, 256) if self.holds(s) >= size), None)
+        """The least step of a payload of `size` bytes, 0 where the first block holds it; None where none does."""
+        return next((s for s in range(256) if self.holds(s) >= size), None)
 
     def holds(self, step: int) -> int:
-        """Bytes of the payload of a step."""
-        return room(self.uses(step), self.mcs)
+        """Bytes of a payload."""
+        return self.first + room(self.uses(step), self.mcs)
+
+    @property
+    def first(self) -> int:
+        """Bytes of a payload that are in the first block."""
+        return room(self.head, self.mcs) - 1
 
     def cost(self, size: int) -> int | None:
-        """Uses of head and payload for that many bytes; None where none holds them."""
+        """Uses of a packet of that many bytes; None where there never are so many."""
         step = self.step(size)
-        return None if step is None else self.head[0] + self.uses(step)
+        uses = self.most + 1 if step is None else self.head + self.uses(step)
+        return uses if uses <= self.most else None
+
+    def fits(self, size: int, may: int) -> bool:
+        """Whether a packet of that many bytes takes at most `may` uses."""
+        cost = self.cost(size)
+        return cost is not None and cost <= may
 
     def sent(self, payload: bytes, may: int) -> Transmission:
-        """A packet, at most `may` uses long: nothing at all where not even a head fits."""
+        """A packet, at most `may` uses long: nothing at all where not even the first block fits."""
         step = self.step(len(payload)) or 0
-        length, scheme = self.head
-        if may < length:
-            return Transmission((Stream(HEAD, "bits", [b""], mcs=scheme.name, uses=0),))
-        head = Stream(HEAD, "bits", [bytes([step])], mcs=scheme.name, uses=length)
+        if may < self.head:
+            return Transmission((Stream(HEAD, "bits", [b""], mcs=self.mcs.name, uses=0),))
+        begin = bytes([step]) + payload[: self.first]
+        head = Stream(HEAD, "bits", [begin], mcs=self.mcs.name, uses=self.head)
         if not step:
             return Transmission((head,))
-        body = Stream(BODY, "bits", [payload], mcs=self.mcs.name, uses=self.uses(step), told_by=HEAD)
+        rest = payload[self.first :]
+        body = Stream(BODY, "bits", [rest], mcs=self.mcs.name, uses=self.uses(step), told_by=HEAD)
         return Transmission((head, body))
+
+
+def head_of(budget: Budget, mcs: Mcs) -> int:
+    """Uses of the first block: the one of a share of a frame's uses, or the shortest that holds a byte."""
+    sizes = [size for size in reversed(BLOCK_SYMBOLS) if room(size, mcs)]
+    return max((size for size in sizes if size <= SHARE * budget.per_frame), default=sizes[0])
 
 
 def received(reception: Reception) -> bytes | None:
@@ -77,12 +96,5 @@ def received(reception: Reception) -> bytes | None:
     if not head or not head[0]:
         return None
     if not head[0][0]:
-        return b""
-    return body[0] if body else None
-
-
-def head_of(statistics: LinkStatistics | None) -> tuple[int, Mcs]:
-    """The shortest head that surely arrives."""
-    known = statistics.arrival.get(LONG[0], {}) if statistics else {}
-    chances = known.get(PROXY.name, (0.0,))
-    return SHORT if sum(chances) / len(chances) >= SURE else LONG
+        return head[0][1:]
+    return head[0][1:] + body[0] if body and body[0] is not None else None

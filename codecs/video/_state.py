@@ -21,11 +21,11 @@ class Shower:
     last: Tensor | None = None
     count: int = 0
 
-    def show(self, frame: Tensor, feedback: Feedback | None = None) -> Shown:
-        """A frame `[1, 3, H, W]` that arrived."""
+    def show(self, frame: Tensor, feedback: Feedback | None = None, concealed: bool = False) -> Shown:
+        """A frame `[1, 3, H, W]` that arrived. concealed: it is older than the one that it stands for."""
         self.last = (frame * 255).round().to(torch.uint8)
         self.count += 1
-        return Shown(frame, (False,), feedback)
+        return Shown(frame, (concealed,), feedback)
 
     def again(self, feedback: Feedback | None = None) -> Shown:
         """The last frame in place of one that was lost; grey before the first."""

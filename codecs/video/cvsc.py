@@ -17,9 +17,9 @@ from torch import Tensor
 
 from semlink.codecs.video import _offers
 from semlink.codecs.video._controller import Controller, Decision, Seen
+from semlink.codecs.video._headed import HEAD, Packets, head_of, received
 from semlink.codecs.video._motion import CELL, moved
 from semlink.codecs.video._offers import Anchor, Offer, offers
-from semlink.codecs.video._packets import HEAD, Packets, head_of, received
 from semlink.codecs.video._state import Shower
 from semlink.codecs.video._transition import transition
 from semlink.simulator.bits.mcs import TABLE, get

@@ -157,7 +157,7 @@ class Session:
         """Put a report on its way; the channel uses that it takes."""
         if feedback is None or not self.codec.feedback:
             return 0
-        self._told.append((feedback.frame + self.air.delay, feedback))
+        self._told.append((self.frame + self.air.delay, feedback))
         return FEEDBACK_USES
 
 

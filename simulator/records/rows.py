@@ -165,9 +165,7 @@ def _with(kept: dict[Condition, Measurement] | None, m: Measurement) -> dict[Con
     return kept
 
 
-def publish(
-    held: Everything, variables: Mapping[str, Variable], attributes: Mapping[str, Any], path: Path
-) -> Rows:
+def publish(held: Everything, variables: Mapping[str, Variable], attributes: Mapping[str, Any], path: Path) -> Rows:
     """Write what a store holds as HDF5 at `path`, all or nothing, and return it; what is large stays in that file."""
     _write(path, held.outline, held.__getitem__, variables, attributes)
     found = as_kept(held.all) if held.all is not None else tuple(sorted(read(path).measurements, key=_condition))

@@ -92,9 +92,7 @@ def answers(sweep: Sweep, record: Record) -> bool:
     return not record.error and set(sweep.metrics) <= set(record.metrics)
 
 
-def tasks_of(
-    sweep: Sweep, missing: Iterable[tuple[Condition, ImageBlock]], identity: Identity
-) -> tuple[Task, ...]:
+def tasks_of(sweep: Sweep, missing: Iterable[tuple[Condition, ImageBlock]], identity: Identity) -> tuple[Task, ...]:
     """One task a codec, rate and block, with all of its conditions that are missing."""
     tasks: dict[tuple[Any, ...], list[Record]] = {}
     for condition, block in missing:

@@ -11,10 +11,11 @@ from semlink.codecs import video
 from semlink.codecs._sources.stream import CODERS, Decoder, Encoder, parameter_sets
 from semlink.codecs.video import _expected as told
 from semlink.codecs.video._expected import Pattern
-from semlink.codecs.video._packets import BODY, HEAD, LONG, SHORT, Packets, head_of, received
+from semlink.codecs.video._packets import BODY, HEAD, Packets, received
+from semlink.codecs.video._units import Packed, joined, parted
 from semlink.simulator.bits.mcs import get
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.values import LinkStatistics, ReceivedStream, Reception
+from semlink.simulator.values import ReceivedStream, Reception
 from semlink.simulator.video import Bucket, Budget, Clip, Feedback, VideoInfo
 
 SIDE = 64
@@ -109,7 +110,7 @@ def test_packets_hold_what_they_are_chosen_for_and_tell_it_in_a_byte():
     packets = Packets.of(Budget.of(1 / 48, Clip(128, 128, frames=300)), get("16qam-0.50"))
     for size in (1, 17, 255, 256, 900, 2000):
         step = packets.step(size)
-        assert packets.holds(step) >= size and (step == 1 or packets.holds(step - 1) < size)
+        assert packets.holds(step) >= size and (step == 0 or packets.holds(step - 1) < size)
         sent = packets.sent(b"x" * size, 10**6)
         assert sum(s.uses for s in sent.streams) == packets.cost(size)
         assert received(arrived(sent)) == b"x" * size
@@ -117,21 +118,31 @@ def test_packets_hold_what_they_are_chosen_for_and_tell_it_in_a_byte():
     assert received(arrived(packets.sent(b"", 10**6))) == b""
 
 
+def test_no_packet_waits_for_more_than_there_ever_is():
+    budget = Budget.of(1 / 48, Clip(128, 128, frames=96))
+    packets = Packets.of(budget, get("qpsk-0.50"))
+    assert packets.most == int(budget.ahead + budget.refill)
+    cost = packets.cost(900)
+    assert replace(packets, most=cost).cost(900) == cost and replace(packets, most=cost - 1).cost(900) is None
+
+
 def test_a_packet_is_lost_with_its_head_or_its_body():
     packets = Packets.of(Budget.of(1 / 48, Clip(128, 128)), get("qpsk-0.50"))
-    whole = arrived(packets.sent(b"payload", 10**6))
+    whole = arrived(packets.sent(b"payload" * 20, 10**6))
     for name in (HEAD, BODY):
         streams = tuple(replace(s, payload=(None,)) if s.name == name else s for s in whole.streams)
         assert received(Reception(streams)) is None
 
 
-def test_the_short_head_is_for_links_on_which_it_surely_arrives():
-    def statistics(chance):
-        return LinkStatistics(100, (1.0,), (0.5,), {64: {"qpsk-0.65": (chance,)}})
-
-    assert head_of(statistics(1.0)) == SHORT
-    assert head_of(statistics(0.99)) == LONG
-    assert head_of(None) == LONG
+@pytest.mark.parametrize("scheme", ["qpsk-0.25x2", "qpsk-0.50", "64qam-0.85"])
+@pytest.mark.parametrize("rho", [1 / 48, 1 / 96, 1 / 1000])
+def test_no_block_of_a_packet_is_much_shorter_than_the_packet(scheme, rho):
+    """A short block at the same rate is lost first, and all else with it."""
+    budget = Budget.of(rho, Clip(128, 128))
+    packets = Packets.of(budget, get(scheme))
+    assert packets.head >= budget.per_frame / 8 and packets.first >= 0
+    few = packets.sent(b"x" * packets.first, 10**6)
+    assert [s.name for s in few.streams] == [HEAD] and received(arrived(few)) == b"x" * packets.first
 
 
 def test_a_clean_way_shows_every_frame_within_the_budget():
@@ -143,32 +154,70 @@ def test_a_clean_way_shows_every_frame_within_the_budget():
     assert -10 * torch.log10(error).mean() > 30
 
 
-def test_after_a_loss_the_last_frame_stands_until_the_next_intra_frame():
+def test_after_a_loss_all_is_concealed_until_the_next_intra_frame():
     codec = video.create("h265", rho=1 / 12, gop=8, nack=False)
     shown, _ = carry(codec, Clip(SIDE, SIDE, frames=24), lost={3})
     concealed = [s.concealed[0] for s in shown]
     assert concealed[3:8] == [True] * 5 and not any(concealed[:3]) and not concealed[8]
-    assert all(torch.allclose(shown[t].frames, shown[2].frames, atol=1 / 255) for t in range(3, 8))
 
 
-def test_a_loss_that_is_told_brings_an_intra_frame():
-    codec = video.create("h265", rho=1 / 12, gop=256)
+@pytest.mark.parametrize("name", ["h265", "h264"])
+def test_what_is_told_lost_comes_again_and_is_the_same_as_if_it_had_never_been_lost(name):
+    codec = video.create(name, rho=1 / 12, gop=256)
     clip = Clip(SIDE, SIDE, frames=24)
-    without, _ = carry(codec, clip, lost={3})
-    assert all(s.concealed[0] for s in without[3:])
-    assert without[3].feedback == Feedback(3, lost=True)
-    assert [s.feedback is not None for s in without[4:10]] == [False] * 5 + [True]  # told again, not each time
-    told_back = {5: (Feedback(3, lost=True),)}
-    with_, _ = carry(codec, clip, lost={3}, feedback=told_back)
-    assert [s.concealed[0] for s in with_[3:7]] == [True, True, False, False]
+    without, sizes = carry(codec, clip, lost={3})
+    assert all(s.concealed[0] for s in without[3:15]) and without[3].feedback == Feedback(3, lost=True)
+    again, uses = carry(codec, clip, lost={3}, feedback={5: (Feedback(3, lost=True),)})
+    clean, _ = carry(codec, clip)
+    assert [s.concealed[0] for s in again[3:7]] == [True, True, False, False]
+    assert all(torch.equal(a.frames, c.frames) for a, c in zip(again[5:], clean[5:], strict=True))
+    packets = codec.sender(clip).codec.plan(clip, VideoInfo(snr_db=20.0)).packets
+    assert uses[5] <= sizes[3] + sizes[5] + packets.fine  # and no intra frame
 
 
-def test_a_report_from_before_the_last_intra_frame_brings_no_other():
+def test_what_is_lost_again_comes_again():
     codec = video.create("h265", rho=1 / 12, gop=256)
-    late = {5: (Feedback(3, lost=True),), 8: (Feedback(3, lost=True),)}
-    _, sizes = carry(codec, Clip(SIDE, SIDE, frames=24), lost={3}, feedback=late)
-    _, once = carry(codec, Clip(SIDE, SIDE, frames=24), lost={3}, feedback={5: late[5]})
-    assert sizes == once
+    told_back = {5: (Feedback(3, lost=True),), 7: (Feedback(5, lost=True),)}
+    shown, _ = carry(codec, Clip(SIDE, SIDE, frames=12), lost={3, 5}, feedback=told_back)
+    assert [s.concealed[0] for s in shown[2:9]] == [False, True, True, True, True, False, False]
+
+
+def test_a_lost_intra_frame_is_not_sent_again_but_made_anew():
+    codec = video.create("h265", rho=1 / 6, gop=256)
+    shown, _ = carry(codec, Clip(SIDE, SIDE, frames=8), lost={0}, feedback={2: (Feedback(0, lost=True),)})
+    error = (shown[2].frames[0] - frames(8)[2]).square().mean()
+    assert not shown[2].concealed[0] and -10 * torch.log10(error) > 28
+
+
+def test_waiting_that_does_not_help_asks_for_an_intra_frame_and_gets_it():
+    codec = video.create("h265", rho=1 / 6, gop=256)
+    shown, _ = carry(codec, Clip(SIDE, SIDE, frames=24), lost={3})
+    asked = [s.feedback.frame for s in shown if s.feedback and s.feedback.anew]
+    assert asked and asked[0] > 8
+    heard = {asked[0] + 2: (Feedback(asked[0], anew=True),)}
+    mended, _ = carry(codec, Clip(SIDE, SIDE, frames=24), lost={3}, feedback=heard)
+    assert not any(s.concealed[0] for s in mended[asked[0] + 2 :])
+
+
+def test_several_coded_frames_in_a_packet_are_told_apart():
+    units = (b"\x02" + b"a" * 3, b"\x26" + b"b" * 300, b"\x02c")
+    for packed in (Packed(units), Packed(units, late=True), Packed(units[:1]), Packed(units[:1], late=True)):
+        assert parted(joined(packed)) == packed
+    assert joined(Packed(units[:1])) == units[0]  # mostly, for no byte at all
+
+
+@pytest.mark.parametrize("junk", [b"\x80", b"\x81", b"\x82\x00", b"\x83\x09abc", b"\xff" * 9, b"\x82\xff\xff\xff\xff"])
+def test_junk_is_no_packet(junk):
+    assert parted(junk) is None
+
+
+@pytest.mark.parametrize("name", ["h265", "h264"])
+def test_following_frames_are_told_apart_by_their_own_header(name):
+    coder = CODERS[name]
+    picture = frames(20).mul(255).round().byte().permute(0, 2, 3, 1).numpy()
+    encoder = Encoder(coder, SIDE, SIDE, 1500, 15000)
+    coded = [encoder.encode(np.ascontiguousarray(frame), intra=t == 0) for t, frame in enumerate(picture)]
+    assert [coder.number_of(sent) for sent in coded[1:]] == [t % coder.numbers for t in range(1, 20)]
 
 
 def test_quality_grows_with_the_rate_and_small_rates_are_for_small_pictures():

@@ -51,9 +51,10 @@ def test_block_files_are_plain_json_with_a_checksum(tmp_path):
     store = Store(tmp_path)
     store.write(RECORD)
     content = json.loads(store.path(RECORD).read_text())
-    assert content["sha256"] == hashlib.sha256(
-        json.dumps(content["record"], sort_keys=True, separators=(",", ":")).encode()
-    ).hexdigest()
+    assert (
+        content["sha256"]
+        == hashlib.sha256(json.dumps(content["record"], sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    )
     assert content["record"]["condition"]["channel"] == "tdl:model=C,speed=30"
 
 
