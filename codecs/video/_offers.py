@@ -60,8 +60,9 @@ def offers(now: Tensor, anchor: Anchor) -> Iterator[Offer]:
 
 def offer_of(now: Tensor, before: Tensor, flow: Tensor, mode: int) -> Offer:
     """A frame `[1, 3, H, W]` told from another by their flow in a mode."""
-    data = pack(flow, mode)
-    told = unpack(data, mode, now.shape[2], now.shape[3])
+    numbers = quantised(flow, mode)
+    told = field(numbers, mode, now.shape[2], now.shape[3])
+    data = motion_code.pack(numbers) if mode != HOLD else b""
     return Offer(mode, data, float(innovation(now, moved(before, told))))
 
 
@@ -74,26 +75,32 @@ def best_flow(now: Tensor, anchor: Anchor) -> Tensor:
     return min(found, key=lambda pair: pair[0])[1]
 
 
-def pack(flow: Tensor, mode: int) -> bytes:
-    """A flow `[1, 2, H/8, W/8]` in px as bytes of that mode, in half pixels."""
+def quantised(flow: Tensor, mode: int) -> np.ndarray:
+    """A flow `[1, 2, H/8, W/8]` in px as what that mode tells, whole half pixels `[2, rows, columns]`."""
     if mode == HOLD:
-        return b""
+        return np.zeros((2, 1, 1), int)
     if mode == GLOBAL:
         half = 2 * _similarity(flow)
     else:
         size = BLOCKS[mode - 2] // CELL
         half = 2 * F.avg_pool2d(flow, size, ceil_mode=True, count_include_pad=False)[0].numpy()
-    return motion_code.pack(np.clip(np.round(half), -motion_code.LIMIT, motion_code.LIMIT).astype(int))
+    return np.clip(np.round(half), -motion_code.LIMIT, motion_code.LIMIT).astype(int)
+
+
+def field(numbers: np.ndarray, mode: int, height: int, width: int) -> Tensor:
+    """The flow that they tell, in px `[1, 2, rows, columns]`."""
+    if mode == GLOBAL:
+        return _spread(numbers / 2, height // CELL, width // CELL)
+    return torch.from_numpy(numbers).float()[None] / 2
 
 
 def unpack(data: bytes, mode: int, height: int, width: int) -> Tensor:
-    """The flow of bytes `[1, 2, rows, columns]` in px, of any bytes; sides are multiples of 8."""
+    """The flow of an offer's bytes in px `[1, 2, rows, columns]`, of any bytes; sides are multiples of 8."""
     if mode == HOLD:
         return torch.zeros(1, 2, 1, 1)
-    if mode == GLOBAL:
-        return _spread(motion_code.unpack(data, 1, 2) / 2, height // CELL, width // CELL)
-    size = BLOCKS[mode - 2]
-    return torch.from_numpy(motion_code.unpack(data, -(-height // size), -(-width // size))).float()[None] / 2
+    size = BLOCKS[mode - 2] if mode != GLOBAL else 0
+    shape = (-(-height // size), -(-width // size)) if size else (1, 2)
+    return field(motion_code.unpack(data, *shape), mode, height, width)
 
 
 def _similarity(flow: Tensor) -> np.ndarray:

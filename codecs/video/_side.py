@@ -72,9 +72,14 @@ def uses_of(per_frame: float, mcs: Mcs) -> int:
 
 def motion_of(now: Tensor, before: Tensor, flow: Tensor, most: int) -> Offer:
     """The way to tell the flow from a frame `[1, 3, H, W]` to the one before that leaves least, in so many bytes."""
-    found = [_offers.offer_of(now, before, flow, mode) for mode in range(_offers.MODES)]
-    able = (offer for offer in found if len(offer.motion) <= most)
-    return min(able, key=lambda offer: offer.innovation)
+    best = _offers.offer_of(now, before, flow, _offers.HOLD)
+    for mode in range(_offers.GLOBAL, _offers.MODES):
+        offer = _offers.offer_of(now, before, flow, mode)
+        if len(offer.motion) > most and mode > _offers.GLOBAL:
+            break  # smaller blocks take more
+        if len(offer.motion) <= most and offer.innovation < best.innovation:
+            best = offer
+    return best
 
 
 def flow_of(told: Told, height: int, width: int) -> Tensor:

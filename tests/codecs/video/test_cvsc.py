@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from semlink.codecs import video
+from semlink.codecs.video import _motion_code as motion_code
 from semlink.codecs.video import _offers
-from semlink.codecs.video._offers import Anchor, best_flow, offers, pack, unpack
+from semlink.codecs.video._offers import Anchor, best_flow, offers, quantised, unpack
 from semlink.simulator import check_video_codec
 from semlink.simulator.conformance.video import lost
 from semlink.simulator.data import clips
@@ -45,7 +46,7 @@ def test_a_pan_is_one_motion_of_the_whole_frame():
 def test_zoom_and_turn_come_back_from_few_bytes():
     rows, columns = torch.meshgrid(*((torch.arange(12) + 0.5) / 6 - 1 for _ in range(2)), indexing="ij")
     flow = torch.stack([1 + 5 * rows + 3 * columns, -2 + 5 * columns - 3 * rows])[None]
-    data = pack(flow, _offers.GLOBAL)
+    data = motion_code.pack(quantised(flow, _offers.GLOBAL))
     assert len(data) <= 7
     assert torch.allclose(unpack(data, _offers.GLOBAL, 96, 96), flow, atol=0.8)
 
