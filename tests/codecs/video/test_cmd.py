@@ -120,7 +120,7 @@ def test_training_stops_and_goes_on_as_if_it_had_not():
                 own = str(folder / "own.mp4")
                 return module.make_run(
                     module.TrainVideo(
-                        codec="cmd",
+                        network="cmd",
                         out=folder / out,
                         data=own,
                         photographs=(),
