@@ -63,10 +63,11 @@ def test_every_channel_word_that_pages_show_makes_a_link() -> None:
     from semlink.simulator.words import parse
 
     shown = {word for word in behind("channels") if set(word) & set(":+")}
-    inline = {word for word in words() if parse(word).name in channels.names() and "path=" not in word}
+    inline = {word for word in words() if parse(word).name in channels.names()}
     assert len(shown) >= 6 and len(inline) >= 3
     for word in shown | inline:
-        make_link(parse(word))
+        if "path=" not in word:  # a file of the reader's
+            make_link(parse(word))
 
 
 def test_every_codec_word_that_pages_show_has_settings_of_that_codec() -> None:
