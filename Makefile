@@ -13,7 +13,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow walk lint figures reference reference-check docs site studies roi diffusion bench clean
+.PHONY: help setup demo test test-slow walk lint figures reference reference-check docs site studies roi diffusion video bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -87,6 +87,11 @@ diffusion: $(VENV)/.fid-done ## measure diffusion at the receiver anew (real dat
 		--out results/reference/diffusion_guides
 	@$(BIN)/python experiments/diffusion.py --workers 2 --limit 2000 --metrics psnr lpips_alex fid --steps --snr 0 \
 		--codecs adjscc sgd_jscc:steps=0 sgd_jscc --out results/reference/diffusion_fid
+
+video: $(VENV)/.setup-done ## measure video codecs anew (real data, ten minutes)
+	@$(BIN)/python experiments/video.py --data video/test --size 128 --frames 32 --rho 1/48 --channels awgn tdl:speed=3 \
+		--snr 0 10 --codecs wvsc wvsc:intra=true h265 --versus h265 --workers 2 \
+		--metrics psnr psnr_p5 motion_energy seam_ratio intact frozen --out results/reference/video
 
 bench: $(VENV)/.setup-done ## time bridge and link against plain Sionna, and a sweep against its calls
 	@$(BIN)/python experiments/bench_link.py

@@ -45,7 +45,7 @@ def table(sheet: Sheet) -> tuple[list[str], list[list[float]]]:
     """Names of columns and rows of numbers: x, and of each curve its mean and the ends of its interval; NaN for gaps.
 
     Names begin with the panel's title where there are several, and hold no comma, quote or brace, so that pgfplots
-    reads them: `\\addplot table [x=x, y={AWGN: semlink rho 1/12}, col sep=comma] {psnr_vs_snr.csv};`
+    reads them: `\\addplot table [x=x, y={AWGN: semlink rho 1/12}, col sep=comma] {psnr_vs_snr_curves.csv};`
     """
     several = len({id(curve.axes) for curve in sheet.curves}) > 1
     head, columns = ["x"], []

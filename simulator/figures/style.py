@@ -98,12 +98,12 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
 
 
 def save_beside(sheet: Figure, stem: Path) -> list[Path]:
-    """What a sheet says of itself, as `stem`.csv, its curves for pgfplots, and `stem`.txt, a caption; their paths."""
+    """What a sheet says of itself, as `stem`_curves.csv, its curves, and `stem`.txt, a caption; their paths."""
     from semlink.simulator.figures import sheet as sheets
 
     if not isinstance(sheet, sheets.Sheet):
         return []
-    texts = {".csv": _csv(*sheets.table(sheet)) if sheet.curves else "", ".txt": sheets.caption(sheet)}
+    texts = {"_curves.csv": _csv(*sheets.table(sheet)) if sheet.curves else "", ".txt": sheets.caption(sheet)}
     made = [(stem.with_name(stem.name + kind), text) for kind, text in texts.items() if text]
     for path, text in made:
         write_aside(path, partial(_write, f"{text.rstrip()}\n".encode()))

@@ -33,7 +33,7 @@ class Answer:
 def publish(answer: Answer, out: Path) -> list[Path]:
     """Write CSV files, figures and report.html, print tables and where everything is; returns the figures' paths.
 
-    Beside each figure lie its caption as .txt and, of one with curves, their numbers as .csv.
+    Beside each figure lie its caption as .txt and, of one with curves, their numbers as _curves.csv.
     """
     if answer.summary:
         write_csv(answer.summary, out / "summary.csv")

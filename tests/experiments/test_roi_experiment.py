@@ -250,7 +250,7 @@ def test_a_real_run_gains_in_the_region_at_equal_uses(ran):
 def test_it_leaves_figures_and_says_how(ran):
     flags, _ = ran
     names = {path.name for path in flags.out.iterdir()}
-    stems = ("psnr_roi_vs_snr", "psnr_vs_snr", "arms_rayleigh_csi=perfect", "pictures")
+    stems = ("psnr_roi_vs_snr", "psnr_vs_snr", "arms_rayleigh_perfect_CSI", "pictures")
     assert {f"{stem}.{kind}" for stem in stems for kind in ("png", "pdf")} <= names
     said = json.loads((flags.out / "run.json").read_text())
     assert said["configuration"]["roi"] == BOX and not said["failures"]

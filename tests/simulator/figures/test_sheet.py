@@ -32,7 +32,7 @@ def test_the_table_beside_a_figure_is_what_is_drawn(tmp_path) -> None:
     found = lines("awgn", "tdl")[:-1]  # one point is missing
     sheet = curves.curves(found, "psnr", PSNR)
     written = style.save_beside(sheet, tmp_path / "psnr_vs_snr")
-    assert [path.name for path in written] == ["psnr_vs_snr.csv", "psnr_vs_snr.txt"]
+    assert [path.name for path in written] == ["psnr_vs_snr_curves.csv", "psnr_vs_snr.txt"]
     rows = list(csv.reader(written[0].read_text().splitlines()))
     head, numbers = rows[0], np.array(rows[1:], float)
     assert head[0] == "x" and numbers[:, 0].tolist() == [0, 5] and len(head) == 1 + 3 * 4
