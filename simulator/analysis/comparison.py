@@ -145,14 +145,14 @@ def value(m: Measurement | None, metric: str) -> Interval:
 def difference(own: Measurement | None, other: Measurement | None, metric: str) -> Interval:
     """own - other over the images that both have, with the interval of the paired difference; lost: by either.
 
-    Nothing where one lacks the metric; SemlinkError when they share no image.
+    Nothing where one has the metric of no image; SemlinkError when they share no image.
     """
     if own is None or other is None:
         return NOTHING
     gone = len({*lost(own), *lost(other)} & set(own.positions) & set(other.positions))
     if metric.endswith(of_set.SUFFIX):
         return replace(set_miou.difference(own, other, metric.removesuffix(of_set.SUFFIX)), lost=gone)
-    if metric not in own.values or metric not in other.values:
+    if not all(metric in m.values and np.isfinite(m.values[metric]).any() for m in (own, other)):
         return NOTHING
     return replace(paired_difference(having(own, metric), having(other, metric), metric), lost=gone)
 
