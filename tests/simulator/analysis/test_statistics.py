@@ -208,6 +208,6 @@ def test_compared_means_are_over_common_pictures_too():
 def test_curves_say_what_they_leave_out():
     lines = [line for line in summarise(after_another_limit()) if line.metric == "psnr"]
     figure = curves(lines, "psnr", Variable("dB", "PSNR", "higher"))
-    assert figure.get_suptitle() == "over the images that all were measured on (of up to 5)"
+    assert figure.get_suptitle() == "n = 4 that all were measured on (of up to 5)"
     even = [line for line in lines if line.snr_db == 0]
     assert not curves(even, "psnr", Variable("dB", "PSNR", "higher")).get_suptitle()
