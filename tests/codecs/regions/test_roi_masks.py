@@ -92,6 +92,7 @@ def test_the_mask_is_one_block_of_at_most_two_per_cent() -> None:
         code.reserved(255)
 
 
+@pytest.mark.slow
 def test_most_masks_of_a_street_frame_arrive_at_minus_two_db() -> None:
     """43 % were lost in the two short blocks that filled the 2 % best."""
     uses = code.reserved(12_288)

@@ -16,6 +16,7 @@ def test_names_are_listed_and_a_word_makes_one():
     assert make_video_codec(parse("intra:codec=digital"), 1 / 12).codec.rho == 1 / 12
 
 
+@pytest.mark.slow
 def test_intra_of_a_learned_codec_passes():
     check_video_codec(video.create("intra", rho=1 / 24, codec="adjscc"), long=40)
 
