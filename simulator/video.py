@@ -92,7 +92,8 @@ class Feedback:
     """What a receiver tells back of a group, 16 bits over the uplink, charged FEEDBACK_USES.
 
     frame: number of the group's first frame. lost: whether any of it was. snr_db: of its symbols. steps: achieved.
-    anew: whether nothing helps but what needs nothing from before.
+    anew: whether nothing helps but what needs nothing from before. anchor: number of the one that is missing, of codecs
+    that have such.
     """
 
     frame: int
@@ -100,6 +101,7 @@ class Feedback:
     snr_db: float | None = None
     steps: int = 0
     anew: bool = False
+    anchor: int = 0
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CELL = 8  # px
+from semlink.codecs.video._motion import CELL
+
 PIXELS = 3 * CELL**2
 
 

@@ -15,7 +15,8 @@ from torch import Generator, Tensor
 
 from semlink import codecs
 from semlink.codecs.video._clip_source import ClipSource
-from semlink.codecs.video._content_motion import CELL, ContentMotionNetwork, Split
+from semlink.codecs.video._content_motion import ContentMotionNetwork, Split
+from semlink.codecs.video._motion import CELL
 from semlink.codecs.video.cmd import Cmd, heard_motion, motion_symbols, scenes_of
 from semlink.simulator.training.channels import Surrogate
 from semlink.simulator.training.run import Budget, Run

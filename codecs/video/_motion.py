@@ -31,6 +31,12 @@ def block_motion(now: Tensor, before: Tensor) -> Tensor:
     return flow
 
 
+def padded(frames: Tensor) -> Tensor:
+    """Frames with sides that a cell divides, their last rows and columns repeated."""
+    height, width = frames.shape[2:]
+    return F.pad(frames, (0, -width % CELL, 0, -height % CELL), mode="replicate")
+
+
 def moved(frames: Tensor, flow: Tensor) -> Tensor:
     """Frames, or features, `[batch, C, h, w]` at the places to which a flow in their pixels points, bilinear.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from semlink.simulator.bits.framing import prefix
+from semlink.simulator.bits.framing import prefix, prefixed
 
 SEVERAL, LATE, COUNT = 0x80, 0x40, 0x3F  # of the first byte: the bit that is 0 in every NAL header, a bit, a number
 
@@ -35,23 +35,10 @@ def parted(payload: bytes) -> Packed | None:
         return Packed((payload,))
     rest, units = payload[1:], []
     for _ in range((payload[0] & COUNT) - 1):
-        first = _first(rest)
-        if first is None:
+        first = prefixed(rest, 3)
+        if first is None or not first[0]:
             return None
         units.append(first[0])
         rest = first[1]
     sound = payload[0] & COUNT and rest
     return Packed((*units, rest), bool(payload[0] & LATE)) if sound else None
-
-
-def _first(data: bytes) -> tuple[bytes, bytes] | None:
-    """A unit with its length before it, and what follows."""
-    length = shift = 0
-    for place, byte in enumerate(data[:3]):
-        length |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            start = place + 1
-            whole = 0 < length <= len(data) - start
-            return (data[start : start + length], data[start + length :]) if whole else None
-    return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,20 +20,22 @@ from torch import Tensor
 
 from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.codecs._learned.weights import read_weights, rebuilt
-from semlink.codecs.video._content_motion import CELL, ContentMotionNetwork, Split
+from semlink.codecs.video._content_motion import ContentMotionNetwork, Split
+from semlink.codecs.video._motion import CELL, padded
+from semlink.codecs.video._nested import inner, picture_codec, renamed
 from semlink.codecs.video._state import Shower
 from semlink.codecs.video._transition import transition
 from semlink.simulator import forms
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.values import ReceivedStream, Reception, Stream, Transmission
 from semlink.simulator.video import Budget, Clip, Shown, VideoInfo
-from semlink.simulator.words import parse
 
 SHIPPED = WEIGHTS / "cmd.safetensors"
 LENGTHS = (4, 8, 16)
 HEAD, MOTION = "head", "motion"
 HEAD_USES, HEAD_SCHEME = 64, "qpsk-0.25"
 LEAST_RHO = 1 / 192  # of a content frame
+_at_rate = lru_cache(maxsize=4)(picture_codec)  # groups have one content frame or two, and the last group is shorter
 
 
 class Cmd:
@@ -87,10 +89,7 @@ class Cmd:
 
     def picture_codec(self, rho: float) -> Any:
         """That of the content frame, at a rate."""
-        from semlink import codecs
-
-        word = parse(self.content.replace(";", ","))
-        return codecs.create(word.name, rho=rho, **dict(word.settings))
+        return _at_rate(self.content, rho)
 
     def uses(self, clip: Clip, frames: int) -> int:
         """Channel uses of a group of so many frames."""
@@ -138,7 +137,7 @@ class CmdSender:
         motion = Stream(MOTION, "analog", motion_symbols(split.motion, self.codec.repeat), told_by=HEAD)
         content = (split.content[0, :, :, : self.clip.height, : self.clip.width] / 2 + 0.5).clamp(0, 1)
         sent = [self.codec.picture_codec(rho).encode(one[None], tx) for one in content]
-        pictures = [_named(stream, k) for k, own in enumerate(sent) for stream in own.streams]
+        pictures = [stream for k, own in enumerate(sent) for stream in renamed(own.streams, _prefix(k), HEAD)]
         return Transmission((head, motion, *pictures), sent[0].session)
 
 
@@ -171,7 +170,7 @@ class CmdReceiver:
         if not head or head[0] >= own or MOTION not in streams:
             return None
         scenes = scenes_of(head[0], own)
-        there = [bool(_content_streams(reception, k)) for k in range(2)]
+        there = [bool(inner(reception, _prefix(k))) for k in range(2)]
         symbols = cast(Tensor, streams[MOTION].x_hat).shape[1]
         whole = there == [True, bool(scenes.any())] and symbols == self.codec.motion_uses(self.clip, own)
         return scenes if whole else None
@@ -179,7 +178,7 @@ class CmdReceiver:
     def _content(self, reception: Reception, own: int, scenes: int) -> tuple[Tensor, Tensor]:
         """Content frames `[1, scenes, 3, H, W]`, padded, and the mean `a` of each."""
         codec = self.codec.picture_codec(self.codec.content_rho(self.clip, own, scenes))
-        parts = [_content_streams(reception, k) for k in range(scenes)]
+        parts = [inner(reception, _prefix(k)) for k in range(scenes)]
         pictures = [codec.decode(replace(reception, streams=part)).detach().float().clamp(0, 1) for part in parts]
         return torch.stack([padded(one) for one in pictures], 1), torch.tensor([[_heard(part) for part in parts]])
 
@@ -235,18 +234,6 @@ def heard_motion(x_hat: Tensor, a: Tensor, repeat: int, shape: tuple[int, int, i
     return values.unflatten(1, shape), torch.cat([together, together], 1)[:, :count].unflatten(1, shape)
 
 
-def padded(frames: Tensor) -> Tensor:
-    """Frames with sides that a cell divides, their last rows and columns repeated."""
-    height, width = frames.shape[2:]
-    return F.pad(frames, (0, -width % CELL, 0, -height % CELL), mode="replicate")
-
-
-def _content_streams(reception: Reception, number: int) -> tuple[ReceivedStream, ...]:
-    """What arrived of a content frame, under the names that its codec knows."""
-    start = _prefix(number)
-    return tuple(replace(s, name=s.name[len(start) :]) for s in reception.streams if s.name.startswith(start))
-
-
 def _heard(streams: Sequence[ReceivedStream]) -> float:
     """Mean `a` of analog streams; of bits alone, whether all arrived."""
     rates = [float(forms.finite(s.x_hat, s.a)[1].mean()) for s in streams if s.x_hat is not None and s.a is not None]
@@ -255,13 +242,6 @@ def _heard(streams: Sequence[ReceivedStream]) -> float:
 
 def _prefix(number: int) -> str:
     return f"content{number}-"
-
-
-def _named(stream: Stream, number: int) -> Stream:
-    """Under another name, told by the head where nothing else tells it."""
-    told = _prefix(number) + stream.told_by if stream.told_by else HEAD
-    importance = _prefix(number) + stream.importance_told_by if stream.importance_told_by else ""
-    return replace(stream, name=_prefix(number) + stream.name, told_by=told, importance_told_by=importance)
 
 
 PLUGIN = Cmd

@@ -12,21 +12,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from semlink.codecs.video import _offers
 from semlink.codecs.video._controller import Controller, Decision, Seen
 from semlink.codecs.video._headed import HEAD, Packets, head_of, received
-from semlink.codecs.video._motion import CELL, moved
+from semlink.codecs.video._motion import moved, padded
+from semlink.codecs.video._nested import inner, picture_codec, renamed
 from semlink.codecs.video._offers import Anchor, Offer, offers
 from semlink.codecs.video._state import Shower
 from semlink.codecs.video._transition import transition
 from semlink.simulator.bits.mcs import TABLE, get
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.values import LinkStatistics, Reception, Stream, Transmission
+from semlink.simulator.values import LinkStatistics, Reception, Transmission
 from semlink.simulator.video import Budget, Clip, Feedback, Shown, VideoInfo
-from semlink.simulator.words import parse
 
 NUMBERS = 8  # of anchors, in turn
 ENOUGH = 0.05  # of a frame's variance left by the newer anchor: the older one is not looked at
@@ -61,8 +60,7 @@ class Cvsc:
         self.rho, self.anchor_rho, self.feedback = rho, anchor_rho, nack
         self.rule = Controller(controller, gop)
         self.mcs = get(mcs) if mcs else None
-        word = parse(anchor.replace(";", ","))
-        self.picture_codec = _made(word.name, anchor_rho, dict(word.settings))
+        self.picture_codec = picture_codec(anchor, anchor_rho)
 
     def files(self) -> tuple[Path, ...]:
         """What the picture codec depends on."""
@@ -135,7 +133,7 @@ class CvscSender:
 
     def _forget(self, tx: VideoInfo) -> None:
         """Anchors that were reported lost."""
-        lost = {told.steps % NUMBERS for told in tx.feedback if told.lost}
+        lost = {told.anchor for told in tx.feedback if told.lost}
         self.anchors = {slot: anchor for slot, anchor in self.anchors.items() if anchor.number % NUMBERS not in lost}
 
     def _seen(self, x: Tensor, cut: bool, fresh: float, tx: VideoInfo) -> Seen:
@@ -170,7 +168,7 @@ class CvscSender:
         told = bytes([self.count % NUMBERS << 5 | slot << 1 | 1, 0])
         head = self.packets.sent(told, tx.uses or 0)
         own = self.codec.picture_codec.encode(frames, tx)
-        return Transmission((*head.streams, *(_named(stream) for stream in own.streams)), own.session)
+        return Transmission((*head.streams, *renamed(own.streams, PREFIX, HEAD)), own.session)
 
 
 @dataclass(frozen=True)
@@ -191,7 +189,7 @@ class CvscReceiver:
 
     def receive(self, reception: Reception) -> Shown:
         """The frame `[1, 3, H, W]`; the last one where its head, or the anchor that it stands on, is not there."""
-        sent = received(Reception(tuple(s for s in reception.streams if not s.name.startswith(PREFIX))))
+        sent = received(reception)
         if sent is None or len(sent) < 2:
             return self.shower.again()
         number, slot = sent[0] >> 5, sent[0] >> 1 & 1
@@ -204,7 +202,7 @@ class CvscReceiver:
         return self._show(moved(held.picture, flow))
 
     def _renewed(self, reception: Reception, number: int, slot: int) -> Shown:
-        own = tuple(replace(s, name=s.name[len(PREFIX) :]) for s in reception.streams if s.name.startswith(PREFIX))
+        own = inner(reception, PREFIX)
         if not own:
             return self.shower.again(self._report(number))
         found = self.codec.picture_codec.decode(replace(reception, streams=own)).detach().float().clamp(0, 1)
@@ -220,31 +218,12 @@ class CvscReceiver:
         if not self.codec.feedback or now - self.told < AGAIN:
             return None
         self.told = now
-        return Feedback(now, lost=True, steps=number)
-
-
-def padded(frames: Tensor) -> Tensor:
-    """Frames with sides that a cell divides, their last rows and columns repeated."""
-    height, width = frames.shape[2:]
-    return F.pad(frames, (0, -width % CELL, 0, -height % CELL), mode="replicate")
+        return Feedback(now, lost=True, anchor=number)
 
 
 def _level(innovation: float) -> int:
     """What a frame leaves of its variance in sixteenths, at most 24."""
     return round(16 * min(innovation, 1.5))
-
-
-def _named(stream: Stream) -> Stream:
-    """Of an anchor, told by the head where nothing else tells it."""
-    told = PREFIX + stream.told_by if stream.told_by else HEAD
-    importance = PREFIX + stream.importance_told_by if stream.importance_told_by else ""
-    return replace(stream, name=PREFIX + stream.name, told_by=told, importance_told_by=importance)
-
-
-def _made(name: str, rho: float, settings: dict[str, Any]) -> Any:
-    from semlink import codecs
-
-    return codecs.create(name, rho=rho, **settings)
 
 
 PLUGIN = Cvsc

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from semlink.codecs.video._nested import picture_codec
 from semlink.codecs.video._state import Shower, nothing_arrived
 from semlink.simulator.values import Reception, Transmission
 from semlink.simulator.video import Clip, Shown, VideoInfo
-from semlink.simulator.words import parse
 
 
 class Intra:
@@ -24,11 +24,8 @@ class Intra:
     feedback = False
 
     def __init__(self, rho: float = 1 / 48, codec: str = "semlink") -> None:
-        from semlink import codecs
-
-        word = parse(codec.replace(";", ","))
         self.rho = rho
-        self.codec: Any = codecs.create(word.name, rho=rho, **dict(word.settings))
+        self.codec = picture_codec(codec, rho)
 
     @property
     def encodes_on(self) -> str:

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.codecs._learned.weights import read_weights, rebuilt
 from semlink.codecs.video import _offers
 from semlink.codecs.video._lack import Runs, choice, grown, power
-from semlink.codecs.video._motion import CELL, moved
+from semlink.codecs.video._motion import CELL, moved, padded
 from semlink.codecs.video._offers import HOLD, Offer
 from semlink.codecs.video._semantic import (
     FADING_TRUST,
@@ -31,7 +30,7 @@ from semlink.codecs.video._semantic import (
     normalised,
     taken,
 )
-from semlink.codecs.video._side import FIXED, RUNS, Told, flow_of, level_of, motion_of, scheme, uses_of
+from semlink.codecs.video._side import FIXED, ROBUST, RUNS, Told, flow_of, level_of, motion_of, scheme, uses_of
 from semlink.codecs.video._state import Shower
 from semlink.codecs.video._transition import flow_unless_cut
 from semlink.simulator import forms
@@ -80,8 +79,14 @@ class Wvsc:
         return local(self.weights)
 
     def check(self, height: int, width: int) -> None:
-        """SemlinkError without weights."""
+        """SemlinkError without weights, or where what is told of a frame leaves no room for its symbols."""
         _ = self.network
+        mean = Budget.of(self.rho, Clip(height, width)).per_frame
+        if self.uses(Clip(height, width), False) <= uses_of(mean, ROBUST):
+            raise SemlinkError(
+                f"wvsc: rho {self.rho:g} gives {mean:g} channel uses a frame, too few: "
+                "give a higher rate or larger frames"
+            )
 
     @cached_property
     def network(self) -> SemanticNetwork:
@@ -198,12 +203,6 @@ class WvscReceiver:
 def _told(side: ReceivedStream | None) -> Told | None:
     data = side.payload[0] if side and side.payload else None
     return None if data is None else Told.unpack(data)
-
-
-def padded(frames: Tensor) -> Tensor:
-    """Frames with sides that a cell divides, their last rows and columns repeated."""
-    height, width = frames.shape[2:]
-    return F.pad(frames, (0, -width % CELL, 0, -height % CELL), mode="replicate")
 
 
 PLUGIN = Wvsc

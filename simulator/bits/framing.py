@@ -80,13 +80,19 @@ def framed(payload: bytes, uses: int, mcs: Mcs, stream: str) -> bytes:
 
 def unframed(data: bytes) -> bytes | None:
     """The payload of a framed one; None when its length prefix is impossible."""
+    found = prefixed(data, 5)
+    return found[0] if found else None
+
+
+def prefixed(data: bytes, most: int) -> tuple[bytes, bytes] | None:
+    """Bytes with their length before them, and what follows; None when a prefix of at most so many bytes is none."""
     length = shift = 0
-    for place, byte in enumerate(data[:5]):
+    for place, byte in enumerate(data[:most]):
         length |= (byte & 127) << shift
         shift += 7
         if byte < 128:
             start = place + 1
-            return data[start : start + length] if start + length <= len(data) else None
+            return (data[start : start + length], data[start + length :]) if start + length <= len(data) else None
     return None
 
 

@@ -49,6 +49,12 @@ def test_without_weights_it_says_how_to_get_them():
         video.create("wvsc", weights="nowhere.safetensors").check(64, 64)
 
 
+def test_a_rate_without_room_for_symbols_is_refused_at_once(weights):
+    with pytest.raises(SemlinkError, match="too few"):
+        video.create("wvsc", rho=1 / 192, weights=weights).check(64, 64)
+    video.create("wvsc", rho=1 / 192, weights=weights).check(128, 128)
+
+
 @pytest.mark.parametrize("settings", [{"gop": 0}, {"boost": 0.5}, {"boost": 99.0}, {"rho": 0.0}])
 def test_nonsense_is_refused(settings):
     with pytest.raises(SemlinkError):
