@@ -84,8 +84,8 @@ class Cvsc:
         """Of motion: the fastest that surely arrives."""
         if self.mcs or statistics is None:
             return self.mcs or get(SAFE)
-        known = statistics.arrival[min(statistics.arrival)]
-        sure = [m for m in TABLE if sum(known.get(m.name, (0.0,))) / len(known.get(m.name, (0.0,))) >= SURE]
+        chances = statistics.chances(min(statistics.arrival))
+        sure = [m for m in TABLE if chances.get(m.name, 0.0) >= SURE]
         return max(sure, key=lambda m: m.efficiency, default=TABLE[0])
 
     def packets(self, clip: Clip, statistics: LinkStatistics | None) -> Packets:
@@ -155,10 +155,8 @@ class CvscSender:
     def _motion(self, decision: Decision) -> bytes:
         if decision.offer is None:
             return b""
-        number = self.anchors[decision.slot].number % NUMBERS
-        return bytes(
-            [number << 5 | decision.offer.mode << 2 | decision.slot << 1, _level(decision.offer.innovation)]
-        ) + (decision.offer.motion)
+        offer, number = decision.offer, self.anchors[decision.slot].number % NUMBERS
+        return bytes([number << 5 | offer.mode << 2 | decision.slot << 1, _level(offer.innovation)]) + offer.motion
 
     def _anchor(self, frames: Tensor, x: Tensor, tx: VideoInfo) -> Transmission:
         assert self.packets is not None

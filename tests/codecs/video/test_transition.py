@@ -70,3 +70,12 @@ def test_the_quick_look_agrees(name, number, cut):
     flow = flow_unless_cut(now, before)
     assert (flow is None) == cut
     assert cut or innovation(now, moved(before, flow)) < 0.4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_on_the_clips_that_it_was_chosen_on_it_finds_the_cuts_and_nothing_else(part, data_root):
+    for one in clips.load(f"video/{part}@128x128"):
+        frames = [*one.frames()]
+        found = [t for t in range(1, len(frames)) if flow_unless_cut(frames[t][None], frames[t - 1][None]) is None]
+        assert found == list(one.cuts), one.source.name
