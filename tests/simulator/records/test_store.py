@@ -258,6 +258,7 @@ def test_clean_removes_half_written_files_only(tmp_path, place):
         (f"x.aside-{HOST}-999999999", True),
         ("x.aside-other-host-7", False),
     ],
+    ids=("no-host", "this-process", "living-process", "dead-process", "other-host"),
 )
 def test_what_another_process_still_writes_is_not_left_over(tmp_path, name, left):
     (tmp_path / name).write_text("half")
