@@ -13,13 +13,13 @@ from typing import ClassVar
 from semlink.codecs._sources import ladder
 from semlink.codecs._sources.stream import CODERS
 from semlink.codecs.video._expected import TABLE as QUALITY
-from semlink.codecs.video._plan import PERIODS, Asked, Plan, planned
+from semlink.codecs.video._plan import PERIODS, Asked
 from semlink.codecs.video._receiving import ClassicalReceiver
 from semlink.codecs.video._sending import ClassicalSender
 from semlink.simulator.bits.mcs import get
 from semlink.simulator.bits.success import BLER
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.video import Clip, VideoInfo
+from semlink.simulator.video import Clip
 
 
 class Classical:
@@ -61,12 +61,9 @@ class Classical:
 
     def sender(self, clip: Clip) -> ClassicalSender:
         """The encoder, which plans when it sees the first frame."""
-        return ClassicalSender(self, clip)
+        asked = Asked(self.coder.name, self.rho, self.mcs, self.gop, self.scale, self.feedback)
+        return ClassicalSender(self.coder, asked, clip)
 
     def receiver(self, clip: Clip) -> ClassicalReceiver:
         """The decoder."""
         return ClassicalReceiver(self.coder, clip, self.feedback)
-
-    def plan(self, clip: Clip, tx: VideoInfo) -> Plan:
-        """The plan with the best expected quality."""
-        return planned(Asked(self.coder.name, self.rho, self.mcs, self.gop, self.scale, self.feedback), clip, tx)

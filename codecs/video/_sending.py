@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
-from semlink.codecs._sources.stream import Encoder
+from semlink.codecs._sources.stream import Coder, Encoder
 from semlink.codecs.video._outbox import Outbox, Unit
+from semlink.codecs.video._plan import Asked, Plan, planned
 from semlink.simulator.values import Transmission
 from semlink.simulator.video import Clip, Feedback, VideoInfo
-
-if TYPE_CHECKING:
-    from semlink.codecs.video._classical import Classical
-    from semlink.codecs.video._plan import Plan
 
 
 class ClassicalSender:
@@ -25,8 +22,8 @@ class ClassicalSender:
     bytes of the last following frame and of the last intra frame.
     """
 
-    def __init__(self, codec: Classical, clip: Clip) -> None:
-        self.codec, self.clip = codec, clip
+    def __init__(self, coder: Coder, asked: Asked, clip: Clip) -> None:
+        self.coder, self.asked, self.clip = coder, asked, clip
         self.plan: Plan | None = None
         self.outbox = Outbox()
         self.anew, self.since, self.begun = True, 0, math.inf
@@ -35,7 +32,7 @@ class ClassicalSender:
 
     def send(self, frames: Tensor, tx: VideoInfo) -> Transmission:
         """A packet with the frame `[1, 3, H, W]`, with those that were lost or wait, or with nothing."""
-        plan = self.plan = self.plan or self.codec.plan(self.clip, tx)
+        plan = self.plan = self.plan or planned(self.asked, self.clip, tx)
         may = tx.uses or 0
         self._heed(tx.feedback)
         self.anew = self.anew or self.since >= plan.period
@@ -53,11 +50,11 @@ class ClassicalSender:
         for told in feedback:
             self.anew = self.anew or (told.anew and told.frame >= self.begun)
             if told.lost and self.outbox.lost(told.frame):
-                far = self.outbox.span >= self.codec.coder.numbers // 2
+                far = self.outbox.span >= self.coder.numbers // 2
                 self.anew = self.anew or far or self.outbox.size >= self.whole
 
     def _code(self, plan: Plan, frame: Tensor, number: int) -> None:
-        self._encoder = self._encoder or plan.encoder(self.codec.coder, self.clip)
+        self._encoder = self._encoder or plan.encoder(self.coder, self.clip)
         coded, intra = self._encoder.encode(plan.small(frame, self.clip), self.anew), self.anew
         if intra:
             coded = coded[:1] + bytes([plan.step]) + coded[1:]

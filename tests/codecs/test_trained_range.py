@@ -16,6 +16,7 @@ from semlink.codecs._learned.shipped import WEIGHTS
 from semlink.codecs._learned.trained import FADES_DB, RangedNetwork, SnrRange, range_of, reliability
 from semlink.codecs.semlink.hybrid.networks import Refine
 from semlink.codecs.swinjscc.network import SwinNetwork
+from semlink.codecs.video._semantic import SNRS as VIDEO_SNRS
 from semlink.simulator import forms
 from semlink.simulator.data import load
 from semlink.simulator.errors import SemlinkError
@@ -125,7 +126,7 @@ WITHOUT_CONDITIONS = ("sgd_jscc-level", "sgd_jscc-tags", "unet-camvid", "pyramid
 def test_cards_say_what_their_recipes_do(card: Path) -> None:
     """The range on a card is one of its recipes', and all networks with conditions have one."""
     said = json.loads(card.read_text())
-    recipes = list(snrs_in(said))
+    recipes = [*snrs_in(said), *([list(VIDEO_SNRS)] if card.stem == "wvsc" else [])]
     if "trained_snr_db" not in said:
         assert not recipes and card.stem in WITHOUT_CONDITIONS
         return

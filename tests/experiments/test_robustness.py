@@ -286,6 +286,7 @@ TUNING = tuning.Tuning(
 )
 
 
+@pytest.mark.slow
 def test_a_stopped_training_continues_and_ends_with_the_same_weights(pictures, monkeypatch):
     whole = load_file(tuning.tune(TUNING, Path("whole.safetensors")))
     step = Trainer._step

@@ -60,6 +60,7 @@ def flags(experiment, folders) -> Any:
     )
 
 
+@pytest.mark.slow
 def test_the_script_resumes_and_leaves_networks_that_semlink_loads(experiment, flags, capsys) -> None:
     assert experiment.main(replace(flags, steps=2)) == 0
     assert experiment.main(flags) == 0, "continues"

@@ -12,6 +12,7 @@ from semlink.codecs._sources.stream import CODERS, Decoder, Encoder, parameter_s
 from semlink.codecs.video import _expected as told
 from semlink.codecs.video._expected import Pattern
 from semlink.codecs.video._packets import BODY, HEAD, Packets, received
+from semlink.codecs.video._plan import planned
 from semlink.codecs.video._units import Packed, joined, parted
 from semlink.simulator.bits.mcs import get
 from semlink.simulator.errors import SemlinkError
@@ -171,7 +172,7 @@ def test_what_is_told_lost_comes_again_and_is_the_same_as_if_it_had_never_been_l
     clean, _ = carry(codec, clip)
     assert [s.concealed[0] for s in again[3:7]] == [True, True, False, False]
     assert all(torch.equal(a.frames, c.frames) for a, c in zip(again[5:], clean[5:], strict=True))
-    packets = codec.sender(clip).codec.plan(clip, VideoInfo(snr_db=20.0)).packets
+    packets = planned(codec.sender(clip).asked, clip, VideoInfo(snr_db=20.0)).packets
     assert uses[5] <= sizes[3] + sizes[5] + packets.fine  # and no intra frame
 
 

@@ -56,7 +56,7 @@ assert (near[3], far[3]) == (0, 5), (near[3], far[3])  # x there, x_hat and a ba
 """
 
 
-@pytest.mark.parametrize("code", [BRIDGE, LINK], ids=["bridge", "link"])
+@pytest.mark.parametrize("code", [BRIDGE, pytest.param(LINK, marks=pytest.mark.slow)], ids=["bridge", "link"])
 def test_values_gradients_and_copies_are_those_of_the_host(code: str) -> None:
     path = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
     done = subprocess.run([sys.executable, "-c", path + SETUP + code], capture_output=True, text=True)
