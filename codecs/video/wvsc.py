@@ -2,7 +2,7 @@
 
 A re-implementation from the published description of WVSC (Xie et al., WCNC 2025), with sizes of our own: semantic
 frames, references and changes against them. Unlike it, motion is told, in a protected block of at most an eighth of the
-channel uses, which also says which planes follow; a frame whose block is lost is the last one again.
+channel uses, which also says which planes follow; where that block is lost, the receiver supposes what it said.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from semlink.codecs.video._semantic import (
 )
 from semlink.codecs.video._side import FIXED, ROBUST, RUNS, Told, flow_of, level_of, motion_of, scheme, uses_of
 from semlink.codecs.video._state import Shower
+from semlink.codecs.video._supposed import side_of, supposed, supposed_by_itself
 from semlink.codecs.video._transition import flow_unless_cut
 from semlink.simulator import forms
 from semlink.simulator.bits.framing import room
@@ -168,30 +169,47 @@ class WvscSender:
 
 
 class WvscReceiver:
-    """features: what the network keeps beside the frame. trust: in both."""
+    """features: what the network keeps beside the frame. trust: in both. scales (by run), flow: those last told."""
 
     def __init__(self, codec: Wvsc, clip: Clip) -> None:
         self.codec, self.clip, self.shower = codec, clip, Shower(clip)
         self.features: Tensor | None = None
         self.trust = torch.zeros(1)
+        self.scales: dict[int, float] = {}
+        self.flow = torch.zeros(1, 2, 1, 1)
 
     def receive(self, reception: Reception) -> Shown:
-        """The frame `[1, 3, H, W]`; the last one where what is told of it is lost."""
+        """The frame `[1, 3, H, W]`; what is not told of it is supposed, and where that fails it is the last one."""
         streams = {stream.name: stream for stream in reception.streams}
-        told = _told(streams.get(SIDE))
-        if told is None or "frame" not in streams:
-            self.trust = self.trust * FADING_TRUST
-            return self.shower.again()
+        if "frame" not in streams:
+            return self._missed()
         x_hat, a, _ = forms.finite(cast(Tensor, streams["frame"].x_hat), cast(Tensor, streams["frame"].a))
-        held = self._held(told.intra)
-        height, width = held.frame.shape[2:]
-        count = height * width // CELL**2
-        runs = Runs(self.codec.network.planes, count, x_hat.shape[1])
-        start = runs.starts[min(told.run, runs.number - 1)][None]
-        side = Side(start, torch.tensor([told.scale]), torch.tensor([told.intra]), flow_of(told, height, width))
-        found = self.codec.network.decode(x_hat, a, side, held)
+        told = _told(streams.get(SIDE))
+        side = self._supposed(x_hat, a) if told is None else self._side(told, x_hat.shape[1])
+        if side is None:
+            return self._missed()
+        found = self.codec.network.decode(x_hat, a, side, self._held(bool(side.intra)))
         self.features, self.trust = found.features, new_trust(self.trust, a, side.intra)
         return self.shower.show(found.frame[:, :, : self.clip.height, : self.clip.width].clamp(0, 1))
+
+    def _missed(self) -> Shown:
+        self.trust = self.trust * FADING_TRUST
+        return self.shower.again()
+
+    def _runs(self, uses: int) -> Runs:
+        count = -(-self.clip.height // CELL) * -(-self.clip.width // CELL)
+        return Runs(self.codec.network.planes, count, uses)
+
+    def _side(self, told: Told, uses: int) -> Side:
+        height, width = self._held(told.intra).frame.shape[2:]
+        self.scales[told.run], self.flow = told.scale, flow_of(told, height, width)
+        return side_of(self._runs(uses), told.run, told.scale, told.intra, self.flow)
+
+    def _supposed(self, x_hat: Tensor, a: Tensor) -> Side | None:
+        runs, network = self._runs(x_hat.shape[1]), self.codec.network
+        if self.features is None or self.codec.gop == 1:
+            return supposed_by_itself(network, runs, self.scales)
+        return supposed(network, (x_hat, a), self._held(False), runs, self.scales, self.flow)
 
     def _held(self, intra: bool) -> Held:
         frame = padded(self.shower.held())

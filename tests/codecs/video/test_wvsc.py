@@ -1,6 +1,7 @@
 """The semantic video codec, with a network that has not learned: what its ends agree on, and training that resumes."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from scripts import loaded
 
+from semlink import channels
 from semlink.codecs import video
 from semlink.codecs.video._lack import Runs, choice, grown
 from semlink.codecs.video._semantic import Held, SemanticNetwork, Side, cells, new_trust, normalised, placed, taken
@@ -18,6 +20,9 @@ from semlink.simulator import check_video_codec
 from semlink.simulator.data import clips
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.figures.clips import write_mp4
+from semlink.simulator.link.link import Link
+from semlink.simulator.live.session import Air, Session
+from semlink.simulator.live.session import Way as Carried
 from semlink.simulator.training.channels import Surrogate
 from semlink.simulator.training.run import save_weights
 from semlink.simulator.video import Budget, Clip
@@ -109,6 +114,59 @@ def test_a_frame_by_itself_does_not_look_at_what_is_held(network):
 
     assert torch.equal(shown(True), shown(True)) and torch.equal(shown(False, 0.0), shown(False, 0.0))
     assert not torch.allclose(shown(False), shown(False))
+
+
+def passing(deaf):
+    """What happens to receptions: blocks of frames for which `deaf` is true are lost; symbols always arrive."""
+
+    def disturb(number, reception):
+        side = reception.stream("side")
+        gone = replace(side, payload=(None,), ok=(False,))
+        return replace(reception, streams=(gone if deaf(number) else side, reception.stream("frame")))
+
+    return disturb
+
+
+def shown_of(weights, frames, deaf, **settings):
+    codec = video.create("wvsc", rho=1 / 24, weights=weights, **settings)
+    air = Air(Link(channels.create("awgn")), 8.0)
+    session = Session(codec, Clip(64, 64, frames=len(frames)), air, disturb=passing(deaf))
+    return [passed.shown for passed, _ in Carried(session, frames)]
+
+
+def mse(shown, frames):
+    return torch.tensor([float((s.frames[0] - f).square().mean()) for s, f in zip(shown, frames, strict=True)])
+
+
+@pytest.fixture(scope="module")
+def still():
+    smooth = torch.nn.functional.avg_pool2d(torch.rand(1, 3, 76, 76, generator=torch.Generator().manual_seed(1)), 13, 1)
+    return (smooth - smooth.mean()).mul(4).add(0.5).clamp(0, 1).expand(8, -1, -1, -1)
+
+
+@pytest.mark.parametrize("settings", [{}, {"intra": True}], ids=str)
+def test_frames_are_decoded_without_their_block(weights, still, settings):
+    """All blocks but the first are lost: as good as with them within 1 dB, and better from frame to frame."""
+    heard = mse(shown_of(weights, still, lambda number: False, **settings), still)
+    deaf = shown_of(weights, still, lambda number: number > 0, **settings)
+    assert not any(shown.concealed[0] for shown in deaf)
+    assert mse(deaf, still)[1:].mean() < 1.26 * heard[1:].mean()
+    if not settings:
+        assert mse(deaf, still)[-1] < mse(deaf, still)[0]
+
+
+def test_without_any_block_the_first_frame_is_taken_for_a_usual_one(weights, still):
+    deaf = shown_of(weights, still, lambda number: True)
+    assert not deaf[0].concealed[0]
+    assert mse(deaf, still)[0] < 0.5 * (still[0] - 0.5).square().mean()
+
+
+def test_a_new_scene_is_not_supposed(weights, still):
+    """Its block lost, the frame is like nothing that is held, and the last one stands."""
+    other = 1 - torch.roll(still[:1], (20, 31), (2, 3)).flip(2)
+    shown = shown_of(weights, torch.cat([still[:3], other]), lambda number: number == 3)
+    assert [own.concealed[0] for own in shown] == [False, False, False, True]
+    assert torch.equal(shown[3].frames, shown[2].frames.mul(255).round().div(255))
 
 
 def test_symbols_come_back_to_their_places():
