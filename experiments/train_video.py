@@ -1,4 +1,4 @@
-"""Train the network of the video codec `wvsc` or `cmd`.
+"""Train the network of the video codec `wvsc` or `cmd`, or the diffusion of `wvsc_d` beside a trained `wvsc`.
 
     python experiments/train_video.py --network wvsc --minutes 60 --out results/my-wvsc
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:  # --help needs no torch
 
 @dataclass(frozen=True)
 class TrainVideo:
-    """Train the network of `wvsc` or `cmd` on real clips and on moving crops of photographs; resumable."""
+    """Train a network of `wvsc`, `cmd` or `wvsc_d` on real clips and on moving crops of photographs; resumable."""
 
-    network: Literal["wvsc", "cmd"] = "wvsc"
-    """Whose network."""
+    network: Literal["wvsc", "cmd", "wvsc_d"] = "wvsc"
+    """Whose network; of `wvsc_d` those of the diffusion."""
     out: Path = Path("results/train-video")
     """Folder for checkpoint.pt, weights.safetensors, curve.csv and card.json."""
     data: str = "video/train"
@@ -51,6 +51,10 @@ class TrainVideo:
     """Features of cmd's transformers."""
     depth: int = 3
     """Blocks of each of cmd's transformers."""
+    codec: Path | None = None
+    """Weights of the `wvsc` whose frames wvsc_d compensates; the shipped ones by default."""
+    features: int = 96
+    """Features of wvsc_d's networks of noise."""
     minutes: float = 60.0
     """Time budget; the learning rate falls to nothing over it."""
     steps: int = 0
@@ -100,6 +104,14 @@ def make_run(flags: TrainVideo) -> Run:
 
         network = ContentMotionNetwork(flags.latents, flags.hidden, flags.depth)
         return ContentMotionRun(source, held_out, network, budget, flags.out)
+    if flags.network == "wvsc_d":
+        from semlink.codecs import video
+        from semlink.codecs.video._compensation import CompensationNetwork
+        from semlink.codecs.video._compensation_training import CompensationRun
+
+        codec = video.create("wvsc", weights=flags.codec).network
+        networks = CompensationNetwork(2 * codec.planes, flags.features)
+        return CompensationRun(codec, source, held_out, flags.side, flags.frames, networks, budget, flags.out)
     from semlink.codecs.video._semantic import SemanticNetwork
     from semlink.codecs.video._semantic_training import SemanticRun, photograph_cells
 

@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("simulator", "codecs", "channels", "experiments")
+LEFT_OUT = "semlink/codecs/weights/prior-"  # of codecs that need minutes a picture
 SKIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
 
@@ -64,6 +65,7 @@ def test_wheel_holds_every_file_of_the_package_and_nothing_else(wheel):
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and (path.suffix == ".py" or {"weights", "tables", "recipes"} & set(path.parts))
     }
+    here = {name for name in here if not name.startswith(LEFT_OUT)}
     own = {"semlink/codecs/folder_codec/__init__.py", "semlink/codecs/folder_codec/weights/own.safetensors"}
     assert inside == here | own
     assert any(re.fullmatch(r"semlink/codecs/weights/.*\.safetensors", n) for n in inside)
@@ -88,7 +90,9 @@ def test_wheel_lists_plugins_with_the_standard_library_alone(wheel, tmp_path):
 
 def test_weights_stay_small_and_each_has_its_card():
     weights = list((ROOT / "codecs" / "weights").rglob("*.safetensors"))
-    assert weights and sum(path.stat().st_size for path in weights) <= 60_000_000
+    in_wheel = [path for path in weights if not any(part.startswith("prior-") for part in path.parts)]
+    assert in_wheel and sum(path.stat().st_size for path in in_wheel) <= 60_000_000
+    assert sum(path.stat().st_size for path in weights) <= 70_000_000
     for path in weights:
         of_pipeline = path.parent.parent / "card.json"
         assert path.with_suffix(".json").is_file() or of_pipeline.is_file(), f"{path.name} has no card"

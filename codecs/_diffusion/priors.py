@@ -9,13 +9,20 @@ from typing import Any
 from semlink.codecs._diffusion import loading
 from semlink.codecs._diffusion.levels import over_levels_of
 from semlink.codecs._learned.shipped import SMALL, WEIGHTS, local
+from semlink.simulator.errors import SemlinkError
 
 SHIPPED = (WEIGHTS / "prior-small", WEIGHTS / "prior-natural")
 
 
 def shipped_prior(side: int) -> str:
-    """Folder of the prior for pictures whose longer side has that many pixels."""
-    return str(SHIPPED[side > SMALL])
+    """Folder of the prior for pictures whose longer side has that many pixels. SemlinkError where it was left out."""
+    folder = SHIPPED[side > SMALL]
+    if not folder.is_dir():
+        raise SemlinkError(
+            f"{folder.name} is not in the wheel, to keep it small; install semlink from a checkout (pip install -e .), "
+            "or give prior=FOLDER or a hub id"
+        )
+    return str(folder)
 
 
 def prior_files(prior: str | None) -> tuple[Path, ...]:

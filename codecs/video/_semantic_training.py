@@ -111,10 +111,13 @@ class Motion:
 
 @dataclass(frozen=True)
 class Ends:
-    """held: the receiver's. lack: what the sender takes it to lack, `[batch, planes]`."""
+    """held: the receiver's. lack: what the sender takes it to lack, `[batch, planes]`. heard: mean `a` of the frame
+    before, `[batch]`, 0 where it was lost.
+    """
 
     held: Held
     lack: Tensor | None = None
+    heard: Tensor | None = None
 
 
 def planned(rng: np.random.Generator, count: int, mean: float) -> list[Frame]:
@@ -160,10 +163,10 @@ class Way:
         x_hat, a = cast(Tensor, heard.streams[0].x_hat), cast(Tensor, heard.streams[0].a)
         held = Held(ends.held.frame.clamp(0, 1), ends.held.features, ends.held.trust)
         if plan.lost:  # the last frame stands
-            return Ends(Held(held.frame, held.features, held.trust * FADING_TRUST), lack)
+            return Ends(Held(held.frame, held.features, held.trust * FADING_TRUST), lack, torch.zeros(batch))
         flow = torch.zeros(batch, 2, 1, 1) if motion is None else motion.flow
         found = network.decode(x_hat, a, Side(start, scale, intra, flow), held)
-        return Ends(Held(found.frame, found.features, new_trust(held.trust, a, intra)), lack)
+        return Ends(Held(found.frame, found.features, new_trust(held.trust, a, intra)), lack, a.mean(1))
 
     def _new(self, z: Tensor, motion: Motion) -> Tensor:
         """Power of what motion leaves of each plane."""

@@ -383,3 +383,11 @@ def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
     tiny().save_pretrained(tmp_path, safe_serialization=False)
     with pytest.raises(SemlinkError, match="did not load .*safetensors"):
         loading.load_pipeline(RangeNullPipeline, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["ddnm", "posterior"])
+def test_a_prior_that_the_wheel_left_out_is_told_with_where_it_is(name, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(priors, "SHIPPED", (tmp_path / "prior-small", tmp_path / "prior-natural"))
+    codec = codecs.create(name, rho=1 / 24)
+    with pytest.raises(SemlinkError, match="prior-natural is not in the wheel.*from a checkout"):
+        codec.decode(noiseless(codec.encode(torch.rand(1, 3, 64, 64), TxInfo(snr_db=10.0))))
