@@ -1,6 +1,10 @@
 """experiments/video.py: rows do not depend on how a run is cut, a clip is shown as the sweep measured it."""
 
 import csv
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import av
@@ -69,6 +73,31 @@ def test_a_clip_alone_has_the_same_rows(experiment, flags, run, tmp_path):
     whole = run.measurements[1]
     for name in ("psnr", "psnr_p5", "motion_energy", "snr_measured_db"):
         assert m.values[name][0] == whole.values[name][0], name
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_it_continues_to_the_same_rows(experiment, flags, tmp_path):
+    """Codecs whose ends have state and hear reports: killed after one clip and after three, in other processes."""
+    asked = replace(
+        flags, codecs=("h265", "cvsc:controller=regret"), data="synthetic/pan+cut+zoom", snr=(10.0,), show=""
+    )
+    words = ["--data", asked.data, "--size", "32", "--frames", "26", "--rho", "1/12", "--snr", "10"]
+    words += ["--codecs", *asked.codecs, "--metrics", *asked.metrics, "--out", str(tmp_path / "killed")]
+    for clips_done in (1, 3):
+        child = subprocess.Popen([sys.executable, experiment.__file__, *words], stderr=subprocess.DEVNULL)
+        while len(list((tmp_path / "killed").rglob("blocks/*/*.json"))) < clips_done and child.poll() is None:
+            time.sleep(0.01)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    assert not (tmp_path / "killed" / "rows.h5").exists()
+    found = []
+    for name in ("killed", "whole"):
+        assert experiment.main(replace(asked, out=tmp_path / name)) == 0
+        found.append(rows.read(tmp_path / name / "rows.h5").measurements)
+    for one, other in zip(*found, strict=True):
+        assert one.condition == other.condition and one.images == other.images == ("pan", "cut", "zoom")
+        for metric in asked.metrics[:-2] + ("rho_total", "peak", "intact"):
+            np.testing.assert_array_equal(one.values[metric], other.values[metric], metric)
 
 
 def test_the_same_command_measures_nothing_again(experiment, flags, run):
