@@ -53,6 +53,7 @@ reference-check: $(VENV)/.setup-done ## measure a sample of every reference set 
 docs: $(VENV)/.setup-done ## write the plug-in pages and result tables of docs/ anew
 	@$(BIN)/python experiments/make_docs.py
 	@$(BIN)/python experiments/reference.py --sets
+	@$(BIN)/python experiments/video_tables.py
 
 site: $(VENV)/.docs-done ## build the documentation site into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

@@ -18,7 +18,9 @@ from semlink.simulator.study.cli import start
 
 if TYPE_CHECKING:  # --help needs no torch
     from semlink.codecs.video._clip_source import ClipSource
-    from semlink.simulator.training.run import Run
+    from semlink.codecs.video._compensation_training import CompensationRun
+    from semlink.codecs.video._content_motion_training import ContentMotionRun
+    from semlink.codecs.video._semantic_training import SemanticRun
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,15 @@ def main(flags: TrainVideo) -> int:
     run = make_run(flags)
     run.follow(flags.tensorboard)
     found = run.complete()
-    levels = {name: round(level, 2) for name, level in found.items()}
-    write_card(flags, __file__, {**spent(run.step, run.seconds, flags.threads), "held_out": levels})
-    print(", ".join(f"{name} {level:.2f} dB" for name, level in levels.items()))
+    levels = {name: round(level, 3) for name, level in found.items()}
+    told = {"held_out": levels, "trained_snr_db": list(run.snrs)}
+    write_card(flags, __file__, {**spent(run.step, run.seconds, flags.threads), **told})
+    print(", ".join(f"{name} {level:g}" for name, level in levels.items()))
     print(f"weights, curve and card are in {flags.out}")
     return 0
 
 
-def make_run(flags: TrainVideo) -> Run:
+def make_run(flags: TrainVideo) -> CompensationRun | ContentMotionRun | SemanticRun:
     """The training run. SemlinkError for flags that do not fit, and for test clips."""
     import torch
 

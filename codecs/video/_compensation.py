@@ -24,6 +24,7 @@ from semlink.simulator import forms
 SPREAD = 0.5  # rms of what a decoded semantic frame is off by, of unit variance itself
 CLEAR_DB = 20.0  # SNR for which frames are made semantic here
 LEAST = 1e-3  # of levels and reliabilities
+HEARD_DB = (-10.0, 18.0)  # of reliabilities in training, fades included: beyond, networks are told the nearest
 
 
 class NoiseNetwork(ModelMixin, ConfigMixin):
@@ -64,7 +65,7 @@ class Synthesis(ModelMixin, ConfigMixin):
     def forward(self, frames: Tensor, decoded: Tensor, found: Tensor, heard: Tensor) -> Tensor:
         """Frames `[batch, 3, H, W]`, not clamped, of decoded ones and their semantic frames before and after."""
         seen = torch.cat([cells(frames), decoded, found - decoded], 1)
-        change = self.stack(seen, forms.snr_db(heard, LEAST))
+        change = self.stack(seen, heard_db(heard))
         return frames + F.pixel_shuffle(change, CELL) / 2
 
 
@@ -108,9 +109,14 @@ def without_base(state: Tensor, base: Tensor, alpha: Tensor, share: float) -> tu
     return state - (share * level).sqrt()[:, None, None, None] * base, (1 - share) * level
 
 
+def heard_db(heard: Tensor) -> Tensor:
+    """The SNR in dB that mean reliabilities `[batch]` amount to, within the range of training."""
+    return forms.snr_db(heard, LEAST).clamp(*HEARD_DB)
+
+
 def level_plane(heard: Tensor, like: Tensor) -> Tensor:
     """A reliability as a plane, in tens of dB."""
-    return (forms.snr_db(heard, LEAST) / 10)[:, None, None, None].expand(-1, 1, *like.shape[2:])
+    return (heard_db(heard) / 10)[:, None, None, None].expand(-1, 1, *like.shape[2:])
 
 
 def _silent(stack: ModulatedStack) -> None:

@@ -53,6 +53,8 @@ class Decoded:
 class CompensationRun(Run):
     """codec: the semantic network, which is not trained. held_out: clips in [0, 1], `[clips, frames, 3, H, W]`."""
 
+    snrs = SNRS
+
     def __init__(
         self,
         codec: SemanticNetwork,

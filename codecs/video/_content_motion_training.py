@@ -36,6 +36,8 @@ class ContentMotionRun(Run):
     cells of others.
     """
 
+    snrs = SNRS
+
     def __init__(
         self, source: ClipSource, held_out: Tensor, network: ContentMotionNetwork, budget: Budget, folder: Path
     ) -> None:

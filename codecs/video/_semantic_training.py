@@ -41,6 +41,8 @@ HELD_OUT = ((10.0, 1 / 48), (0.0, 1 / 48))  # SNR in dB and rate
 class SemanticRun(Run):
     """held_out: clips in [0, 1], `[clips, frames, 3, side, side]`."""
 
+    snrs = SNRS
+
     def __init__(
         self,
         source: ClipSource,

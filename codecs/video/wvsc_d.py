@@ -19,7 +19,7 @@ from semlink.codecs._diffusion.networks import make_scheduler
 from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.codecs._learned.weights import read_weights, rebuilt
 from semlink.codecs.video._compensation import CompensationNetwork, semantics
-from semlink.codecs.video._compensation_pipeline import SHARE, STEPS, Base, CompensationPipeline
+from semlink.codecs.video._compensation_pipeline import SHARE, STEPS, STRENGTH, Base, CompensationPipeline
 from semlink.codecs.video._motion import padded
 from semlink.codecs.video._semantic_codec import SemanticCodec, SemanticReceiver
 from semlink.simulator.errors import SemlinkError
@@ -32,9 +32,11 @@ SHIPPED = WEIGHTS / "wvsc_d.safetensors"
 class WvscD(SemanticCodec):
     """Settings of `wvsc`, and those of the diffusion.
 
-    steps: of the chain; 0 is `wvsc` itself. share: of the group's base noise in the power of the noise, the rest is
-    each frame's own: 1 and 0 are base and residual alone. span: frames that share a base; a scene begins anew.
-    compensation: file of the networks or folder of the pipeline. scheduler: "ddim", "dpm" or "lcm". seed: of the noise.
+    strength: share of what compensation changes in the pixels that is shown, 0 to 1; 0 is `wvsc` itself. steps: of the
+    chain; 0 leaves the network that shows pixels without diffusion. share: of the group's base noise in the power of
+    the noise, the rest is each frame's own: 1 and 0 are base and residual alone. span: frames that share a base; a
+    scene begins anew. compensation: file of the networks or folder of the pipeline. scheduler: "ddim", "dpm" or "lcm".
+    seed: of the noise.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class WvscD(SemanticCodec):
         weights: str | Path | None = None,
         gop: int = 64,
         boost: float = 1.0,
+        strength: float = STRENGTH,
         steps: int = STEPS,
         share: float = SHARE,
         span: int = 8,
@@ -51,13 +54,14 @@ class WvscD(SemanticCodec):
         seed: int = 0,
     ) -> None:
         super().__init__(rho, weights, gop, boost)
-        if not 0 <= steps <= 1000 or not 0 <= share <= 1 or span < 1:
+        if not 0 <= steps <= 1000 or not 0 <= share <= 1 or not 0 <= strength <= 1 or span < 1:
             raise SemlinkError(
-                f"steps={steps}, share={share:g}, span={span}: give 0 to 1000 steps, a share within 0 and 1, a span "
-                "from 1 on"
+                f"strength={strength:g}, steps={steps}, share={share:g}, span={span}: give a strength and a share "
+                "within 0 and 1, 0 to 1000 steps, a span from 1 on"
             )
         loading.check_settings(scheduler, "float32", "cpu", None)
-        self.steps, self.share, self.span, self.scheduler, self.seed = steps, share, span, scheduler, seed
+        self.strength, self.steps, self.share, self.span = strength, steps, share, span
+        self.scheduler, self.seed = scheduler, seed
         self.compensation = Path(compensation) if compensation else SHIPPED
 
     def files(self) -> tuple[Path, ...]:
@@ -97,7 +101,7 @@ class WvscDReceiver:
     def receive(self, reception: Reception) -> Shown:
         """The frame `[1, 3, H, W]`, compensated; the last one again where nothing of it is known."""
         shown = self.plain.receive(reception)
-        if not self.codec.steps:
+        if not self.codec.strength:
             return shown
         if shown.concealed[0]:
             return shown if self.last is None else Shown(self.last, shown.concealed)
@@ -108,14 +112,18 @@ class WvscDReceiver:
     def _compensated(self, frame: Tensor) -> Tensor:
         whole, heard = padded(frame), torch.tensor([self.plain.heard])
         decoded, pipeline = semantics(self.codec.network, whole), self.codec.pipeline
+        found = self._found(decoded, heard, pipeline) if self.codec.steps else decoded
+        shown = pipeline.shown(whole, decoded, found, heard, self.codec.strength)
+        return shown[:, :, : self.clip.height, : self.clip.width]
+
+    def _found(self, decoded: Tensor, heard: Tensor, pipeline: CompensationPipeline) -> Tensor:
         draws = Generator().manual_seed((self.codec.seed << 32) + self.plain.shower.count)
+        self.age += 1
         if self.base is None or self.plain.anew or self.age >= self.codec.span:
             found, self.base = pipeline.reference(decoded, heard, self.codec.steps, draws)
             self.age = 0
-        else:
-            found = pipeline.following(decoded, heard, self.base, self.codec.steps, self.codec.share, draws)
-        self.age += 1
-        return pipeline.shown(whole, decoded, found, heard)[:, :, : self.clip.height, : self.clip.width]
+            return found
+        return pipeline.following(decoded, heard, self.base, self.codec.steps, self.codec.share, draws)
 
 
 @lru_cache(maxsize=2)

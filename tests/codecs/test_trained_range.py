@@ -16,7 +16,7 @@ from semlink.codecs._learned.shipped import WEIGHTS
 from semlink.codecs._learned.trained import FADES_DB, RangedNetwork, SnrRange, range_of, reliability
 from semlink.codecs.semlink.hybrid.networks import Refine
 from semlink.codecs.swinjscc.network import SwinNetwork
-from semlink.codecs.video._semantic import SNRS as VIDEO_SNRS
+from semlink.codecs.video import _compensation_training, _content_motion_training, _semantic
 from semlink.simulator import forms
 from semlink.simulator.data import load
 from semlink.simulator.errors import SemlinkError
@@ -119,6 +119,7 @@ def test_what_is_heard_keeps_the_contract() -> None:
     assert float(SnrRange(-3.0, 16.0).heard(torch.tensor([-40.0]))[0]) == -10
 
 
+VIDEO_SNRS = {"wvsc": _semantic.SNRS, "wvsc_d": _compensation_training.SNRS, "cmd": _content_motion_training.SNRS}
 WITHOUT_CONDITIONS = ("sgd_jscc-level", "sgd_jscc-tags", "unet-camvid", "pyramid-camvid", "spic-street")
 
 
@@ -126,7 +127,7 @@ WITHOUT_CONDITIONS = ("sgd_jscc-level", "sgd_jscc-tags", "unet-camvid", "pyramid
 def test_cards_say_what_their_recipes_do(card: Path) -> None:
     """The range on a card is one of its recipes', and all networks with conditions have one."""
     said = json.loads(card.read_text())
-    recipes = [*snrs_in(said), *([list(VIDEO_SNRS)] if card.stem == "wvsc" else [])]
+    recipes = [*snrs_in(said), *([list(VIDEO_SNRS[card.stem])] if card.stem in VIDEO_SNRS else [])]
     if "trained_snr_db" not in said:
         assert not recipes and card.stem in WITHOUT_CONDITIONS
         return

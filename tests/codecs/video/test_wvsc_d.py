@@ -150,12 +150,22 @@ def test_it_passes_what_every_codec_must(files):
     check_video_codec(codec_of(files), floor_db=3.0, long=24)
 
 
-def test_without_steps_it_is_wvsc(files):
+def test_without_strength_it_is_wvsc(files):
     frames = smooth(3, 32)
     plain = video.create("wvsc", rho=1 / 24, weights=files["weights"])
-    for one, other in zip(shown_of(plain, frames), shown_of(codec_of(files, steps=0), frames), strict=True):
-        assert torch.equal(one.frames, other.frames)
-    assert not torch.equal(shown_of(codec_of(files), frames)[0].frames, shown_of(plain, frames)[0].frames)
+    ways = {"plain": plain} | {
+        name: codec_of(files, **own)
+        for name, own in {
+            "off": {"strength": 0.0},
+            "half": {},
+            "whole": {"strength": 1.0},
+            "synthesis": {"steps": 0},
+        }.items()
+    }
+    shown = {name: torch.cat([s.frames for s in shown_of(own, frames)]) for name, own in ways.items()}
+    assert torch.equal(shown["plain"], shown["off"])
+    assert torch.allclose(shown["half"], (shown["plain"] + shown["whole"]) / 2, atol=0.02)  # but for what is clamped
+    assert not torch.equal(shown["synthesis"], shown["plain"]) and not torch.equal(shown["synthesis"], shown["half"])
 
 
 def test_a_base_lasts_for_its_span_and_ends_with_its_scene(files, monkeypatch):
@@ -193,8 +203,8 @@ def test_what_does_not_fit_is_said_in_a_line(files, tmp_path):
         codec_of(files | {"compensation": other}).check(64, 64)
     with pytest.raises(SemlinkError, match="--network wvsc_d"):
         codec_of(files | {"compensation": Path("nowhere.safetensors")}).check(64, 64)
-    for wrong in ({"steps": -1}, {"share": 2.0}, {"span": 0}):
-        with pytest.raises(SemlinkError, match="give 0 to 1000 steps"):
+    for wrong in ({"steps": -1}, {"share": 2.0}, {"span": 0}, {"strength": 1.5}):
+        with pytest.raises(SemlinkError, match="0 to 1000 steps"):
             codec_of(files, **wrong)
 
 
