@@ -18,7 +18,8 @@ RUN = {
     "configuration": {
         "codecs": ["digital", "adjscc:weights=/far/away/mine.safetensors"],
         "snr_db": [0.0, 5.0],
-        "rho": [1 / 12],
+        "rho": [1 / 12, 0.4],
+        "scheduler": "",
         "data": "my <photographs> & more/",
         "limit": None,
     },
@@ -91,3 +92,4 @@ def test_its_command_asks_for_the_same(tmp_path: Path) -> None:
     assert words[:2] == ["semlink", "sweep"] and "--limit" not in words
     assert words[words.index("--snr") + 1 : words.index("--snr") + 3] == ["0", "5"]
     assert words[words.index("--data") + 1] == RUN["configuration"]["data"]
+    assert words[words.index("--rho") + 1 : words.index("--rho") + 3] == ["1/12", "0.4"] and "--scheduler" not in words
