@@ -79,6 +79,7 @@ def quiet(found: subprocess.CompletedProcess[str]) -> bool:
 def test_the_wheel_is_what_runs(home: Path) -> None:
     code = "import semlink; print(semlink.__file__, semlink.__version__)"
     place, version = run([str(home / "env/bin/python"), "-c", code], home / "empty").stdout.split()
+    assert next((home / "dist").glob("*.whl")).stat().st_size < 60e6
     assert Path(place).is_relative_to(home / "env") and semlink(home, "--version").stdout == f"semlink {version}\n"
 
 

@@ -99,8 +99,9 @@ def test_a_paper_inputs_the_pgf_and_shows_its_labels(tmp_path) -> None:
     made = pgf.save_pgf(sheet, tmp_path / "psnr_vs_snr")
     assert {path.name for path in made} == {"psnr_vs_snr.pgf", "psnr_vs_snr-img0.png"}
     text = made[-1].read_text()
+    assert r"\usepackage[strings]{underscore}" in text  # it says what a paper needs
     assert "\\familydefault" in text and "STIX" not in text  # in the paper's own fonts
-    packages = r"\usepackage{pgf,graphicx}\def\mathdefault#1{#1}"
+    packages = r"\usepackage{pgf}\usepackage[strings]{underscore}\def\mathdefault#1{#1}"
     paper = rf"\documentclass{{article}}{packages}\begin{{document}}\input{{psnr_vs_snr.pgf}}\end{{document}}"
     (tmp_path / "paper.tex").write_text(paper)
     command = [pgf.latex(), "-halt-on-error", "-interaction=nonstopmode", "paper.tex"]
