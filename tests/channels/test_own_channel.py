@@ -30,5 +30,5 @@ def test_its_draws_are_sound_and_of_its_distribution(page: ModuleType, m: float)
 
 @pytest.mark.slow
 def test_it_meets_the_contract(page: ModuleType) -> None:
-    check_channel(page.PLUGIN(2.0))
+    check_channel(page.PLUGIN(2.0), csi=("perfect",))
     check_channel(page.PLUGIN(0.5), csi=("perfect",))
