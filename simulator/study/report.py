@@ -21,7 +21,7 @@ from semlink.simulator.words import short
 
 NAME = "report.html"
 FILMS = ("*.mp4", "show_*/*.mp4")  # where a clip is shown, below the folder of a run
-UNSAID = (None, "", [])
+UNSAID: tuple[Any, ...] = (None, "", [])  # what a table and a command leave out
 FLAGS = {"snr_db": "snr"}  # names in run.json by names on a command line, where they differ
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
