@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -47,7 +47,11 @@ def fetched(files: Sequence[Published], folder: Path, what: str) -> list[Path]:
     print(f"{what}: fetching from {files[0].host} into {folder}", file=sys.stderr)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    return [_fetched(file, folder) for file in files]
+    try:
+        return [_fetched(file, folder) for file in files]
+    finally:
+        with suppress(OSError):  # it stays with what came
+            folder.rmdir()
 
 
 @contextmanager

@@ -96,7 +96,7 @@ def test_without_network_a_line_says_what_to_put_where(web: Web, tmp_path: Path,
     monkeypatch.setenv(OFFLINE, "1")
     with pytest.raises(SemlinkError, match="nothing is fetched while SEMLINK_OFFLINE is set; put its image files"):
         data.load("kodak")
-    assert not web.asked
+    assert not web.asked and not list((tmp_path / "root").iterdir())
 
 
 def test_a_folder_that_cannot_be_written_is_told(web: Web, tmp_path: Path) -> None:
