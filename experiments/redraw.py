@@ -20,7 +20,8 @@ class Redraw:
     metrics: tuple[str, ...] = ()
     """Metrics to draw; all pictures' quality metrics when empty."""
     style: str = "screen"
-    """How figures look: screen, or ieee for papers (3.5 in wide, 8 pt, TrueType)."""
+    """How figures look: screen, ieee for papers (3.5 in wide, 8 pt, TrueType), or ieee-pgf, which also leaves a .pgf
+    beside each and needs a LaTeX."""
 
 
 def main(flags: Redraw) -> int:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import checks, cli
 from semlink.simulator.study.rates import Rate
+
+if TYPE_CHECKING:
+    from semlink.simulator.records.rows import Rows
+    from semlink.simulator.study.answer import Answer
 
 METRICS = (
     "psnr", "psnr_p5", "ssim", "lpips_alex", "lpips_alex_p95", "tlp", "warping_ratio", "motion_energy",
@@ -103,11 +106,14 @@ def main(flags: VideoFlags) -> int:
 
     asked = question(flags)
     reference = checks.reference_of(flags.codecs, flags.versus)
-    answer = partial(overview, out=flags.out, reference=reference)
-    code = run(Study((asked,), answer, parts(numbers.describe), flags=flags), flags.out, cli.where(flags))
-    if flags.show:
-        show(Showing.of(asked, flags.show), flags.out / f"show_{flags.show}")
-    return code
+
+    def answer(found: Rows) -> Answer:
+        """Its clip first, so that the report has it."""
+        if flags.show:
+            show(Showing.of(asked, flags.show), flags.out / f"show_{flags.show}")
+        return overview(found, flags.out, reference=reference)
+
+    return run(Study((asked,), answer, parts(numbers.describe), flags=flags), flags.out, cli.where(flags))
 
 
 if __name__ == "__main__":

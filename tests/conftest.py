@@ -5,6 +5,7 @@ import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+os.environ["SEMLINK_OFFLINE"] = "1"  # no test reaches the net
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")  # nothing that an earlier run left counts; its workers share
 os.environ["SEMLINK_CACHE"] = f"{tempfile.gettempdir()}/semlink-cache-{RUN}" if RUN else tempfile.mkdtemp("-semlink")
 

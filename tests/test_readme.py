@@ -15,6 +15,7 @@ def test_it_is_a_page_that_begins_with_a_picture() -> None:
     assert len(lines) <= 150
     assert any("](docs/story.png)" in line for line in lines[:20])
     assert (DOCS / "story.png").stat().st_size <= 400_000
+    assert "](docs/still.png)" in README and (DOCS / "still.png").stat().st_size <= 150_000
 
 
 @pytest.mark.parametrize("word", SEARCHED)

@@ -7,6 +7,7 @@ the processor, so that it is the same on a busy machine.
 import os
 import re
 import resource
+import shutil
 import site
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from notebooks import cells
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 NOISE = re.compile(r"tensorflow|XLA|cuda|oneDNN|absl|Warning|Traceback|Retrying", re.IGNORECASE)
@@ -77,6 +79,7 @@ def quiet(found: subprocess.CompletedProcess[str]) -> bool:
 def test_the_wheel_is_what_runs(home: Path) -> None:
     code = "import semlink; print(semlink.__file__, semlink.__version__)"
     place, version = run([str(home / "env/bin/python"), "-c", code], home / "empty").stdout.split()
+    assert next((home / "dist").glob("*.whl")).stat().st_size < 60e6
     assert Path(place).is_relative_to(home / "env") and semlink(home, "--version").stdout == f"semlink {version}\n"
 
 
@@ -115,6 +118,24 @@ def test_a_sweep_moves_its_bar_soon_and_leaves_a_report(home: Path) -> None:
     assert not NOISE.search(said.decode() + printed), said.decode()
     page = (home / "empty/first/report.html").read_text()
     assert page.count("data:image/png;base64,") >= 3 and "http://" not in page and "https://" not in page
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
+def test_the_report_opens_in_chromium_without_an_error(home: Path) -> None:
+    """The page of the sweep above, as a picture: report.png beside it."""
+    page, shot = home / "empty/first/report.html", home / "empty/first/report.png"
+    look = ["--window-size=1200,2400", f"--screenshot={shot}", "--enable-logging=stderr", "--virtual-time-budget=3000"]
+    own = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={home / 'chromium'}"]
+    found = run([CHROMIUM, *own, *look, page.as_uri()], home / "empty")
+    assert "CONSOLE" not in found.stderr, found.stderr
+    with Image.open(shot) as picture:
+        colours = picture.convert("RGB").getcolors(1 << 24)
+        assert picture.size == (1200, 2400) and colours is not None and len(colours) > 1000  # photographs are in it
+    print(f"\n  {shot}")
 
 
 def processor_time(pid: int) -> float:

@@ -1,6 +1,7 @@
 """Pictures by name or path: `load("kodak")`, `load("holiday/")`, `load("cat.png")`; decoded when they are asked for.
 
-Named sets lie under the data root: the folder in SEMLINK_DATA, else `semlink/data` in the user's cache.
+Named sets lie under the data root: the folder in SEMLINK_DATA, else `semlink/data` in the user's cache. Kodak and
+CIFAR-10 are fetched where they are missing, checked, unless SEMLINK_OFFLINE is set.
 A name goes before a path of the same spelling; write `./kodak` for a folder.
 """
 
@@ -8,9 +9,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,6 +20,7 @@ import numpy as np
 from semlink.channels.base.names import did_you_mean
 from semlink.simulator.data import pictures
 from semlink.simulator.data.class_names import find_classes, read_classes
+from semlink.simulator.data.published import fetch_cifar, fetch_kodak
 from semlink.simulator.data.spread import spread
 from semlink.simulator.errors import SemlinkError
 
@@ -229,14 +231,29 @@ def _named(name: str) -> Items:
     if name == "samples":
         return _samples()
     if name in FOLDERS:
-        folder = root() / FOLDERS[name]
-        paths = _images(folder, "**/*")
-        if not paths:
-            raise SemlinkError(f"{name}: no pictures in {folder}; put its image files there or set SEMLINK_DATA")
-        return FileItems(folder, paths, name in SHUFFLED)
-    files = CIFAR_TRAIN if name == "cifar10-train" else CIFAR_TEST
-    cifar = CifarItems(tuple(_cifar_file(name, file) for file in files))
+        return _folder(name, root() / FOLDERS[name])
+    cifar = CifarItems(_cifar(name, CIFAR_TRAIN if name == "cifar10-train" else CIFAR_TEST))
     return MosaicItems(cifar) if name == "cifar10-mosaic" else cifar
+
+
+def _folder(name: str, folder: Path) -> FileItems:
+    """A named set that is a folder; the Kodak suite is fetched where it is missing."""
+    paths, why = _images(folder, "**/*"), ""
+    if not paths and name == "kodak":
+        why = _tried(partial(fetch_kodak, folder))
+        paths = _images(folder, "**/*")
+    if not paths:
+        raise SemlinkError(f"{name}: no pictures in {folder}{why}; put its image files there or set SEMLINK_DATA")
+    return FileItems(folder, paths, name in SHUFFLED)
+
+
+def _tried(fetch: Callable[[], None]) -> str:
+    """Why what could be fetched was not, for the middle of a message; empty where it was."""
+    try:
+        fetch()
+    except SemlinkError as error:
+        return f", and {error}"
+    return ""
 
 
 def _at(path: Path) -> Items:
@@ -270,10 +287,18 @@ def _samples() -> FileItems:
     return FileItems(folder, paths, shuffled=True)
 
 
-def _cifar_file(name: str, file: str) -> Path:
-    path = root() / CIFAR / file
-    if not path.is_file():
-        raise SemlinkError(f"{name}: no {path}; unpack cifar-10-binary.tar.gz in {root()} or set SEMLINK_DATA")
+def _cifar(name: str, files: Sequence[str]) -> tuple[Path, ...]:
+    """Batches of CIFAR-10, fetched where one is missing."""
+    folder, why = root() / CIFAR, ""
+    missing = [file for file in files if not (folder / file).is_file()]
+    if missing and (why := _tried(partial(fetch_cifar, folder, missing))):
+        put = f"unpack cifar-10-binary.tar.gz in {root()} or set SEMLINK_DATA"
+        raise SemlinkError(f"{name}: no {folder / missing[0]}{why}; {put}")
+    return tuple(_sound(folder / file) for file in files)
+
+
+def _sound(path: Path) -> Path:
+    """A batch of CIFAR-10 that holds whole pictures; SemlinkError for another."""
     length = path.stat().st_size
     if length == 0 or length % CIFAR_ROW:
         raise SemlinkError(f"{path}: {length} bytes are no whole number of {CIFAR_ROW}-byte pictures; unpack it again")

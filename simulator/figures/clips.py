@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semlink.simulator.figures.looks import looks
-from semlink.simulator.figures.style import dress, figure_of, legend_below
+from semlink.simulator.figures.style import dress, figure_of, legend_below, with_palette
 from semlink.simulator.files import write_aside
 
 if TYPE_CHECKING:
@@ -70,6 +71,15 @@ def side_by_side(frames: Sequence[np.ndarray], texts: Sequence[str]) -> np.ndarr
     """Captioned frames in a row, both sides even."""
     row = np.concatenate([captioned(f, t) for f, t in zip(frames, texts, strict=True)], axis=1)
     return np.ascontiguousarray(row[: row.shape[0] // 2 * 2, : row.shape[1] // 2 * 2])
+
+
+def write_still(path: Path, row: np.ndarray) -> None:
+    """A row of captioned frames as a PNG of 256 colours, all or nothing."""
+    from PIL import Image
+
+    held = io.BytesIO()
+    Image.fromarray(row).save(held, "PNG")
+    write_aside(path, lambda aside: aside.write_bytes(with_palette(held.getvalue())))
 
 
 def write_mp4(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:

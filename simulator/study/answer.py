@@ -52,13 +52,15 @@ def publish(answer: Answer, out: Path) -> list[Path]:
 
 def _save(figures: Iterable[tuple[str, Figure]], out: Path) -> tuple[list[Path], list[Path]]:
     """The figures' files, and those beside them; set for print where --style says so."""
-    from semlink.simulator.figures import ieee, style
+    from semlink.simulator.figures import ieee, pgf, style
 
     drawn: list[Path] = []
     beside: list[Path] = []
     for stem, figure in figures:
         beside += style.save_beside(figure, out / stem)
-        if sheets.chosen.get() == "ieee":
+        if sheets.chosen.get().startswith("ieee"):
             ieee.set_in_print(figure)
+        if sheets.chosen.get() == "ieee-pgf":
+            beside += pgf.save_pgf(figure, out / stem)
         drawn += style.save(figure, out / stem)
     return drawn, beside

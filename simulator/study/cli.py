@@ -72,7 +72,8 @@ class Flags:
     """Go on with a point that sends bits until so many of its pictures have lost some, at most to the end of the set;
     alone or with --target-ci."""
     style: str = "screen"
-    """How figures look: screen, or ieee for papers (3.5 in wide, 8 pt, TrueType)."""
+    """How figures look: screen, ieee for papers (3.5 in wide, 8 pt, TrueType), or ieee-pgf, which also leaves a .pgf
+    beside each and needs a LaTeX."""
 
     def check_names(self) -> None:
         """SemlinkError for what an experiment sees to be wrong in its own flags without loading a framework."""

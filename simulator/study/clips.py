@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,10 @@ class Showing:
 
 
 def show(showing: Showing, out: Path) -> list[Path]:
-    """Write `side_by_side.mp4`, `frames.csv` and the figure `frames` to a folder; the figures' paths."""
+    """Write `side_by_side.mp4`, `still.png`, its middle frame, `frames.csv` and the figure `frames` to a folder.
+
+    The figures' paths.
+    """
     one, number = _clip(showing)
     original = Original(one.levels, one.clip.frames or 0, False)
     link, said = make_link(parse(showing.channel)), labels(showing.codecs)
@@ -63,7 +67,9 @@ def show(showing: Showing, out: Path) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     rows = (_row(t, frame, found, seen) for t, frame in enumerate(one.levels()))
     drawn.write_mp4(out / "side_by_side.mp4", rows, one.clip.fps)
-    print(f"written: {out / 'side_by_side.mp4'}")
+    middle = len(next(iter(found.values())).trace.columns["psnr"]) // 2
+    drawn.write_still(out / "still.png", _row(middle, next(islice(one.levels(), middle, None)), found, seen))
+    print(f"written: {out / 'side_by_side.mp4'}, still.png")
     strands = {name: _strand(own) for name, own in found.items()}
     figure = drawn.timeline(strands, one.cuts, str(showing))
     table = [

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from semlink.channels.base.names import unknown
 from semlink.simulator.study.cli import CALLED
+from semlink.simulator.study.completion import print_completion
 
 COMMANDS: Mapping[str, str] = {
     "sweep": "snr_sweep",
@@ -29,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "train-spic": "train_spic",
     "train-video": "train_video",
     "redraw": "redraw",
+    "report": "report",
     "import-cir": "import_cir",
 }
 WIDTH = max(map(len, COMMANDS)) + 2
@@ -49,8 +51,10 @@ def run(arguments: Sequence[str]) -> int:
 
         print(f"semlink {version('semlink')}")
         return 0
+    if arguments[0] == "completion":
+        return print_completion(" ".join(arguments[1:]), COMMANDS)
     if arguments[0] not in COMMANDS:
-        print(f"error: {unknown('command', arguments[0], tuple(COMMANDS))}", file=sys.stderr)
+        print(f"error: {unknown('command', arguments[0], (*COMMANDS, 'completion'))}", file=sys.stderr)
         return 2
     script = _folder() / f"{COMMANDS[arguments[0]]}.py"
     os.environ[CALLED] = f"semlink {arguments[0]}"  # runpy puts the file's name into sys.argv
@@ -62,7 +66,8 @@ def run(arguments: Sequence[str]) -> int:
 def overview() -> str:
     """All commands with the first line of their text."""
     lines = (f"  {name:{WIDTH}}{_about(_folder() / f'{script}.py')}" for name, script in COMMANDS.items())
-    return "\n".join(["usage: semlink COMMAND [flags]; semlink COMMAND --help tells the flags", "", *lines])
+    usage = "usage: semlink COMMAND [flags]; semlink COMMAND --help tells the flags"
+    return "\n".join([usage, "", *lines, f"  {'completion':{WIDTH}}What bash or zsh complete: a script on the screen."])
 
 
 def _about(script: Path) -> str:

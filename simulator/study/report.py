@@ -16,17 +16,21 @@ import numpy as np
 
 from semlink.simulator.files import write_aside
 from semlink.simulator.records.rows import Measurement
+from semlink.simulator.study.command import COMMANDS
 from semlink.simulator.words import short
 
 NAME = "report.html"
+FILMS = ("*.mp4", "show_*/*.mp4")  # where a clip is shown, below the folder of a run
+UNSAID: tuple[Any, ...] = (None, "", [])  # what a table and a command leave out
 FLAGS = {"snr_db": "snr"}  # names in run.json by names on a command line, where they differ
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; border-bottom: 1px solid #ddd; }
+pre.command { white-space: pre-wrap; }
 pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .85rem; line-height: 1.35; }
 table { border-collapse: collapse; font-size: .9rem; } td, th { padding: .15rem .8rem .15rem 0; text-align: left; }
 figure { margin: 1rem 0; } figcaption { color: #555; font-size: .9rem; }
-img { max-width: 100%; cursor: zoom-in; } img.whole { max-width: none; cursor: zoom-out; }
+img, video { max-width: 100%; } img { cursor: zoom-in; } img.whole { max-width: none; cursor: zoom-out; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 1rem; }
 .wide { overflow-x: auto; }
 """
@@ -44,10 +48,11 @@ def write(
     strips = [path for path in shown if path.stem.startswith("pictures")]
     parts = [
         f"<h1>{escape(name.replace('_', ' '))}</h1>",
-        *_section("What was asked", [_table(_asked(run)), f"<pre>{escape(command(run))}</pre>"]),
+        *_section("What was asked", [_table(_asked(run)), f'<pre class="command">{escape(command(run))}</pre>']),
         *_section("What came out", _grid([path for path in shown if path not in strips])),
         *_section("In numbers", [f"<pre>{escape(text)}</pre>" for text in texts]),
         *_section("Pictures", [f'<div class="wide">{_figure(path)}</div>' for path in strips]),
+        *_section("Clips", [_film(path) for pattern in FILMS for path in sorted(out.glob(pattern))]),
         *_section("What was lost", _losses(measured)),
         *_section("How it was measured", _measured(run)),
     ]
@@ -59,24 +64,28 @@ def write(
 
 
 def command(run: Mapping[str, Any]) -> str:
-    """The command that asks for the same again, but for where it writes."""
-    words = ["python", f"experiments/{run.get('experiment', 'snr_sweep.py')}"]
+    """The command that asks for the same again, but for where it writes: as of the package where that has it."""
+    script = str(run.get("experiment", "snr_sweep.py"))
+    called = next((name for name, own in COMMANDS.items() if f"{own}.py" == script), "")
+    words = ["semlink", called] if called else ["python", f"experiments/{script}"]
     for name, value in run.get("configuration", {}).items():
         values = value if isinstance(value, list) else [value]
-        if value not in (None, "", []):
-            words += [f"--{FLAGS.get(name, name).replace('_', '-')}", *(_word(one) for one in values)]
+        if value not in UNSAID:
+            words += [f"--{FLAGS.get(name, name).replace('_', '-')}", *(_word(name, one) for one in values)]
     return shlex.join(words)
 
 
-def _word(value: Any) -> str:
+def _word(name: str, value: Any) -> str:
+    if name == "rho" and abs(value * round(1 / value) - 1) < 1e-6:
+        return f"1/{round(1 / value)}"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _asked(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in run.get("configuration", {}).items():
         values = value if isinstance(value, list) else [value]
-        if value is not None:
-            yield name.replace("_", " "), ", ".join(short(_word(one)) for one in values)
+        if value not in UNSAID:
+            yield name.replace("_", " "), ", ".join(short(_word(name, one)) for one in values)
 
 
 def _measured(run: Mapping[str, Any]) -> list[str]:
@@ -118,6 +127,15 @@ def _figure(path: Path) -> str:
     beside = path.with_suffix(".txt")
     said = f". {beside.read_text(encoding='utf-8').strip()}" if beside.exists() else ""
     return f"<figure>{image}<figcaption>{escape(words + said)}</figcaption></figure>"
+
+
+def _film(path: Path) -> str:
+    """A clip, in the page; beside it lies what its frames cost."""
+    inside = base64.b64encode(path.read_bytes()).decode()
+    name = path.parent.name.removeprefix("show_").replace("_", " ")
+    words = f"{name}: {path.stem.replace('_', ' ')}, with what each frame cost"
+    film = f'<video controls loop muted src="data:video/mp4;base64,{inside}"></video>'
+    return f"<figure>{film}<figcaption>{escape(words)}</figcaption></figure>"
 
 
 def _table(lines: Iterable[tuple[str, str]]) -> str:

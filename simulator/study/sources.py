@@ -58,11 +58,11 @@ def _is_name(node: ast.expr, wanted: str) -> bool:
 
 
 def _of_constructor(node: ast.ClassDef) -> tuple[str, ...] | None:
-    """Those of `__init__`, unless it takes anything; None without one of its own."""
+    """Those of `__init__`, or of `__new__`, unless it takes anything; None without one of its own."""
     for inside in node.body:
-        if isinstance(inside, ast.FunctionDef) and inside.name == "__init__":
+        if isinstance(inside, ast.FunctionDef) and inside.name in ("__init__", "__new__"):
             said = inside.args
             if said.vararg or said.kwarg:
                 return None
-            return tuple(one.arg for one in (*said.args, *said.kwonlyargs) if one.arg != "self")
+            return tuple(one.arg for one in (*said.args[1:], *said.kwonlyargs))
     return None

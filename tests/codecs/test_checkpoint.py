@@ -10,7 +10,7 @@ import torch
 from semlink import codecs
 from semlink.codecs._learned.clone import clone_module
 from semlink.codecs._learned.weights import read_weights
-from semlink.codecs.checkpoint import ITS_DB
+from semlink.codecs.checkpoint.deep_jscc import ITS_DB
 from semlink.simulator import ReceivedStream, Reception, SemlinkError, Transmission, check_codec
 from semlink.simulator.conformance.codec import noiseless, smooth_pictures
 

@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import islice
 
 import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scripts import loaded
 
 from semlink.simulator.analysis.clips import Moment, Original, Trace, check, summary
@@ -117,6 +119,11 @@ def test_the_clip_that_is_shown_is_the_one_that_was_measured(flags, run):
     with av.open(str(folder / "side_by_side.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == 26
     assert (folder / "frames.png").exists()
+    with Image.open(folder / "still.png") as still, av.open(str(folder / "side_by_side.mp4")) as container:
+        middle = next(islice(container.decode(video=0), 13, None)).to_ndarray(format="rgb24")
+        assert np.abs(np.array(still.convert("RGB"), float) - middle).mean() < 12  # 256 colours, and H.264
+    page = (flags.out / "report.html").read_text()
+    assert page.count("data:video/mp4;base64,") == 1 and "cut: side by side" in page
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from semlink.simulator.forms import finite, snr_db, variance_preserving, zero_forcing
+from semlink.simulator import finite, variance_preserving, zero_forcing
+from semlink.simulator.forms import snr_db
 
 A = 0.3
 N = 200_000

@@ -2,6 +2,8 @@
 
 import csv
 import math
+import shutil
+import subprocess
 from io import BytesIO
 
 import numpy as np
@@ -11,7 +13,7 @@ from PIL import Image
 
 from semlink.simulator.analysis.statistics import Line
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.figures import curves, ieee, style
+from semlink.simulator.figures import curves, ieee, pgf, style
 from semlink.simulator.figures.sheet import caption, table
 from semlink.simulator.protocols import Variable
 from semlink.simulator.study.sheets import drawn_as
@@ -76,3 +78,32 @@ def test_ieee_is_a_column_or_a_page_wide_and_8_points_everywhere(channels, inche
 def test_a_style_that_nobody_knows_is_told_in_a_line() -> None:
     with pytest.raises(SemlinkError, match="unknown --style 'iee'; did you mean 'ieee'"), drawn_as("iee"):
         pass
+
+
+def test_without_a_latex_pgf_is_refused_in_a_line(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SemlinkError, match="no pdflatex or .* here: install TeX Live, or take ieee") as told:
+        with drawn_as("ieee-pgf"):
+            pass
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, pgf.SYSTEMS)), reason="needs a LaTeX")
+def test_a_paper_inputs_the_pgf_and_shows_its_labels(tmp_path) -> None:
+    """Labels hold what LaTeX reads as commands: % and _."""
+    sheet = curves.curves(lines("awgn", "tdl:delay_spread=300e-9"), "psnr", PSNR)
+    sheet.axes[0].imshow(np.zeros((4, 4)), extent=(0, 1, 20, 21), aspect="auto")
+    sheet.axes[0].set_title("95 % of_it")
+    ieee.set_in_print(sheet)
+    made = pgf.save_pgf(sheet, tmp_path / "psnr_vs_snr")
+    assert {path.name for path in made} == {"psnr_vs_snr.pgf", "psnr_vs_snr-img0.png"}
+    text = made[-1].read_text()
+    assert r"\usepackage[strings]{underscore}" in text  # it says what a paper needs
+    assert "\\familydefault" in text and "STIX" not in text  # in the paper's own fonts
+    packages = r"\usepackage{pgf}\usepackage[strings]{underscore}\def\mathdefault#1{#1}"
+    paper = rf"\documentclass{{article}}{packages}\begin{{document}}\input{{psnr_vs_snr.pgf}}\end{{document}}"
+    (tmp_path / "paper.tex").write_text(paper)
+    command = [pgf.latex(), "-halt-on-error", "-interaction=nonstopmode", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and (tmp_path / "paper.pdf").stat().st_size > 5000, done.stdout[-2000:]

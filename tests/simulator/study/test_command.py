@@ -7,6 +7,7 @@ import time
 import pytest
 
 from semlink.simulator.study import command
+from semlink.simulator.study.completion import completion
 
 
 def shell(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -15,7 +16,8 @@ def shell(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_command_is_an_experiment_with_a_line_about_it() -> None:
-    lines = command.overview().splitlines()[2:]
+    *lines, last = command.overview().splitlines()[2:]
+    assert last.split()[0] == "completion"
     assert [line.split()[0] for line in lines] == list(command.COMMANDS)
     assert all(line.endswith(".") and len(line.split()) > 3 for line in lines)
 
@@ -48,3 +50,39 @@ def test_the_package_has_its_parts_and_tells_what_it_is() -> None:
     assert time.perf_counter() - started < 10
     with pytest.raises(AttributeError, match="codec'; it has"):
         _ = __import__("semlink").codec
+
+
+def completed(script: str, *words: str) -> set[str]:
+    """What bash offers in place of the last word."""
+    line = " ".join(f"'{word}'" for word in words)
+    ask = f'{script}\nCOMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _semlink; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    return set(subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_a_shell_completes_commands_flags_and_names() -> None:
+    script = completion("bash", command.COMMANDS)
+    assert completed(script, "semlink", "tr") == {name for name in command.COMMANDS if name.startswith("tr")}
+    assert completed(script, "semlink", "sweep", "--sn") == {"--snr"}
+    assert completed(script, "semlink", "train", "--tens") == {"--tensorboard"}
+    assert completed(script, "semlink", "sweep", "--codecs", "digital", "adj") == {"adjscc"}
+    assert completed(script, "semlink", "video", "--codecs", "h2") == {"h264", "h265"}
+    assert completed(script, "semlink", "sweep", "--codecs", "adjscc", "--channels", "td") == {"tdl"}
+    assert completed(script, "semlink", "redraw", "--style", "ieee-") == {"ieee-pgf"}
+
+
+def test_only_shells_that_are_known_are_completed(capsys) -> None:
+    assert command.run(["completion", "fish"]) == 2
+    assert capsys.readouterr().err == "error: semlink completion takes bash or zsh, not 'fish'\n"
+    assert command.run(["completion", "zsh"]) == 0 and "bashcompinit" in capsys.readouterr().out
+
+
+def test_report_writes_the_page_anew_and_opens_it(tmp_path, monkeypatch) -> None:
+    from semlink.experiments import report
+    from semlink.simulator.study import closing
+
+    opened: list[str] = []
+    monkeypatch.setattr(report.webbrowser, "open", opened.append)
+    monkeypatch.setattr(closing, "show", lambda out: (out / "report.html").write_text(""))
+    assert report.main(report.Report(tmp_path)) == 0 and not opened
+    assert report.main(report.Report(tmp_path, open=True)) == 0
+    assert opened == [(tmp_path / "report.html").as_uri()]

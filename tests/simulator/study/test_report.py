@@ -18,7 +18,8 @@ RUN = {
     "configuration": {
         "codecs": ["digital", "adjscc:weights=/far/away/mine.safetensors"],
         "snr_db": [0.0, 5.0],
-        "rho": [1 / 12],
+        "rho": [1 / 12, 0.4],
+        "scheduler": "",
         "data": "my <photographs> & more/",
         "limit": None,
     },
@@ -88,6 +89,7 @@ def test_it_tells_what_was_asked_lost_and_used(page: str) -> None:
 
 def test_its_command_asks_for_the_same(tmp_path: Path) -> None:
     words = shlex.split(report.command(json.loads(json.dumps(RUN))))
-    assert words[:2] == ["python", "experiments/snr_sweep.py"] and "--limit" not in words
+    assert words[:2] == ["semlink", "sweep"] and "--limit" not in words
     assert words[words.index("--snr") + 1 : words.index("--snr") + 3] == ["0", "5"]
     assert words[words.index("--data") + 1] == RUN["configuration"]["data"]
+    assert words[words.index("--rho") + 1 : words.index("--rho") + 3] == ["1/12", "0.4"] and "--scheduler" not in words

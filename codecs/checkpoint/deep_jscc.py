@@ -1,12 +1,4 @@
-"""Networks that others published, from your clone of their repository and a weight file of theirs, over this link.
-
-Deep-JSCC-PyTorch (github.com/chunbaobao/Deep-JSCC-PyTorch, `model.py` with `DeepJSCC(c)`, from June 2024 on, when its
-convolutions pad): a network of five and five convolutions for one SNR and one rate. Nothing is downloaded. The Python
-of the clone runs, because you name its folder; the weight file is read as tensors alone and runs nothing.
-
-SNR: its channel gives every real number power 1 and noise of variance 1/(2 snr), so what it calls x dB is an Es/N0 of
-x + 3.01 dB, the SNR of this link (`ITS_DB`). Its decoder sees symbols of power 1 per real number, so it does here.
-"""
+"""Networks of Deep-JSCC-PyTorch: five and five convolutions for one SNR and one rate, in cells of 4x4 px."""
 
 from __future__ import annotations
 
@@ -18,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from semlink.codecs._learned.clone import clone_module, published_tensors
+from semlink.codecs._learned.clone import TOLD, clone_module, published_tensors
 from semlink.codecs._learned.codec import LatentCodec
 from semlink.codecs._learned.shipped import local
 from semlink.codecs._learned.weights import rebuilt
@@ -27,23 +19,19 @@ from semlink.simulator.forms import zero_forcing
 
 ITS_DB = 10 * math.log10(2)  # what its SNRs lie below those of this link
 LAST = "encoder.conv5.conv.weight"  # whose outputs are the 2 m latent planes
-TOLD = "checkpoint runs a clone of Deep-JSCC-PyTorch: give repo=FOLDER and weights=FILE"
 
 
-class Checkpoint(LatentCodec):
-    """A published DeepJSCC network; rho = c / 48 for its `c` inner channels; any picture size.
-
-    repo: folder of your clone of Deep-JSCC-PyTorch; its model.py and what that imports run. weights: a file of its
-    training (`out/checkpoints/CIFAR10_8_7.0_0.17_AWGN_.../epoch_999.pkl`, trained at 7 of its dB), or safetensors of
-    experiments/train.py. It knows nothing of the SNR it meets.
-    """
+class DeepJsccClone(LatentCodec):
+    """A network of Deep-JSCC-PyTorch; rho = c / 48 for its `c` inner channels. model: nothing, it has one kind."""
 
     name = "checkpoint"
     encodes_on = "nothing"
     cell = 4
 
-    def __init__(self, rho: float = 1 / 6, repo: str = "", weights: str | Path | None = None) -> None:
-        self.repo = repo
+    def __init__(self, rho: float = 1 / 6, repo: str = "", weights: str | Path | None = None, model: str = "") -> None:
+        if model:
+            raise SemlinkError(f"{repo or 'checkpoint'} is no clone of SwinJSCC or WITT, so it has no model={model}")
+        self.repo, self.model = repo, model
         super().__init__(rho, weights, partial(published, repo), variant="")
 
     def check(self, height: int, width: int) -> None:
@@ -117,6 +105,3 @@ def published(repo: str, planes: int) -> Published:
         told = f"{home}/model.py makes {places} of 64x64 px, not {(2 * planes, 16, 16)}"
         raise SemlinkError(f"{told}: a version before June 2024 or of another layout; pull it")
     return network
-
-
-PLUGIN = Checkpoint
