@@ -10,17 +10,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.study.card import spent, write_card
 from semlink.simulator.study.cli import start
 
 if TYPE_CHECKING:  # --help needs no torch
+    from torch import nn
+
     from semlink.codecs.video._clip_source import ClipSource
     from semlink.codecs.video._compensation_training import CompensationRun
     from semlink.codecs.video._content_motion_training import ContentMotionRun
     from semlink.codecs.video._semantic_training import SemanticRun
+
+
+Network = TypeVar("Network", bound="nn.Module")
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class TrainVideo:
     """Blocks of each of cmd's transformers."""
     codec: Path | None = None
     """Weights of the `wvsc` whose frames wvsc_d compensates; the shipped ones by default."""
+    init: Path | None = None
+    """Weights to begin with, such as shipped ones, instead of random numbers."""
     features: int = 96
     """Features of wvsc_d's networks of noise."""
     minutes: float = 60.0
@@ -105,7 +112,7 @@ def make_run(flags: TrainVideo) -> CompensationRun | ContentMotionRun | Semantic
         from semlink.codecs.video._content_motion import ContentMotionNetwork
         from semlink.codecs.video._content_motion_training import ContentMotionRun
 
-        network = ContentMotionNetwork(flags.latents, flags.hidden, flags.depth)
+        network = begun(ContentMotionNetwork(flags.latents, flags.hidden, flags.depth), flags.init)
         return ContentMotionRun(source, held_out, network, budget, flags.out)
     if flags.network == "wvsc_d":
         from semlink.codecs import video
@@ -113,14 +120,23 @@ def make_run(flags: TrainVideo) -> CompensationRun | ContentMotionRun | Semantic
         from semlink.codecs.video._compensation_training import CompensationRun
 
         codec = video.create("wvsc", weights=flags.codec).network
-        networks = CompensationNetwork(2 * codec.planes, flags.features)
+        networks = begun(CompensationNetwork(2 * codec.planes, flags.features), flags.init)
         return CompensationRun(codec, source, held_out, flags.side, flags.frames, networks, budget, flags.out)
     from semlink.codecs.video._semantic import SemanticNetwork
     from semlink.codecs.video._semantic_training import SemanticRun, photograph_cells
 
     semantic = SemanticNetwork(flags.planes, flags.width, (1, flags.blocks))
     semantic.start_linear(photograph_cells(source.photographs or [shot[0] for shot in source.shots]))
-    return SemanticRun(source, held_out, flags.side, flags.frames, semantic, budget, flags.out)
+    return SemanticRun(source, held_out, flags.side, flags.frames, begun(semantic, flags.init), budget, flags.out)
+
+
+def begun(network: Network, init: Path | None) -> Network:
+    """A network with the weights of a file, or as it is. SemlinkError for weights of another one."""
+    from semlink.codecs._learned.weights import fit_weights, read_weights
+
+    if init is not None:
+        fit_weights(network, read_weights(init)[0], init)
+    return network
 
 
 def check(flags: TrainVideo) -> None:
