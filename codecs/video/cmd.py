@@ -2,7 +2,8 @@
 
 CMD (Yu et al., ICLR 2024; arXiv 2403.14148) taken for transmission: its autoencoder, without the two generators, with
 sizes of our own. The content frame is sent by a picture codec, motion as analog symbols of its own, each sent more than
-once because all frames stand on it. A group that holds a cut has two content frames; a protected byte says where.
+once because all frames stand on it. A group that holds a cut has two content frames; a protected byte says where, and a
+group whose byte is lost is taken for one without.
 """
 
 from __future__ import annotations
@@ -134,10 +135,11 @@ class CmdSender:
             return Transmission((Stream(HEAD, "bits", [b""], mcs=HEAD_SCHEME, uses=0),))
         split = self.codec.network.split(clips[None], scenes)
         head = Stream(HEAD, "bits", [bytes([cut])], mcs=HEAD_SCHEME, uses=HEAD_USES)
-        motion = Stream(MOTION, "analog", motion_symbols(split.motion, self.codec.repeat), told_by=HEAD)
+        teller = HEAD if cut else ""  # without a cut the streams are what they are in most groups, told or not
+        motion = Stream(MOTION, "analog", motion_symbols(split.motion, self.codec.repeat), told_by=teller)
         content = (split.content[0, :, :, : self.clip.height, : self.clip.width] / 2 + 0.5).clamp(0, 1)
         sent = [self.codec.picture_codec(rho).encode(one[None], tx) for one in content]
-        pictures = [stream for k, own in enumerate(sent) for stream in renamed(own.streams, _prefix(k), HEAD)]
+        pictures = [stream for k, own in enumerate(sent) for stream in renamed(own.streams, _prefix(k), teller)]
         return Transmission((head, motion, *pictures), sent[0].session)
 
 
@@ -149,7 +151,9 @@ class CmdReceiver:
         self.shower = Shower(clip)
 
     def receive(self, reception: Reception) -> Shown:
-        """The group `[length, 3, H, W]`; the last frame in its place where its head is lost."""
+        """The group `[length, 3, H, W]`. One whose head is lost is taken for one without a cut; where it had one, or
+        nothing was sent, the last frame stands in its place.
+        """
         length, own = self.codec.group, own_of(self.codec, self.clip, self.shower.count)
         scenes = self._scenes(reception, own)
         if scenes is None:
@@ -164,12 +168,13 @@ class CmdReceiver:
         return Shown(torch.cat([shown, *[shown[-1:]] * (length - own)]), (False,) * length)
 
     def _scenes(self, reception: Reception, own: int) -> Tensor | None:
-        """The scene of each frame, or None where the head is lost or tells of other streams than there are."""
+        """The scene of each frame, or None where the head tells of other streams than there are."""
         streams = {stream.name: stream for stream in reception.streams}
         head = cast(Any, streams[HEAD].payload)[0] if HEAD in streams else None
-        if not head or head[0] >= own or MOTION not in streams:
+        cut = 0 if head is None else head[0] if head else own
+        if cut >= own or MOTION not in streams:
             return None
-        scenes = scenes_of(head[0], own)
+        scenes = scenes_of(cut, own)
         there = [bool(inner(reception, _prefix(k))) for k in range(2)]
         symbols = cast(Tensor, streams[MOTION].x_hat).shape[1]
         whole = there == [True, bool(scenes.any())] and symbols == self.codec.motion_uses(self.clip, own)

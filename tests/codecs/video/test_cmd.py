@@ -1,6 +1,7 @@
 """Content and motion, with a network that has not learned: what its ends agree on, and training that resumes."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,15 @@ import torch
 from safetensors.torch import load_file
 from scripts import loaded
 
+from semlink import channels
 from semlink.codecs import video
 from semlink.codecs.video._content_motion import ContentMotionNetwork, Split
 from semlink.codecs.video.cmd import first_cut, heard_motion, motion_symbols, own_of, scenes_of
 from semlink.simulator import check_video_codec
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.figures.clips import write_mp4
+from semlink.simulator.link.link import Link
+from semlink.simulator.live.session import Air, Session, Way
 from semlink.simulator.training.run import save_weights
 from semlink.simulator.video import Clip
 
@@ -101,6 +105,31 @@ def test_a_cut_is_found_where_it_is():
     assert first_cut(frames) == 5
     assert first_cut(frames[:5]) == 0 and first_cut(frames[:1]) == 0
     assert scenes_of(5, 8).tolist() == [0] * 5 + [1] * 3 and scenes_of(0, 3).tolist() == [0, 0, 0]
+
+
+def test_a_group_whose_head_is_lost_is_taken_for_one_without_a_cut(weights):
+    """It is then what it would have been; one with a cut is not decoded."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.rand(2, 3, 8, 8, generator=generator)
+    large = torch.nn.functional.interpolate(drawn, (64, 64), mode="bicubic").clamp(0, 1)
+    still = large[:1].expand(4, -1, -1, -1)
+    frames = torch.cat([still, still[:2], large[1:].expand(2, -1, -1, -1)])
+    codec = video.create("cmd", rho=1 / 24, length=4, weights=weights)
+
+    def shown_of(lost):
+        def disturb(frame, reception):
+            head, *rest = reception.streams
+            gone = replace(head, payload=(None,), ok=(False,))
+            told = [replace(s, a=s.a * 0) if s.a is not None and frame == 4 else s for s in rest]  # as the link has it
+            return replace(reception, streams=(gone, *told)) if lost else reception
+
+        air = Air(Link(channels.create("awgn")), 12.0)
+        session = Session(codec, Clip(64, 64, frames=8), air, disturb=disturb)
+        return [passed.shown for passed, _ in Way(session, frames)]
+
+    (whole, cut), (same, held) = shown_of(False), shown_of(True)
+    assert torch.equal(whole.frames, same.frames) and not any(same.concealed)
+    assert not any(cut.concealed) and all(held.concealed)
 
 
 def test_both_ends_know_how_many_frames_the_last_group_has(weights):
