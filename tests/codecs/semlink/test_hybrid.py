@@ -176,7 +176,8 @@ def test_what_is_lost_leaves_a_thumbnail_and_hurts_no_other_picture(coded, strea
     whole, hit = codec.decode(received), received.stream(stream)
     payload = (hit.payload[0], bad, hit.payload[2])
     streams = tuple(replace(hit, payload=payload) if s.name == stream else s for s in received.streams)
-    other = codec.decode(replace(received, streams=streams))
+    other, undecoded = codec.decode_marked(replace(received, streams=streams))
+    assert undecoded == (False, bad is not None, False), "what arrived and is none counts as lost"
     assert torch.allclose(other[[BASE, PLANES]], whole[[BASE, PLANES]], atol=1e-3)
     grey = psnr(torch.full_like(images, 0.5), images)[HYBRID]
     assert psnr(whole, images)[HYBRID] > psnr(other, images)[HYBRID] > grey + 0.3, "not grey"
