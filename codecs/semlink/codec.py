@@ -117,10 +117,12 @@ class Semlink(PrefixCodec):
 
     def trial(self, image: Tensor, layout: Layout, snr_db: float) -> Tensor:
         """The picture `[3, H, W]` that comes of one over AWGN when its base arrives."""
+        images, channel = image[None], partial(noisy, snr_db=snr_db)
+        if layout.base:
+            return self.hybrid.trial(images, max(LEAST_BASE, layout.budget), layout.analog, snr_db, channel)[0]
         size = (image.shape[1], image.shape[2])
-        payloads, symbols = self._send(image[None], layout, snr_db, TxInfo(snr_db=snr_db))
-        received, _ = self._receive(payloads, *noisy(symbols, snr_db), layout, snr_db, size)
-        return received[0]
+        payloads, symbols = self._send(images, layout, snr_db, TxInfo(snr_db=snr_db))
+        return self._receive(payloads, *channel(symbols), layout, snr_db, size)[0][0]
 
     def _transmission(self, images: Tensor, found: Menu, numbers: Sequence[int], tx: TxInfo) -> Transmission:
         parts = _Parts([b""] * len(images), torch.zeros(len(images), most_analog(found.layouts), dtype=torch.complex64))

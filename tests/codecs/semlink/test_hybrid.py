@@ -13,7 +13,9 @@ from semlink.codecs._sources.coders import coder
 from semlink.codecs.semlink.hybrid import thumbnail, thumbs, transform
 from semlink.codecs.semlink.hybrid.allocation import allocate, levels_of, order_of, powers
 from semlink.codecs.semlink.hybrid.base import code_base, header_of, read_base, read_header
+from semlink.codecs.semlink.codec import noisy
 from semlink.codecs.semlink.hybrid.choosing import chosen
+from semlink.codecs.semlink.hybrid.codec import HybridCoder
 from semlink.codecs.semlink.hybrid.layouts import Layout, Menu, fades_of, layouts_of, menu, score
 from semlink.codecs.semlink.hybrid.networks import SIZES, HybridNetwork
 from semlink.codecs.semlink.hybrid.quality import measured
@@ -263,6 +265,18 @@ def test_each_picture_gets_the_layout_that_is_best_for_it() -> None:
     assert chosen(Told(), images, replace(found, layouts=found.layouts[:1]), known) == [0, 0, 0]
 
 
+@pytest.mark.parametrize("layout", [Layout(2048, get("qpsk-0.50"), 1000), Layout(2048, get("qpsk-0.50"), 0)])
+def test_a_trial_is_what_sending_and_receiving_gives(coded, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what both ends know of a base is worked out once."""
+    codec, images, _, _ = coded
+    payloads, symbols = codec._send(images[:1], layout, 10.0, TxInfo(snr_db=10.0))
+    received, there = codec._receive(payloads, *noisy(symbols, 10.0), layout, 10.0, (64, 72))
+    calls, plain = [], HybridCoder._expect
+    monkeypatch.setattr(HybridCoder, "_expect", lambda *told: calls.append(told) or plain(*told))
+    found = codec.trial(images[0], layout, 10.0)
+    assert there.all() and torch.allclose(found, received[0], atol=1e-6) and len(calls) == 1
+
+
 def test_planes_alone_on_request_and_without_statistics() -> None:
     images, link = smooth_pictures(1, 64, 64), Link(channels.create("awgn"))
     on_request = codecs.create("semlink", **dict(parse("semlink:base=none").settings))
@@ -280,6 +294,13 @@ def test_weights_of_another_kind_are_refused() -> None:
     codec = codecs.create("semlink", hybrid=codecs.create("semlink").shipped("natural"))
     with pytest.raises(SemlinkError, match="no network of hybrid coding"):
         _ = codec.hybrid
+
+
+def test_many_layouts_have_the_quality_that_each_has() -> None:
+    quality, snr = measured(False, "psnr"), np.array([-3.0, 4.0, 30.0])
+    bpp, rate = np.array([0.0, 0.02, 0.3, 0.0, 9.0]), np.array([1 / 12, 0.0, 1 / 24, 1 / 3, 1 / 500])
+    each = [quality.of_layout(b, r, snr) for b, r in zip(bpp.tolist(), rate.tolist(), strict=True)]
+    np.testing.assert_array_equal(quality.of_layouts(bpp, rate, snr), each)
 
 
 def test_quality_tables_rise_with_everything() -> None:
