@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.study import cli
 from semlink.simulator.study.markdown import rewrite, table
@@ -80,7 +78,8 @@ def coders_table(path: Path) -> str:
         own = {int(x["bytes"]): x for x in lines if (x["data"], x["coder"]) == (name, coder)}
         first = next(x["coder"] for x in lines if x["data"] == name)
         label = f"{name}, {next(iter(own.values()))['size']} px" if coder == first else ""
-        rows.append((label, coder if coder == first else f"minus {first}: {coder}", *cells(own, counts, coder == first)))
+        told = coder if coder == first else f"{coder} minus {first}"
+        rows.append((label, told, *cells(own, counts, coder == first)))
     return table(("PSNR, dB", "coder", *(f"{count} bytes" for count in counts)), rows)
 
 

@@ -131,7 +131,8 @@ def check_marks(codec: Any, sent: Transmission, clean: Tensor) -> None:
     pictures, undecoded = codec.decode_marked(noiseless(sent))
     assert torch.allclose(pictures, clean, atol=1e-5), "decode_marked and decode differ"
     for marks in (undecoded, codec.decode_marked(lost(sent))[1]):
-        assert list(marks) == [False] * len(clean), f"marks {list(marks)} of {len(clean)} pictures that arrived or did not"
+        wrong = [False] * len(clean)
+        assert list(marks) == wrong, f"decode_marked says {list(marks)} of pictures that came whole or not at all"
 
 
 def check_broken_symbols(codec: Any, sent: Transmission) -> None:

@@ -21,6 +21,7 @@ from semlink.codecs.semlink.hybrid.networks import HybridNetwork
 from semlink.simulator.errors import SemlinkError
 
 LOST = b""
+Channel = Callable[[Tensor], tuple[Tensor, Tensor]]  # symbols to x_hat and a
 PIXELS_AT_ONCE = 1 << 18
 PLAIN, RESTORED = 0.5, 1.0  # scales in the header of a base without symbols beside it: as coded, or restored
 
@@ -60,13 +61,8 @@ class HybridCoder:
         return torch.cat(pictures), torch.tensor([base.data != LOST for base in bases])
 
     @torch.no_grad()
-    def trial(
-        self, images: Tensor, budget: int, analog: int, snr_db: float, channel: Callable[[Tensor], tuple[Tensor, Tensor]]
-    ) -> Tensor:
-        """The pictures that come of others when all bases arrive, without working out twice what both ends know.
-
-        channel: symbols to x_hat and a.
-        """
+    def trial(self, images: Tensor, budget: int, analog: int, snr_db: float, channel: Channel) -> Tensor:
+        """The pictures that come of others when all bases arrive, without working out twice what both ends know."""
         bases = [code_base(image, budget, self.source) for image in images]
         known = self._expect(bases, analog, snr_db)
         payloads, symbols = self._coded(images, bases, *known, analog)

@@ -10,10 +10,10 @@ from scipy.fft import dctn
 from semlink import channels, codecs
 from semlink.codecs._learned.packing import pack, unpack
 from semlink.codecs._sources.coders import coder
+from semlink.codecs.semlink.codec import noisy
 from semlink.codecs.semlink.hybrid import thumbnail, thumbs, transform
 from semlink.codecs.semlink.hybrid.allocation import allocate, levels_of, order_of, powers
 from semlink.codecs.semlink.hybrid.base import code_base, header_of, read_base, read_header
-from semlink.codecs.semlink.codec import noisy
 from semlink.codecs.semlink.hybrid.choosing import chosen
 from semlink.codecs.semlink.hybrid.codec import HybridCoder
 from semlink.codecs.semlink.hybrid.layouts import Layout, Menu, fades_of, layouts_of, menu, score

@@ -49,7 +49,7 @@ def refusal(**asked) -> str:
             {"codecs": (f"deepjscc:weights={WEIGHTS / 'adjscc-natural-m4.safetensors'}",)},
             "adjscc-natural-m4.safetensors: weights of adjscc, not of deepjscc; give adjscc:weights= that file, or",
         ),
-        ({"codecs": (f"semlink:weights={WEIGHTS / 'roi_jscc-natural-m4.safetensors'}",)}, "of roi_jscc, not of semlink"),
+        ({"codecs": (f"semlink:weights={WEIGHTS / 'roi_jscc-natural-m4.safetensors'}",)}, "roi_jscc, not of semlink"),
         ({"codecs": ("adjscc:weights=mine",)}, "mine: no such weights; train them with experiments/train.py"),
         ({"codecs": ("digital:source=hecv",)}, "codec digital:source=hecv: "),
         ({"channels": ("tdl:precoding=svd",)}, "link tdl:precoding=svd: precoding="),
