@@ -16,7 +16,7 @@ from semlink.codecs._sources.coders import SourceCoder, coder
 from semlink.codecs.semlink.hybrid import transform
 from semlink.codecs.semlink.hybrid.allocation import Allocation
 from semlink.codecs.semlink.hybrid.base import Base, code_base, header_of, read_base, read_header
-from semlink.codecs.semlink.hybrid.coding import Expectation, allocation_of, expect, receive
+from semlink.codecs.semlink.hybrid.coding import Expectation, allocation_of, expect, receive, unit
 from semlink.codecs.semlink.hybrid.networks import HybridNetwork
 from semlink.simulator.errors import SemlinkError
 
@@ -58,7 +58,8 @@ class HybridCoder:
         step = max(1, PIXELS_AT_ONCE // (size[0] * size[1]))
         parts = [slice(start, start + step) for start in range(0, len(payloads), step)]
         pictures = [self._decode(bases[p], payloads[p], x_hat[p], a[p], snr_db) for p in parts]
-        return torch.cat(pictures), torch.tensor([base.data != LOST for base in bases])
+        whole = pictures[0] if len(pictures) == 1 else torch.cat(pictures)
+        return whole, torch.tensor([base.data != LOST for base in bases])
 
     @torch.no_grad()
     def trial(self, images: Tensor, budget: int, analog: int, snr_db: float, channel: Channel) -> Tensor:
@@ -103,7 +104,8 @@ class HybridCoder:
         scale = torch.tensor([read_header(payload[0] if payload else 0)[0] for payload in payloads])
         if x_hat.shape[1]:
             return receive(self.network, expected, allocation, x_hat, a, scale)
-        return torch.where((scale > (PLAIN + RESTORED) / 2)[:, None, None, None], expected.picture, expected.base)
+        restored = (scale > (PLAIN + RESTORED) / 2)[:, None, None, None]
+        return torch.where(restored, expected.picture, unit(expected.base))
 
     def _base(self, payload: bytes | None, size: tuple[int, int]) -> Base:
         """The base in a payload, or `LOST`."""
@@ -116,11 +118,18 @@ class HybridCoder:
 
     def _expect(self, bases: Sequence[Base], analog: int, snr_db: float) -> tuple[Expectation, Allocation]:
         """What both ends make of bases, the same to the last place of the order."""
-        base = pad_to_cells(torch.stack([b.picture for b in bases]).double() / 255, transform.CELL)
+        base = padded(torch.stack([b.picture for b in bases]))
         bpp = torch.tensor([b.bpp for b in bases])
         small = torch.full_like(bpp, float(is_small(*bases[0].picture.shape[1:])))
         expected = expect(self.network, base, bpp, small)
         return expected, allocation_of(expected, 2 * analog, torch.full_like(bpp, snr_db))
+
+
+def padded(bases: Tensor) -> Tensor:
+    """Bytes `[batch, 3, H, W]` with the last row and column repeated until cells divide them."""
+    cell = transform.CELL
+    rows, columns = (torch.arange(-(-side // cell) * cell).clamp(max=side - 1) for side in bases.shape[2:])
+    return bases if bases.shape[2:] == (len(rows), len(columns)) else bases[:, :, rows][..., columns]
 
 
 def closer(image: Tensor, base: Base, picture: Tensor) -> bool:
