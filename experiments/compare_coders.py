@@ -27,7 +27,7 @@ class CompareCodersFlags:
     """Image coders; differences are to the first."""
     data: tuple[str, ...] = ("imagenet-256", "photos48")
     """Sets of pictures of one size."""
-    limit: int = 16
+    limit: int = 8
     """Pictures of each, spread over the set."""
     bytes: tuple[int, ...] = (300, 600, 1200, 2400, 4800)
     """Bytes for a picture."""

@@ -36,9 +36,9 @@ class Expectation:
 
 
 def expect(network: HybridNetwork, base: Tensor, bpp: Tensor, small: Tensor) -> Expectation:
-    """The expectation for bases `[batch, 3, H, W]` in [0, 1], or uint8, of `bpp` bits per pixel; small: 1 for thumbnails.
+    """The expectation for bases `[batch, 3, H, W]` in [0, 1], or uint8, of `bpp` bits per pixel.
 
-    The spread is computed in the dtype of its network: float64 where both ends must agree on its order.
+    small: 1 for thumbnails. The spread is computed in the dtype of its network: float64 where both ends must agree on its order.
     """
     known, exact = about_base(bpp, small), network.spread.last.weight.dtype
 
