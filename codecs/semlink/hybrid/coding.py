@@ -18,8 +18,8 @@ from semlink.simulator.tiles import in_tiles
 class Expectation:
     """What both ends expect of a picture whose base they know.
 
-    base: `[batch, 3, H, W]` in about [0, 1], or uint8; picture: in about [0, 1]; log_sigma `[batch, 192, H / 8, W / 8]`;
-    levels: int16 of that shape, see `levels_of`; bpp, small: `[batch]`.
+    base: `[batch, 3, H, W]` in about [0, 1], or uint8; picture: in about [0, 1]; log_sigma: `[batch, 192, H / 8,
+    W / 8]`; levels: int16 of that shape, see `levels_of`; bpp, small: `[batch]`.
     """
 
     base: Tensor
@@ -38,7 +38,8 @@ class Expectation:
 def expect(network: HybridNetwork, base: Tensor, bpp: Tensor, small: Tensor) -> Expectation:
     """The expectation for bases `[batch, 3, H, W]` in [0, 1], or uint8, of `bpp` bits per pixel.
 
-    small: 1 for thumbnails. The spread is computed in the dtype of its network: float64 where both ends must agree on its order.
+    small: 1 for thumbnails. The spread is computed in the dtype of its network: float64 where both ends must agree on
+    its order.
     """
     known, exact = about_base(bpp, small), network.spread.last.weight.dtype
 
