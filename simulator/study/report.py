@@ -15,12 +15,8 @@ from typing import Any
 import numpy as np
 
 from semlink.simulator.files import write_aside
-<<<<<<< HEAD
-from semlink.simulator.records.rows import Measurement
-from semlink.simulator.study.command import COMMANDS
-=======
 from semlink.simulator.records.rows import UNDECODED, Measurement
->>>>>>> 2058e25 (A payload that arrives and is no picture counts as lost in figures, strips and the report)
+from semlink.simulator.study.command import COMMANDS
 from semlink.simulator.words import short
 
 NAME = "report.html"
