@@ -31,6 +31,8 @@ class Codec(Protocol):
     `check(height, width)`, where a codec has it: SemlinkError, before anything is measured, when it cannot meet
     pictures of that size, as without weights.
     `coders`, where a codec has it: name of the coder of each bits stream, which rows hold beside its exact bytes.
+    `decode_marked(reception) -> tuple[Tensor, Sequence[bool]]`, where a codec has it: what `decode` gives, and of which
+    pictures a payload arrived that is none, or was sent empty; they count as lost.
     """
 
     encodes_on: str

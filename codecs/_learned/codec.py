@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from semlink.codecs._learned import hub
 from semlink.codecs._learned.budget import ALL, Kept, budget, kept
 from semlink.codecs._learned.received import sound_symbols
-from semlink.codecs._learned.shipped import DOMAINS, WEIGHTS, is_small, local, no_weights, not_shipped, planes_shipped
-from semlink.codecs._learned.trained import card_of, range_of, set_range
+from semlink.codecs._learned.shipped import DOMAINS, WEIGHTS, is_small, local, not_shipped, planes_shipped
+from semlink.codecs._learned.trained import card_of, meant_for, range_of, set_range
 from semlink.codecs._learned.weights import read_weights, rebuilt
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import is_here, reading
@@ -70,7 +70,8 @@ class LatentCodec(ShownSettings):
         path = self.weight_file(height, width)
         key = "own" if self.weights else path.name
         if key not in self._networks:
-            self._networks[key] = self.load(path)
+            with meant_for(self.name, path):
+                self._networks[key] = self.load(path)
         return self._networks[key]
 
     def weight_file(self, height: int, width: int) -> Path:
@@ -78,12 +79,15 @@ class LatentCodec(ShownSettings):
         return Path(self.weights).expanduser() if self.weights else self.shipped(DOMAINS[is_small(height, width)])
 
     def check(self, height: int, width: int) -> None:
-        """SemlinkError when the weights for pictures of that size are not here, with what is shipped; loads none."""
+        """SemlinkError when the weights for pictures of that size are not here, with what is shipped.
+
+        Loads own ones, which may be of anything.
+        """
         path = self.weight_file(height, width)
-        if "own" in self._networks or is_here(path):
-            return
         if self.weights:
-            raise SemlinkError(no_weights(path))
+            self.network(height, width)
+        if self.weights or is_here(path):
+            return
         alike = re.sub(r"-m\d+", "-m*", path.name)
         raise SemlinkError(not_shipped(self.name, path, fraction(self.rho), [fraction(r) for r in self.rates(alike)]))
 

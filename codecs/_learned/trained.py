@@ -8,7 +8,8 @@ x_hat and `a` of the whole picture, times s <= 1, are s a x + noise of variance 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -18,8 +19,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from semlink.codecs._learned.shipped import WEIGHTS
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import read_json, reading
+from semlink.simulator.files import is_here, read_json, reading
 
 FAINTEST_DB = -10.0  # no network is told less of what it hears, in training or after it
 FADES_DB = 5.0  # 95 % of Rayleigh fades are weaker: what training up to an SNR has heard beyond it
@@ -79,6 +81,34 @@ def card_of(weights: Path) -> Path | None:
     """The card of a weight file: its name as .json; of a weights.safetensors also card.json; None when not there."""
     cards = (weights.with_suffix(".json"), *([weights.parent / CARD] if weights.stem == "weights" else []))
     return next((card for card in cards if card.is_file()), None)
+
+
+@contextmanager
+def meant_for(codec: str, weights: Path) -> Iterator[None]:
+    """What goes wrong within with weights of another codec, by their card or shipped name, names both codecs."""
+    try:
+        yield
+    except SemlinkError as error:
+        maker = codec_of(weights) if is_here(weights) else ""
+        if maker in ("", codec):
+            raise
+        raise SemlinkError(
+            f"{weights}: weights of {maker}, not of {codec}; give {maker}:weights= that file, or {codec} its own"
+        ) from error
+
+
+def codec_of(weights: Path) -> str:
+    """Name of the codec of a weight file, as its card or, of those shipped, its name tells; empty where none does."""
+    card = card_of(weights)
+    told = next(_under("codec", read_json(card, "a card that is no JSON; mend it or remove it")), "") if card else ""
+    own = weights.stem.partition("-")[0] if weights.parent.resolve() == WEIGHTS.resolve() else ""
+    return str(told).partition(":")[0] or own
+
+
+def _under(name: str, value: Any) -> Iterator[Any]:
+    """All that stands under that name, however deep."""
+    for key, inner in value.items() if isinstance(value, Mapping) else ():
+        yield from (inner,) if key == name else _under(name, inner)
 
 
 def range_of(weights: Path) -> SnrRange:

@@ -127,17 +127,23 @@ def _frame(planes: list[np.ndarray], layout: str) -> av.VideoFrame:
 
 def _stream(planes: list[np.ndarray], qp: int, layout: str, variant: int) -> tuple[tuple[bytes, ...], bytes]:
     """x265's output: the parameter set NAL units, and the slice without its NAL header."""
-    encoder = av.CodecContext.create("libx265", "w")
-    encoder.height, encoder.width = planes[0].shape
-    encoder.pix_fmt, encoder.time_base, encoder.framerate = layout, Fraction(1, 25), Fraction(25)
-    encoder.thread_count = 1
-    offset = OFFSETS[layout][variant]
-    encoder.options = {"preset": "slow", "x265-params": f"{PARAMETERS}:qp={qp}:cbqpoffs={offset}:crqpoffs={offset}"}
+    height, width = planes[0].shape
+    encoder = _encoder(height, width, qp, layout, variant)
     packets = [*encoder.encode(_frame(planes, layout)), *encoder.encode(None)]
     *sets, last = _nal_units(b"".join(bytes(packet) for packet in packets))
     if not last.startswith(SLICE):
         raise RuntimeError(f"x265 ended with NAL header {last[:2].hex()} in place of one IDR slice")
     return tuple(sets), last[2:]
+
+
+def _encoder(height: int, width: int, qp: int, layout: str, variant: int) -> av.VideoCodecContext:
+    encoder = av.CodecContext.create("libx265", "w")
+    encoder.height, encoder.width = height, width
+    encoder.pix_fmt, encoder.time_base, encoder.framerate = layout, Fraction(1, 25), Fraction(25)
+    encoder.thread_count = 1
+    offset = OFFSETS[layout][variant]
+    encoder.options = {"preset": "slow", "x265-params": f"{PARAMETERS}:qp={qp}:cbqpoffs={offset}:crqpoffs={offset}"}
+    return encoder
 
 
 def _nal_units(stream: bytes) -> list[bytes]:
@@ -147,5 +153,8 @@ def _nal_units(stream: bytes) -> list[bytes]:
 
 @lru_cache(maxsize=64)
 def _parameter_sets(height: int, width: int, layout: str, variant: int) -> tuple[bytes, ...]:
-    """VPS, SPS and PPS of this size and configuration, from a grey picture."""
-    return _stream(_planes(np.full((height, width, 3), 128, np.uint8), layout), 40, layout, variant)[0]
+    """VPS, SPS and PPS of this size and configuration, as the encoder tells them before it has seen a picture."""
+    encoder = _encoder(height, width, 40, layout, variant)
+    encoder.options = {**encoder.options, "flags": "+global_header"}
+    encoder.open()
+    return tuple(_nal_units(encoder.extradata or b""))

@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from semlink.codecs._sources import ladder
-from semlink.codecs._sources.coders import coder
+from semlink.codecs._sources.coders import SourceCoder, coder
 from semlink.simulator.metrics import psnr as metric
 
 MOST_DB = 60.0  # what a picture without loss counts
@@ -22,21 +22,31 @@ def curve(name: str, pictures: Sequence[np.ndarray], budgets: Sequence[float]) -
     ladder; `factor` is the mean one by which sides were scaled. flat: of the mean colour; grey: of none at all.
     """
     source = coder(name)
-    levels, factors = np.zeros((2, len(pictures), len(budgets)))
+    decibels, factors = np.zeros((2, len(pictures), len(budgets)))
     for i, picture in enumerate(tqdm(pictures, desc=name, unit="picture")):
         for j, budget in enumerate(budgets):
-            size = max(ladder.FLAT_BYTES, int(budget * picture[..., 0].size / 8))
-            found = cast(ladder.Coded, ladder.code(source, picture, size))
-            levels[i, j] = psnr(picture, found.picture)
+            found = _coded(source, picture, int(budget * picture[..., 0].size / 8))
+            decibels[i, j] = psnr(picture, found.picture)
             flat_colour = len(found.data) == ladder.FLAT_BYTES
             factors[i, j] = 0 if flat_colour else ladder.FACTORS[source.unmark(found.data)[0]]
     return {
         "bpp": budgets,
-        "psnr": [round(float(v), 3) for v in levels.mean(0)],
+        "psnr": [round(float(v), 3) for v in decibels.mean(0)],
         "factor": [round(float(v), 3) for v in factors.mean(0)],
         "flat": round(float(np.mean([flat(p) for p in pictures])), 3),
         "grey": round(float(np.mean([psnr(p, np.full(p.shape, 127.5)) for p in pictures])), 3),
     }
+
+
+def levels(name: str, pictures: Sequence[np.ndarray], sizes: Sequence[int]) -> np.ndarray:
+    """PSNR in dB `[pictures, sizes]` of uint8 pictures `[H, W, 3]` in so many bytes, each at its best step."""
+    source = coder(name)
+    shown = tqdm(pictures, desc=name, unit="picture")
+    return np.array([[psnr(p, _coded(source, p, size).picture) for size in sizes] for p in shown])
+
+
+def _coded(source: SourceCoder, picture: np.ndarray, size: int) -> ladder.Coded:
+    return cast(ladder.Coded, ladder.code(source, picture, max(ladder.FLAT_BYTES, size)))
 
 
 def psnr(picture: np.ndarray, other: np.ndarray) -> float:

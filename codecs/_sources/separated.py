@@ -6,8 +6,10 @@ success probabilities p and a rate-quality curve measured on training pictures (
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -25,6 +27,7 @@ from semlink.simulator.values import Reception, Session, TxInfo
 
 CURVES = TABLES / "rate_quality.json"
 SUBSTITUTE = "hevc"
+GREY = 0.5
 
 
 class SeparatedCodec(ShownSettings):
@@ -69,14 +72,22 @@ class SeparatedCodec(ShownSettings):
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures float32 `[batch, 3, H, W]`; grey where the payload is lost or cannot be decoded."""
-        stream, session = reception.stream("picture"), reception.session
-        return torch.stack([self._picture(p, session) for p in stream.payload])
+        return self.decode_marked(reception)[0]
 
-    def _picture(self, payload: bytes | None, session: Session) -> Tensor:
+    def decode_marked(self, reception: Reception) -> tuple[Tensor, tuple[bool, ...]]:
+        """Also of which pictures the payload arrived and cannot be decoded."""
+        payloads, session = cast(Sequence[bytes | None], reception.stream("picture").payload), reception.session
+        found = [self._picture(payload, session) for payload in payloads]
+        grey = torch.full((3, session.height, session.width), GREY)
+        wrong = tuple(f is None and p is not None for f, p in zip(found, payloads, strict=True))
+        return torch.stack([grey if picture is None else picture for picture in found]), wrong
+
+    def _picture(self, payload: bytes | None, session: Session) -> Tensor | None:
+        """None where there is none."""
         try:
             picture = ladder.read(self.source, payload or b"", session.height, session.width)
         except SemlinkError:
-            return torch.full((3, session.height, session.width), 0.5)
+            return None
         return torch.from_numpy(picture.astype(np.float32) / 255).permute(2, 0, 1)
 
 

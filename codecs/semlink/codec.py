@@ -104,17 +104,25 @@ class Semlink(PrefixCodec):
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]`; clipped to [0, 1] unless the network of planes is in training."""
+        return self.decode_marked(reception)[0]
+
+    def decode_marked(self, reception: Reception) -> tuple[Tensor, tuple[bool, ...]]:
+        """Also of which pictures a header or a base arrived that is none."""
         reception = sound(reception)
         if "layouts" in reception.session.constants:
             return self._shared(reception)
-        return super().decode(unmixed_planes(reception) if TOLD in reception.session.constants else reception)
+        planes = unmixed_planes(reception) if TOLD in reception.session.constants else reception
+        pictures = super().decode(planes)
+        return pictures, (False,) * len(pictures)
 
     def trial(self, image: Tensor, layout: Layout, snr_db: float) -> Tensor:
         """The picture `[3, H, W]` that comes of one over AWGN when its base arrives."""
+        images, channel = image[None], partial(noisy, snr_db=snr_db)
+        if layout.base:
+            return self.hybrid.trial(images, max(LEAST_BASE, layout.budget), layout.analog, snr_db, channel)[0]
         size = (image.shape[1], image.shape[2])
-        payloads, symbols = self._send(image[None], layout, snr_db, TxInfo(snr_db=snr_db))
-        received, _ = self._receive(payloads, *noisy(symbols, snr_db), layout, snr_db, size)
-        return received[0]
+        payloads, symbols = self._send(images, layout, snr_db, TxInfo(snr_db=snr_db))
+        return self._receive(payloads, *channel(symbols), layout, snr_db, size)[0][0]
 
     def _transmission(self, images: Tensor, found: Menu, numbers: Sequence[int], tx: TxInfo) -> Transmission:
         parts = _Parts([b""] * len(images), torch.zeros(len(images), most_analog(found.layouts), dtype=torch.complex64))
@@ -129,21 +137,24 @@ class Semlink(PrefixCodec):
             streams.insert(found.header is not None, thumbnail.encode(self.at(thumbnail.PLANES / 192), images))
         return Transmission(tuple(streams), Session(images.shape[-2], images.shape[-1], found.constants()))
 
-    def _shared(self, reception: Reception) -> Tensor:
+    def _shared(self, reception: Reception) -> tuple[Tensor, tuple[bool, ...]]:
         session, streams = reception.session, {stream.name: stream for stream in reception.streams}
         layouts, size = layouts_of(str(session.constants["layouts"])), (session.height, session.width)
         numbers = numbers_of(streams.get("layout"), len(layouts), reception)
         pictures, lost = torch.full((len(numbers), 3, *size), GREY), [i for i, n in enumerate(numbers) if n == UNKNOWN]
+        came = {i for i in lost if cast(Sequence[bytes | None], streams["layout"].payload)[i] is not None}
         for number in sorted({*numbers} - {UNKNOWN}):
             rows, layout = [i for i, own in enumerate(numbers) if own == number], layouts[number]
             payloads = [cast(Sequence[bytes | None], streams["base"].payload)[i] for i in rows] if layout.base else []
             heard = symbols_of(streams.get("detail"), rows, layout.analog)
             found, arrived = self._receive(payloads, *heard, layout, float(session.constants["design_db"]), size)
             pictures[rows] = found
-            lost += [row for row, there in zip(rows, arrived.tolist(), strict=True) if not there]
+            gone = [place for place, there in enumerate(arrived.tolist()) if not there]
+            lost += [rows[place] for place in gone]
+            came |= {rows[place] for place in gone if payloads[place] is not None}
         if lost:
             pictures[lost] = self._instead(streams.get("thumbnail"), lost, size)
-        return pictures
+        return pictures, tuple(i in came for i in range(len(numbers)))
 
     def _send(self, images: Tensor, layout: Layout, snr_db: float, tx: TxInfo) -> tuple[list[bytes], Tensor]:
         """Payloads of the base and symbols `[batch, layout.analog]`."""

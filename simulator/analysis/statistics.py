@@ -17,10 +17,11 @@ import numpy as np
 from semlink.simulator.analysis.shared import on_places, shared_places
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import write_table
-from semlink.simulator.records.rows import Measurement, Rows
+from semlink.simulator.records.rows import UNDECODED, Measurement, Rows
 from semlink.simulator.words import labels
 
-NOT_SUMMARISED = ("mse", "uses_main", "uses_total", "rho_main", "rho_total", "blocks", "block_errors")
+LOSSES = ("block_errors", UNDECODED)
+NOT_SUMMARISED = ("mse", "uses_main", "uses_total", "rho_main", "rho_total", "blocks", *LOSSES)
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,16 @@ def paired_difference(first: Measurement, second: Measurement, metric: str) -> I
 
 
 def lost(measurement: Measurement) -> tuple[int, ...]:
-    """Places in the data set of the pictures of which a code block did not arrive."""
-    errors = measurement.values.get("block_errors", np.zeros(len(measurement.positions)))
-    return tuple(place for place, count in zip(measurement.positions, errors, strict=True) if count > 0)
+    """Places in the data set of the pictures of which a code block did not arrive, or what arrived was none."""
+    return tuple(np.asarray(measurement.positions)[gone(measurement.values, len(measurement.positions))].tolist())
+
+
+def gone(values: Mapping[str, Sequence[float] | np.ndarray], images: int) -> np.ndarray:
+    """Which of so many pictures count as lost, bool `[images]`, by what was measured of them."""
+    found = np.zeros(images, bool)
+    for name in LOSSES:
+        found |= np.asarray(values.get(name, found)) > 0
+    return found
 
 
 def summarise(rows: Rows) -> tuple[Line, ...]:

@@ -118,8 +118,21 @@ def check_decoding(codec: Any, images: Tensor, sent: Transmission, floor_db: flo
     check_quality(clean, images, floor_db, "without noise")
     assert torch.allclose(codec.decode(noiseless(sent)), clean, atol=1e-5), "decoding twice differs"
     check_pictures(codec.decode(lost(sent)), images)
+    check_marks(codec, sent, clean)
     check_broken_symbols(codec, _image_of(sent, 0))
     return clean
+
+
+def check_marks(codec: Any, sent: Transmission, clean: Tensor) -> None:
+    """A codec that marks what it could not decode shows the same pictures, marks none that came whole, and none of
+    which nothing came: the link counts these."""
+    if not hasattr(codec, "decode_marked"):
+        return
+    pictures, undecoded = codec.decode_marked(noiseless(sent))
+    assert torch.allclose(pictures, clean, atol=1e-5), "decode_marked and decode differ"
+    for marks in (undecoded, codec.decode_marked(lost(sent))[1]):
+        wrong = [False] * len(clean)
+        assert list(marks) == wrong, f"decode_marked says {list(marks)} of pictures that came whole or not at all"
 
 
 def check_broken_symbols(codec: Any, sent: Transmission) -> None:

@@ -17,7 +17,7 @@ from semlink.simulator.data import pictures
 from semlink.simulator.figures.curves import low_mid_high
 from semlink.simulator.figures.style import bare, figure_of
 from semlink.simulator.figures.wording import channel_title
-from semlink.simulator.records.rows import Measurement, Rows
+from semlink.simulator.records.rows import UNDECODED, Measurement, Rows
 from semlink.simulator.records.store import Condition, picture_path
 from semlink.simulator.words import labels
 
@@ -172,7 +172,10 @@ def _received(out: Path, m: Measurement, name: str, said: Mapping[str, str], spe
 
 def _loss(m: Measurement) -> list[str]:
     """What is said of the first picture of the set where it did not arrive whole."""
-    return ["bits lost"] if 0 in lost(m) else []
+    if 0 not in lost(m):
+        return []
+    undecoded = m.values.get(UNDECODED, np.zeros(1))
+    return ["not decodable" if undecoded[m.positions.index(0)] > 0 else "bits lost"]
 
 
 def broken(word: str) -> str:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["AXES", "Everything", "Measurement", "Rows", "as_kept", "merge", "own_variable", "read", "write"]
 
 
+UNDECODED = "undecoded"  # only in rows that hold such a picture
 VARIABLES: Mapping[str, Variable] = {
     "mse": Variable("1", "mean squared error, peak 1", "lower", least=0, most=1),
     "psnr_of_mean_mse": Variable("dB", "PSNR of the mean MSE", "higher", least=0),
@@ -50,6 +51,7 @@ VARIABLES: Mapping[str, Variable] = {
     "air_time_s": Variable("s", "simulated time on air", "lower", least=0),
     "blocks": Variable("1", "code blocks sent", least=0),
     "block_errors": Variable("1", "code blocks lost", "lower", least=0),
+    UNDECODED: Variable("1", "payloads that arrived and could not be decoded", "lower", least=0),
     "block_error_rate": Variable("1", "share of code blocks lost", "lower", least=0, most=1),
 }
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from semlink.simulator.files import write_aside
-from semlink.simulator.records.rows import Measurement
+from semlink.simulator.records.rows import UNDECODED, Measurement
 from semlink.simulator.study.command import COMMANDS
 from semlink.simulator.words import short
 
@@ -100,15 +100,19 @@ def _measured(run: Mapping[str, Any]) -> list[str]:
 
 
 def _losses(measured: Iterable[Measurement]) -> list[str]:
-    """Conditions that failed, and those in which pictures lost code blocks."""
+    """Conditions that failed, and those in which pictures lost code blocks or could not be decoded."""
     lines = []
     for own in measured:
         where = str(own.condition)
-        lost = int(np.count_nonzero(own.values.get("block_errors", np.zeros(0)) > 0))
+        lost, undecoded = (
+            int(np.count_nonzero(own.values.get(name, np.zeros(0)) > 0)) for name in ("block_errors", UNDECODED)
+        )
+        said = [f"{lost} of {len(own.images)} pictures lost code blocks"] if lost else []
+        said += [f"{undecoded} of {len(own.images)} pictures arrived and could not be decoded"] if undecoded else []
         if own.error:
             lines.append((where, f"failed: {own.error}"))
-        elif lost:
-            lines.append((where, f"{lost} of {len(own.images)} pictures lost code blocks"))
+        elif said:
+            lines.append((where, ", ".join(said)))
     return [_table(lines)] if lines else ["<p>No code block, and no condition failed.</p>"]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from semlink.simulator.analysis.statistics import t95
+from semlink.simulator.analysis.statistics import gone, t95
 from semlink.simulator.protocols import Variable
 from semlink.simulator.records.store import Condition, Identity, Record
 from semlink.simulator.records.sweep import Sweep
@@ -82,13 +82,12 @@ def checkpoints(sizes: Sequence[int]) -> tuple[int, ...]:
 def part_of(record: Record, metrics: Sequence[str]) -> Part:
     """What a decision needs of a record."""
     finite = {name: [v for v in record.values.get(name, ()) if math.isfinite(v)] for name in metrics}
-    blocks, errors = (record.values.get(name, ()) for name in ("blocks", "block_errors"))
     return Part(
         len(record.images),
         {name: _moments(values) for name, values in finite.items()},
         {name: len(values) for name, values in finite.items()},
-        sum(count > 0 for count in errors),
-        any(blocks),
+        int(gone(record.values, len(record.images)).sum()),
+        any(record.values.get("blocks", ())),
         record.error,
         bool(record.error and record.values),
     )

@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from scripts import loaded
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
 
 from semlink.codecs._diffusion.measuring import curve as sigma_curve
 from semlink.codecs._diffusion.measuring import replaced, rms_error
+from semlink.codecs._sources import ladder
 from semlink.codecs._sources import measuring as coders
+from semlink.codecs._sources.coders import coder
 from semlink.codecs.semlink.hybrid import measuring as hybrid
 from semlink.codecs.semlink.hybrid.measuring_thumbs import lloyd_max, moments, table
 from semlink.codecs.semlink.hybrid.thumbs import coefficients
@@ -83,6 +87,25 @@ def test_curves_of_coders_rise_from_the_mean_colour() -> None:
     picture = data.astronaut()[:64, :64]
     found = coders.curve("jpeg", [picture], (0.01, 2.0, 4.0))
     assert found["psnr"][0] == found["flat"] and found["grey"] < found["flat"] < found["psnr"][1] < found["psnr"][2]
+
+
+def test_coders_are_compared_picture_by_picture(tmp_path: Path) -> None:
+    """The table holds the first coder's mean level, and the others' mean difference to it on the same pictures."""
+    pictures = [data.astronaut()[y : y + 48, y : y + 64] for y in (0, 100)]
+    for place, picture in enumerate(pictures):
+        Image.fromarray(picture).save(tmp_path / f"{place}.png")
+    page = tmp_path / "page.md"
+    page.write_text("<!-- coders begin -->\n<!-- coders end -->\n")
+    with loaded("compare_coders") as experiment:
+        flags = experiment.CompareCodersFlags(("jpeg", "webp"), (str(tmp_path),), 2, (150, 600), tmp_path, tmp_path)
+        assert experiment.main(flags) == 0
+    first, other = (coders.levels(name, pictures, (150, 600)) for name in ("jpeg", "webp"))
+    assert first.shape == (2, 2) and (first[:, 0] < first[:, 1]).all()
+    for place, picture in enumerate(pictures):
+        shown = ladder.code(coder("jpeg"), picture, 150).picture
+        assert first[place, 0] == pytest.approx(peak_signal_noise_ratio(picture, shown, data_range=255))
+    assert all(f"| {level:.2f} |" in page.read_text() for level in first.mean(0))
+    assert all(f"| {gain:+.2f} ± " in page.read_text() for gain in (other - first).mean(0))
 
 
 def test_lloyd_max_of_a_laplacian() -> None:

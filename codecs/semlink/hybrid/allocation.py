@@ -20,17 +20,29 @@ from torch import Tensor
 from semlink.codecs.semlink.mixing import mixed, unmixed
 
 STEPS = 16  # of a level, a factor of two
+FARTHEST = 1 << 14  # level, far beyond what any residual has
 LEAST_POWER = 0.02
+SORTED = 1 << 20  # places that are sorted whole
 
 
 def levels_of(log_sigma: Tensor) -> Tensor:
-    """Spreads on a grid, int32, from natural logarithms: what order goes by, so it is for float64 to compute them."""
-    return (log_sigma * (STEPS / math.log(2))).round().int()
+    """Spreads on a grid, int16, from natural logarithms: what order goes by, so it is for float64 to compute them."""
+    return (log_sigma * (STEPS / math.log(2))).round_().clamp_(-FARTHEST, FARTHEST).to(torch.int16)
 
 
 def order_of(levels: Tensor, count: int) -> Tensor:
     """Places of the `count` largest of `[batch, places]`, largest first, ties in order: int64 `[batch, count]`."""
-    return levels.sort(dim=1, descending=True, stable=True).indices[:, :count]
+    if levels.shape[1] <= SORTED:
+        return levels.sort(dim=1, descending=True, stable=True).indices[:, :count]
+    return torch.stack([_largest(own, count) for own in levels])
+
+
+def _largest(levels: Tensor, count: int) -> Tensor:
+    """`order_of` a single picture, of which only what is large enough is sorted: a fraction of the memory."""
+    lowest = int(levels.min())
+    at_least = torch.bincount(levels.int() - lowest).flip(0).cumsum(0).flip(0)
+    chosen = (levels >= lowest + int((at_least >= count).sum()) - 1).nonzero()[:, 0]
+    return chosen[levels[chosen].sort(descending=True, stable=True).indices[:count]]
 
 
 def powers(sigma: Tensor, snr_db: Tensor) -> Tensor:
@@ -70,8 +82,11 @@ class Allocation:
         power = self.power.unflatten(1, (-1, 2))
         u, left = (v.flatten(1) for v in unmixed(heard, F.pad(a, (0, missing)), power))
         found = scale[:, None] * self.sigma / self.power.sqrt() * u
-        empty = found.new_zeros(len(found), self.places)
-        return empty.scatter(1, self.order, found), (empty + 1).scatter(1, self.order, left)
+        shape = len(found), self.places
+        return (
+            found.new_zeros(shape).scatter_(1, self.order, found),
+            left.new_ones(shape).scatter_(1, self.order, left),
+        )
 
 
 def allocate(levels: Tensor, count: int, snr_db: Tensor) -> Allocation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -16,11 +16,12 @@ from semlink.codecs._sources.coders import SourceCoder, coder
 from semlink.codecs.semlink.hybrid import transform
 from semlink.codecs.semlink.hybrid.allocation import Allocation
 from semlink.codecs.semlink.hybrid.base import Base, code_base, header_of, read_base, read_header
-from semlink.codecs.semlink.hybrid.coding import Expectation, allocation_of, expect, receive
+from semlink.codecs.semlink.hybrid.coding import Expectation, allocation_of, expect, receive, unit
 from semlink.codecs.semlink.hybrid.networks import HybridNetwork
 from semlink.simulator.errors import SemlinkError
 
 LOST = b""
+Channel = Callable[[Tensor], tuple[Tensor, Tensor]]  # symbols to x_hat and a
 PIXELS_AT_ONCE = 1 << 18
 PLAIN, RESTORED = 0.5, 1.0  # scales in the header of a base without symbols beside it: as coded, or restored
 
@@ -57,11 +58,24 @@ class HybridCoder:
         step = max(1, PIXELS_AT_ONCE // (size[0] * size[1]))
         parts = [slice(start, start + step) for start in range(0, len(payloads), step)]
         pictures = [self._decode(bases[p], payloads[p], x_hat[p], a[p], snr_db) for p in parts]
-        return torch.cat(pictures), torch.tensor([base.data != LOST for base in bases])
+        whole = pictures[0] if len(pictures) == 1 else torch.cat(pictures)
+        return whole, torch.tensor([base.data != LOST for base in bases])
+
+    @torch.no_grad()
+    def trial(self, images: Tensor, budget: int, analog: int, snr_db: float, channel: Channel) -> Tensor:
+        """The pictures that come of others when all bases arrive, without working out twice what both ends know."""
+        bases = [code_base(image, budget, self.source) for image in images]
+        known = self._expect(bases, analog, snr_db)
+        payloads, symbols = self._coded(images, bases, *known, analog)
+        return self._shown(payloads, *channel(symbols), *known)[..., : images.shape[2], : images.shape[3]].clamp(0, 1)
 
     def _encode(self, images: Tensor, budget: int, analog: int, snr_db: float) -> tuple[list[bytes], Tensor]:
         bases = [code_base(image, budget, self.source) for image in images]
-        expected, allocation = self._expect(bases, analog, snr_db)
+        return self._coded(images, bases, *self._expect(bases, analog, snr_db), analog)
+
+    def _coded(
+        self, images: Tensor, bases: Sequence[Base], expected: Expectation, allocation: Allocation, analog: int
+    ) -> tuple[list[bytes], Tensor]:
         if not analog:
             pairs = zip(images, bases, expected.picture, strict=True)
             scales = [RESTORED if closer(image, base, picture) else PLAIN for image, base, picture in pairs]
@@ -76,15 +90,22 @@ class HybridCoder:
         self, bases: Sequence[Base], payloads: Sequence[bytes | None], x_hat: Tensor, a: Tensor, snr_db: float
     ) -> Tensor:
         height, width = bases[0].picture.shape[1:]
-        expected, allocation = self._expect(bases, x_hat.shape[1], snr_db)
+        known = self._expect(bases, x_hat.shape[1], snr_db)
+        return self._shown(payloads, x_hat, a, *known)[..., :height, :width].clamp(0, 1)
+
+    def _shown(
+        self,
+        payloads: Sequence[bytes | None],
+        x_hat: Tensor,
+        a: Tensor,
+        expected: Expectation,
+        allocation: Allocation,
+    ) -> Tensor:
         scale = torch.tensor([read_header(payload[0] if payload else 0)[0] for payload in payloads])
         if x_hat.shape[1]:
-            received = receive(self.network, expected, allocation, x_hat, a, scale)
-        else:
-            received = torch.where(
-                (scale > (PLAIN + RESTORED) / 2)[:, None, None, None], expected.picture, expected.base
-            )
-        return received[..., :height, :width].clamp(0, 1)
+            return receive(self.network, expected, allocation, x_hat, a, scale)
+        restored = (scale > (PLAIN + RESTORED) / 2)[:, None, None, None]
+        return torch.where(restored, expected.picture, unit(expected.base))
 
     def _base(self, payload: bytes | None, size: tuple[int, int]) -> Base:
         """The base in a payload, or `LOST`."""
@@ -97,11 +118,18 @@ class HybridCoder:
 
     def _expect(self, bases: Sequence[Base], analog: int, snr_db: float) -> tuple[Expectation, Allocation]:
         """What both ends make of bases, the same to the last place of the order."""
-        base = pad_to_cells(torch.stack([b.picture for b in bases]).double() / 255, transform.CELL)
+        base = padded(torch.stack([b.picture for b in bases]))
         bpp = torch.tensor([b.bpp for b in bases])
         small = torch.full_like(bpp, float(is_small(*bases[0].picture.shape[1:])))
         expected = expect(self.network, base, bpp, small)
         return expected, allocation_of(expected, 2 * analog, torch.full_like(bpp, snr_db))
+
+
+def padded(bases: Tensor) -> Tensor:
+    """Bytes `[batch, 3, H, W]` with the last row and column repeated until cells divide them."""
+    cell = transform.CELL
+    rows, columns = (torch.arange(-(-side // cell) * cell).clamp(max=side - 1) for side in bases.shape[2:])
+    return bases if bases.shape[2:] == (len(rows), len(columns)) else bases[:, :, rows][..., columns]
 
 
 def closer(image: Tensor, base: Base, picture: Tensor) -> bool:

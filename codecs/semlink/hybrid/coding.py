@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from semlink.codecs.semlink.hybrid import transform
@@ -17,53 +18,81 @@ from semlink.simulator.tiles import in_tiles
 class Expectation:
     """What both ends expect of a picture whose base they know.
 
-    base, picture: `[batch, 3, H, W]` in about [0, 1]; log_sigma `[batch, 192, H / 8, W / 8]`, perhaps float64; bpp,
-    small: `[batch]`.
+    base: `[batch, 3, H, W]` in about [0, 1], or uint8; picture: in about [0, 1]; log_sigma: `[batch, 192, H / 8,
+    W / 8]`; levels: int16 of that shape, see `levels_of`; bpp, small: `[batch]`.
     """
 
     base: Tensor
     picture: Tensor
     log_sigma: Tensor
+    levels: Tensor
     bpp: Tensor
     small: Tensor
 
     def residual(self, pictures: Tensor) -> Tensor:
         """Coefficients of what the expectation misses, `[batch, 192, H / 8, W / 8]`."""
-        return transform.forward((pictures - self.picture).float())
+        missed = in_tiles(lambda p, q: transform.forward((p - q).float()), 0, transform.CELL, (1, 1), transform.CELL)
+        return missed(pictures, self.picture)
 
 
 def expect(network: HybridNetwork, base: Tensor, bpp: Tensor, small: Tensor) -> Expectation:
-    """The expectation for bases `[batch, 3, H, W]` in [0, 1] of `bpp` bits per pixel; small: 1 for thumbnails.
+    """The expectation for bases `[batch, 3, H, W]` in [0, 1], or uint8, of `bpp` bits per pixel.
 
-    The spread is computed in the dtype of its network: float64 where both ends must agree on its order.
+    small: 1 for thumbnails. The spread is computed in the dtype of its network: float64 where both ends must agree on
+    its order.
     """
     known, exact = about_base(bpp, small), network.spread.last.weight.dtype
-    spread = in_tiles(network.spread, network.spread.reach, transform.CELL, (1, None), transform.CELL)
-    restore = in_tiles(network.restore, network.restore.reach, transform.CELL, (1, None), 1)
-    log_sigma = spread(base.to(exact), known.to(exact))
-    return Expectation(base.float(), restore(base.float(), known), log_sigma, bpp, small)
+
+    def spread(part: Tensor, told: Tensor) -> Tensor:
+        return network.spread(unit(part, exact), told.to(exact))
+
+    def restore(part: Tensor, told: Tensor) -> Tensor:
+        return network.restore(unit(part), told)
+
+    log_sigma = in_tiles(spread, network.spread.reach, transform.CELL, (1, None), transform.CELL)(base, known)
+    levels, log_sigma = levels_of(log_sigma.detach()), log_sigma.float()
+    picture = in_tiles(restore, network.restore.reach, transform.CELL, (1, None), 1)(base, known)
+    return Expectation(base, picture, log_sigma, levels, bpp, small)
+
+
+def unit(base: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """A base in about [0, 1], of that dtype; bytes are so much smaller that large pictures stay that."""
+    return base.to(dtype) / 255 if base.dtype == torch.uint8 else base.to(dtype)
 
 
 def allocation_of(expected: Expectation, count: int, snr_db: Tensor) -> Allocation:
     """The allocation of `count` real dimensions over each group of pictures; snr_db `[groups]` makes the groups."""
-    return allocate(levels_of(expected.log_sigma.detach()).reshape(len(snr_db), -1), count, snr_db)
+    return allocate(expected.levels.reshape(len(snr_db), -1), count, snr_db)
 
 
 def receive(
     network: HybridNetwork, expected: Expectation, allocation: Allocation, x_hat: Tensor, a: Tensor, scale: Tensor
 ) -> Tensor:
     """Pictures `[batch, 3, H, W]` from symbols `[groups, up to count / 2]`; scale `[groups]`."""
-    shape, groups = expected.log_sigma.shape, len(scale)
-    found, left = allocation.estimate(x_hat, a, scale)
-    per_group = shape[0] // groups
+    per_group = len(expected.log_sigma) // len(scale)
     scales = scale.repeat_interleave(per_group)
-    variance = (2 * expected.log_sigma.detach().float()).exp() * scales.square()[:, None, None, None]
-    errors = left.reshape(shape) * variance
-    received = expected.picture + transform.inverse(found.reshape(shape))
+    received, errors = _linear(expected, allocation, x_hat, a, scale)
     snr_db, share = (v.repeat_interleave(per_group) for v in heard(a, allocation.places))
     known = about_reception(expected.bpp, expected.small, snr_db, share, scales)
-    refine = in_tiles(network.refine, network.refine.reach, transform.CELL, (1, 1, 1, transform.CELL, None, None), 1)
-    return refine(expected.base, expected.picture, received, errors, size_of(errors), known)
+
+    def refine(base: Tensor, *told: Tensor) -> Tensor:
+        return network.refine(unit(base), *told)
+
+    refined = in_tiles(refine, network.refine.reach, transform.CELL, (1, 1, 1, transform.CELL, None, None), 1)
+    return refined(expected.base, expected.picture, received, errors, size_of(errors), known)
+
+
+def _linear(
+    expected: Expectation, allocation: Allocation, x_hat: Tensor, a: Tensor, scale: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What the linear estimate makes of symbols: pictures, and the variances of what they still miss."""
+    shape, scales = expected.log_sigma.shape, scale.repeat_interleave(len(expected.log_sigma) // len(scale))
+    found, left = allocation.estimate(x_hat, a, scale)
+    errors = (2 * expected.log_sigma.detach()).exp_().mul_(scales.square()[:, None, None, None])
+    errors *= left.reshape(shape)
+    del left
+    inverse = in_tiles(transform.inverse, 0, transform.CELL, (transform.CELL,), 1)
+    return inverse(found.reshape(shape)).add_(expected.picture), errors
 
 
 def heard(a: Tensor, places: int) -> tuple[Tensor, Tensor]:

@@ -125,10 +125,10 @@ def score(arrival: np.ndarray, arrived: np.ndarray, lost: np.ndarray, aim: str) 
 def _scored(
     fades: Fades, quality: Quality, pixels: int, uses: int, thumb: bool, aim: str
 ) -> Iterator[tuple[float, Layout]]:
-    lost = quality.of_loss(thumb, fades.snr_db)
-    for layout in _possible(fades, uses):
-        bpp = 8 * layout.budget / pixels
-        arrived = quality.of_layout(bpp, layout.analog / (3 * pixels), fades.snr_db)
+    lost, layouts = quality.of_loss(thumb, fades.snr_db), [*_possible(fades, uses)]
+    bpp = np.array([8 * layout.budget / pixels for layout in layouts])
+    rate = np.array([layout.analog / (3 * pixels) for layout in layouts])
+    for layout, arrived in zip(layouts, quality.of_layouts(bpp, rate, fades.snr_db), strict=True):
         yield score(fades.arrival(layout), arrived, lost, aim), layout
 
 

@@ -58,6 +58,20 @@ class Quality:
             return self._base(np.log2(bpp) + 0 * snr_db)
         return self._hybrid(np.log2(bpp), np.log2(rate), snr_db)
 
+    def of_layouts(self, bpp: np.ndarray, rate: np.ndarray, snr_db: np.ndarray) -> np.ndarray:
+        """`of_layout` of many, `[layouts, len(snr_db)]`."""
+        found = np.empty((len(bpp), len(snr_db)))
+        alone, base = bpp == 0, (bpp > 0) & (rate == 0)
+        for rows, grid, axes in (
+            (alone, self._alone, (rate,)),
+            (base, self._base, (bpp,)),
+            (~alone & ~base, self._hybrid, (bpp, rate)),
+        ):
+            if rows.any():
+                places = [np.log2(axis[rows])[:, None] for axis in axes]
+                found[rows] = grid(*places, *([] if grid is self._base else [snr_db]))
+        return found
+
     def of_loss(self, thumbnail: bool, snr_db: np.ndarray) -> np.ndarray:
         """Of what is shown where the base is lost."""
         return self._thumbnail(snr_db) if thumbnail else np.full_like(snr_db, self.grey)

@@ -10,14 +10,17 @@ from scipy.fft import dctn
 from semlink import channels, codecs
 from semlink.codecs._learned.packing import pack, unpack
 from semlink.codecs._sources.coders import coder
+from semlink.codecs.semlink.codec import noisy
+from semlink.codecs.semlink.hybrid import allocation as allocating
 from semlink.codecs.semlink.hybrid import thumbnail, thumbs, transform
 from semlink.codecs.semlink.hybrid.allocation import allocate, levels_of, order_of, powers
 from semlink.codecs.semlink.hybrid.base import code_base, header_of, read_base, read_header
 from semlink.codecs.semlink.hybrid.choosing import chosen
+from semlink.codecs.semlink.hybrid.codec import HybridCoder
 from semlink.codecs.semlink.hybrid.layouts import Layout, Menu, fades_of, layouts_of, menu, score
 from semlink.codecs.semlink.hybrid.networks import SIZES, HybridNetwork
 from semlink.codecs.semlink.hybrid.quality import measured
-from semlink.simulator import Link, SemlinkError
+from semlink.simulator import Link, SemlinkError, tiles
 from semlink.simulator.bits.mcs import get
 from semlink.simulator.conformance.codec import (
     check_codec,
@@ -57,12 +60,12 @@ def test_linear_coding_reaches_its_theoretical_error() -> None:
     log_sigma = torch.randn(1, places)
     levels = levels_of(log_sigma)
     sigma = torch.exp2(levels / 16)
-    allocation = allocate(levels.expand(300, -1), count, torch.full((300,), snr))
+    given = allocate(levels.expand(300, -1), count, torch.full((300,), snr))
     residual = sigma * torch.randn(300, places)
-    symbols = allocation.symbols(residual)
+    symbols = given.symbols(residual)
     assert torch.allclose(symbols.abs().square().mean(1), torch.ones(300), atol=1e-5)
     stream = over_awgn(symbols, torch.full((300,), snr))
-    found, left = allocation.estimate(stream.x_hat, stream.a, allocation.scale(residual))
+    found, left = given.estimate(stream.x_hat, stream.a, given.scale(residual))
     error = (found - residual).square().sum(1)
     ordered = sigma[0].sort(descending=True).values
     p, gain = powers(ordered[None, :count], torch.tensor([snr]))[0], 10 ** (snr / 10)
@@ -77,6 +80,32 @@ def test_linear_coding_reaches_its_theoretical_error() -> None:
 def test_order_is_by_importance_and_stable() -> None:
     levels = torch.tensor([[3, 5, 3, 9, 5, 0]], dtype=torch.int32)
     assert order_of(levels, 5).tolist() == [[3, 1, 4, 0, 2]]
+
+
+@pytest.mark.parametrize("count", [1, 2, 700, 9999, 10000])
+def test_sorting_what_is_large_enough_is_sorting_all(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = torch.randint(-30, 40, (2, 10000), dtype=torch.int16, generator=torch.Generator().manual_seed(count))
+    whole = order_of(levels, count)
+    monkeypatch.setattr(allocating, "SORTED", 100)
+    assert torch.equal(order_of(levels, count), whole)
+
+
+@pytest.mark.parametrize("analog", [0, 600])
+def test_in_tiles_it_is_the_same_picture(coded, analog: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Symbols and pictures of a picture that is cut, to rounding; 76x84 px, which cells do not divide."""
+    codec, picture = codec_and_picture(coded)
+    payloads, symbols = codec.hybrid.encode(picture, 300, analog, 10.0)
+    whole, _ = codec.hybrid.decode(payloads, *noisy(symbols, 10.0), 10.0, (76, 84))
+    monkeypatch.setattr(tiles, "SIDE", 40)
+    monkeypatch.setattr(allocating, "SORTED", 100)
+    again, cut = codec.hybrid.encode(picture, 300, analog, 10.0)
+    found, there = codec.hybrid.decode(payloads, *noisy(symbols, 10.0), 10.0, (76, 84))
+    assert again == payloads and torch.allclose(cut, symbols, atol=1e-4) and there.all()
+    assert torch.allclose(found, whole, atol=1e-4)
+
+
+def codec_and_picture(coded):
+    return coded[0], load("samples", 1).batch([0])[:, :, 60:136, 40:124].contiguous()
 
 
 def test_nothing_received_is_nothing_estimated() -> None:
@@ -176,7 +205,8 @@ def test_what_is_lost_leaves_a_thumbnail_and_hurts_no_other_picture(coded, strea
     whole, hit = codec.decode(received), received.stream(stream)
     payload = (hit.payload[0], bad, hit.payload[2])
     streams = tuple(replace(hit, payload=payload) if s.name == stream else s for s in received.streams)
-    other = codec.decode(replace(received, streams=streams))
+    other, undecoded = codec.decode_marked(replace(received, streams=streams))
+    assert undecoded == (False, bad is not None, False), "what arrived and is none counts as lost"
     assert torch.allclose(other[[BASE, PLANES]], whole[[BASE, PLANES]], atol=1e-3)
     grey = psnr(torch.full_like(images, 0.5), images)[HYBRID]
     assert psnr(whole, images)[HYBRID] > psnr(other, images)[HYBRID] > grey + 0.3, "not grey"
@@ -262,6 +292,18 @@ def test_each_picture_gets_the_layout_that_is_best_for_it() -> None:
     assert chosen(Told(), images, replace(found, layouts=found.layouts[:1]), known) == [0, 0, 0]
 
 
+@pytest.mark.parametrize("layout", [Layout(2048, get("qpsk-0.50"), 1000), Layout(2048, get("qpsk-0.50"), 0)])
+def test_a_trial_is_what_sending_and_receiving_gives(coded, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what both ends know of a base is worked out once."""
+    codec, images, _, _ = coded
+    payloads, symbols = codec._send(images[:1], layout, 10.0, TxInfo(snr_db=10.0))
+    received, there = codec._receive(payloads, *noisy(symbols, 10.0), layout, 10.0, (64, 72))
+    calls, plain = [], HybridCoder._expect
+    monkeypatch.setattr(HybridCoder, "_expect", lambda *told: calls.append(told) or plain(*told))
+    found = codec.trial(images[0], layout, 10.0)
+    assert there.all() and torch.allclose(found, received[0], atol=1e-6) and len(calls) == 1
+
+
 def test_planes_alone_on_request_and_without_statistics() -> None:
     images, link = smooth_pictures(1, 64, 64), Link(channels.create("awgn"))
     on_request = codecs.create("semlink", **dict(parse("semlink:base=none").settings))
@@ -279,6 +321,13 @@ def test_weights_of_another_kind_are_refused() -> None:
     codec = codecs.create("semlink", hybrid=codecs.create("semlink").shipped("natural"))
     with pytest.raises(SemlinkError, match="no network of hybrid coding"):
         _ = codec.hybrid
+
+
+def test_many_layouts_have_the_quality_that_each_has() -> None:
+    quality, snr = measured(False, "psnr"), np.array([-3.0, 4.0, 30.0])
+    bpp, rate = np.array([0.0, 0.02, 0.3, 0.0, 9.0]), np.array([1 / 12, 0.0, 1 / 24, 1 / 3, 1 / 500])
+    each = [quality.of_layout(b, r, snr) for b, r in zip(bpp.tolist(), rate.tolist(), strict=True)]
+    np.testing.assert_array_equal(quality.of_layouts(bpp, rate, snr), each)
 
 
 def test_quality_tables_rise_with_everything() -> None:

@@ -8,9 +8,13 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 
+from semlink import codecs
+from semlink.codecs._sources import ladder
 from semlink.codecs._sources.coders import CODERS, SourceCoder
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.values import ReceivedStream, Reception, Session
 
 HEIGHT, WIDTH = 24, 40
 COUNT = 300
@@ -70,6 +74,18 @@ def test_the_same_bytes_give_the_same_picture_in_any_process(name: str) -> None:
         found[k] = answer(source, broken[k])
     differ = [broken[k].hex() for k in range(COUNT) if found[k] != fresh_answers()[name][k]]
     assert not differ, f"{len(differ)} of {COUNT} payloads give another picture, among them {differ[0]}"
+
+
+@pytest.mark.parametrize("codec", ["digital", "digital_capacity"])
+def test_what_arrives_and_is_no_picture_is_grey_and_marked(codec: str) -> None:
+    good, session = ladder.code(CODERS["hevc"], picture(0), 400), Session(HEIGHT, WIDTH)
+    assert good is not None
+    payload = good.data, None, bytes([255] * 20), b"", b"a"
+    received = ReceivedStream("picture", "bits", payload=payload, ok=tuple(part is not None for part in payload))
+    pictures, undecoded = codecs.create(codec).decode_marked(Reception((received,), session))
+    assert undecoded == (False, False, True, True, True), "a payload that is lost is counted by its blocks"
+    assert (pictures[1:] == 0.5).all() and pictures[0].std() > 0.05
+    assert torch.equal(codecs.create(codec).decode(Reception((received,), session)), pictures)
 
 
 if __name__ == "__main__":

@@ -163,6 +163,13 @@ def test_lines_count_the_pictures_that_lost_bits():
     assert lost(measurement({"psnr": [1.0]})) == ()
 
 
+def test_what_arrives_and_is_no_picture_counts_as_lost_once():
+    values = {"psnr": [20.0, 21, 30, 31], "block_errors": [1.0, 1, 0, 0], "undecoded": [np.nan, 1, 1, 0]}
+    assert lost(measurement(values)) == (0, 1, 2)
+    (line,) = (x for x in summarise(Rows((measurement(values),))) if x.metric == "psnr")
+    assert line.lost == 3 and "undecoded" not in {x.metric for x in summarise(Rows((measurement(values),)))}
+
+
 def after_another_limit(**numbers):
     """A was measured on pictures 0 to 3, then a run with more of them was stopped behind A at 5 dB."""
     first, more = [30.0, 32, 34, 36], [40.0, 42, 44, 46, 90]

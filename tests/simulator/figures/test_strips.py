@@ -10,6 +10,8 @@ from PIL import Image
 
 from semlink.simulator import data
 from semlink.simulator.figures import strips, style
+from semlink.simulator.records.rows import Measurement
+from semlink.simulator.records.store import Condition, picture_path
 
 
 def photograph(seed: int, noise: float) -> np.ndarray:
@@ -105,6 +107,22 @@ def test_a_figure_that_is_small_stays_as_it_is():
         return made
 
     assert style.small_png(figure()) == style.drawn(figure(), style.DPI)
+
+
+@pytest.mark.parametrize(
+    ("errors", "undecoded", "said"), [(0, None, ""), (1, None, ", bits lost"), (0, 1, ", not decodable")]
+)
+def test_strips_say_why_a_picture_is_none(errors, undecoded, said, tmp_path):
+    values = {"psnr": [20.0, 30.0], "block_errors": [errors, 0]}
+    values |= {} if undecoded is None else {"undecoded": [undecoded, 0]}
+    columns = {name: np.array(column, float) for name, column in values.items()}
+    found = Measurement(Condition("digital", 1 / 12, "awgn", 5.0), "perfect", ("a", "b"), (0, 1), columns)
+    for condition in (None, found.condition):
+        path = picture_path(tmp_path, condition)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16)).save(path)
+    figure = strips.of_channel([found], lambda condition: picture_path(tmp_path, condition), "awgn")
+    assert [axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()] == [f"PSNR 20.0 dB{said}"]
 
 
 def test_long_words_are_broken_where_they_have_punctuation():

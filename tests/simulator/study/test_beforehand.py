@@ -9,6 +9,7 @@ import pytest
 from sweep_fakes import PARTS
 
 from semlink import codecs
+from semlink.codecs._learned.shipped import WEIGHTS
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import beforehand, study
@@ -44,6 +45,11 @@ def refusal(**asked) -> str:
         ({"codecs": ("sgd_jscc",)}, "sgd_jscc has no weights for rho 1/12; shipped: 1/24; choose one"),
         ({"codecs": ("roi_jscc",), "rho": (1 / 24,)}, "roi_jscc has no weights for rho 1/24; shipped: 1/12; choose"),
         ({"codecs": ("ddnm",)}, "codec ddnm at rho 1/12: adjscc has no weights for rho 1/3; shipped: 1/24, 1/12, 1/6"),
+        (
+            {"codecs": (f"deepjscc:weights={WEIGHTS / 'adjscc-natural-m4.safetensors'}",)},
+            "adjscc-natural-m4.safetensors: weights of adjscc, not of deepjscc; give adjscc:weights= that file, or",
+        ),
+        ({"codecs": (f"semlink:weights={WEIGHTS / 'roi_jscc-natural-m4.safetensors'}",)}, "roi_jscc, not of semlink"),
         ({"codecs": ("adjscc:weights=mine",)}, "mine: no such weights; train them with experiments/train.py"),
         ({"codecs": ("digital:source=hecv",)}, "codec digital:source=hecv: "),
         ({"channels": ("tdl:precoding=svd",)}, "link tdl:precoding=svd: precoding="),

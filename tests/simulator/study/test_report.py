@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -85,6 +86,13 @@ def test_it_tells_what_was_asked_lost_and_used(page: str) -> None:
     ):
         assert text in found.text
     assert "adjscc:weights=mine.safetensors" in found.text and found.text.count("lost code blocks") == 1
+
+
+def test_it_tells_what_arrived_and_was_no_picture(tmp_path: Path) -> None:
+    found = measurement("digital", [0, 2, 0, 0])
+    found = replace(found, values={**found.values, "undecoded": np.array([0, 0, 1, 0])})
+    page = report.write(tmp_path, RUN, [], [], [found]).read_text()
+    assert "1 of 4 pictures lost code blocks, 1 of 4 pictures arrived and could not be decoded" in page
 
 
 def test_its_command_asks_for_the_same(tmp_path: Path) -> None:

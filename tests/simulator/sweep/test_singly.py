@@ -57,6 +57,16 @@ def test_a_size_that_is_refused_is_grey_beside_the_others(tmp_path, capsys) -> N
     assert "no portraits" in found.notes["refused"] and "failed" not in capsys.readouterr().err
 
 
+def test_what_arrives_and_is_no_picture_is_in_the_mean_and_told(tmp_path) -> None:
+    """As the codec says; rows of codecs that do not say so stay as they are."""
+    sweep = replace(SWEEP, codecs=("marks", "x"))
+    found, plain = runner.run(sweep, tmp_path, 1, PARTS).rows.measurements
+    undecoded = np.nan_to_num(found.values["undecoded"]) > 0
+    grey = [float((FakeData(40).batch([i]) - 0.5).square().mean()) for i in np.flatnonzero(undecoded).tolist()]
+    assert 5 < undecoded.sum() < 35 and np.allclose(found.values["mse"][undecoded], grey, rtol=1e-5)
+    assert np.isfinite(found.values["psnr"]).all() and "undecoded" not in plain.values
+
+
 def test_one_picture_alone(tmp_path) -> None:
     """The third picture is the only portrait: a block of one."""
     found, outcome = measured(tmp_path, "portrait", limit=3)
