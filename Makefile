@@ -20,7 +20,8 @@ help: ## list the targets
 
 setup: $(VENV)/.setup-done ## make .venv with everything pinned in constraints.txt
 
-VIDEO_METRICS := psnr psnr_p5 ssim lpips_alex motion_energy motion_correlation seam_ratio psnr_after_cut intact frozen
+VIDEO := --data video/test --size 128 --frames 32 --rho 1/48 --workers 2 --metrics psnr psnr_p5 ssim lpips_alex \
+	motion_energy motion_correlation psnr_after_cut intact frozen
 
 demo: $(VENV)/.setup-done ## quality against SNR on sample photographs, under 3 minutes; figures in results/demo
 	@$(BIN)/python experiments/snr_sweep.py --workers 2 --out results/demo
@@ -91,16 +92,12 @@ diffusion: $(VENV)/.fid-done ## measure diffusion at the receiver anew (real dat
 	@$(BIN)/python experiments/diffusion.py --workers 2 --limit 2000 --metrics psnr lpips_alex fid --steps --snr 0 \
 		--codecs adjscc sgd_jscc:steps=0 sgd_jscc --out results/reference/diffusion_fid
 
-video: $(VENV)/.setup-done ## measure video codecs anew (real data, three hours)
-	@$(BIN)/python experiments/video.py --data video/test --size 128 --frames 32 --rho 1/24 1/48 1/96 \
-		--channels awgn tdl:speed=3 --snr 0 5 10 15 --versus h265 --workers 2 --metrics $(VIDEO_METRICS) \
-		--codecs wvsc wvsc:intra=true cmd h265 intra:codec=semlink --out results/reference/video
-	@$(BIN)/python experiments/video.py --data video/test --size 128 --frames 32 --rho 1/24 --channels awgn tdl:speed=3 \
-		--snr 0 5 10 15 --versus h265 --workers 2 --metrics $(VIDEO_METRICS) --codecs wvsc h265 intra:codec=adjscc \
-		--out results/reference/video_adjscc
-	@$(BIN)/python experiments/video.py --data video/test --size 128 --rho 1/48 --channels awgn tdl:speed=3 --snr 10 \
-		--versus h265 --workers 2 --metrics $(VIDEO_METRICS) --codecs wvsc wvsc:intra=true h265 \
-		--out results/reference/video_long
+video: $(VENV)/.setup-done ## measure video codecs anew (real data, an hour)
+	@$(BIN)/python experiments/video.py $(VIDEO) --channels awgn tdl:speed=3 --snr 0 5 10 15 --versus h265 \
+		--codecs wvsc wvsc_d cmd h265 --out results/reference/video
+	@$(BIN)/python experiments/video.py $(VIDEO) --channels awgn tdl:speed=3 --snr 0 10 --versus wvsc:intra=true \
+		--codecs wvsc wvsc:intra=true --out results/reference/video_intra
+	@$(BIN)/python experiments/video_tables.py
 
 bench: $(VENV)/.setup-done ## time bridge and link against plain Sionna, and a sweep against its calls
 	@$(BIN)/python experiments/bench_link.py

@@ -20,7 +20,9 @@ REFERENCE = ROOT / "results" / "reference"
 def parts() -> Iterator[dict[str, str]]:
     """Everything that commands write, by the name of its markers."""
     with loaded("make_docs") as make_docs, loaded("reference") as reference:
-        yield {**make_docs.plugins(), **make_docs.results(REFERENCE), **reference.contents(REFERENCE)}
+        found = {**make_docs.plugins(), **make_docs.results(REFERENCE), **reference.contents(REFERENCE)}
+    with loaded("compare_coders") as coders, loaded("video_tables") as video:
+        yield {**found, "coders": coders.coders_table(REFERENCE / "coders" / "coders.csv"), **video.contents(REFERENCE)}
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def copy(tmp_path: Path) -> Path:
 
 def test_pages_are_what_commands_write_today(parts: dict[str, str], copy: Path) -> None:
     stale = [path.name for path in rewrite(copy, parts)]
-    assert not stale, f"{stale}: run experiments/make_docs.py and experiments/reference.py --sets"
+    assert not stale, f"{stale}: run `make docs`"
 
 
 def test_every_pair_of_markers_is_written_by_a_command(parts: dict[str, str]) -> None:

@@ -2,8 +2,8 @@
 
 Both networks of noise learn the clean semantic frame, weighted to unit variance at each level; the last one learns the
 squared error of pixels and LPIPS on VGG-16, of semantic frames as one step of the others finds them. LPIPS on AlexNet,
-which experiments report, has no part in it: trained on it the network gained 16 % of it while LPIPS on VGG-16 and SSIM
-became worse, by a pattern of single pixels; squared error alone gains nothing over `wvsc`.
+which experiments report, has no part in it: a network trained on it learned a pattern of single pixels. Squared error
+alone gains nothing over `wvsc`.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 KEPT = 400  # frames of an original that are kept with their motion; longer ones are read again each time
 SMALLEST = 64  # px, for LPIPS
+PICTURES = ("psnr", "ssim", "lpips_alex", "lpips_vgg")  # measured frame by frame
 UNMOVED = 1e-7  # mean warping error of a source, below which nothing is relative to it
 
 VARIABLES: Mapping[str, Variable] = {
@@ -29,6 +30,7 @@ VARIABLES: Mapping[str, Variable] = {
     "ssim_p5": Variable("1", "SSIM that 95 % of the frames reach", "higher", least=0, most=1),
     "lpips_alex": Variable("1", "LPIPS (AlexNet), mean of frames", "lower", least=0, most=1),
     "lpips_alex_p95": Variable("1", "LPIPS (AlexNet) that 95 % of the frames keep below", "lower", least=0, most=1),
+    "lpips_vgg": Variable("1", "LPIPS (VGG-16), mean of frames", "lower", least=0, most=1),
     "tlp": Variable("1", "tLP", "lower", least=0),
     "warping_ratio": Variable("1", "warping error over the source's own", "lower", least=0),
     "motion_energy": Variable("1", "motion energy over the source's", "", least=0),
@@ -156,7 +158,7 @@ class Trace:
 def _of_frame(names: Sequence[str], x: Tensor, y: Tensor) -> dict[str, float]:
     from semlink.simulator.metrics import measure
 
-    asked = [name for name in ("psnr", "ssim", "lpips_alex") if any(own.startswith(name) for own in names)]
+    asked = [name for name in PICTURES if any(own.startswith(name) for own in names)]
     found = measure(("mse", *asked), x, y)
     return {name: float(found[name]) for name in ("mse", *asked)}
 
@@ -194,6 +196,6 @@ def summary(trace: Trace, cuts: Sequence[int], period: int) -> dict[str, float]:
         "seam_ratio": video.seam_ratio(change, period, cuts),
         "frozen": float(((still > 0) & (moves > 0)).mean()),
     }
-    means = [name for name in ("psnr", "ssim", "lpips_alex", "tlp", "intact") if name in columns]
+    means = [name for name in (*PICTURES, "tlp", "intact") if name in columns]
     found |= {name: float(columns[name].mean()) for name in means}
     return {**{name: found[name] for name in trace.names if name in found}, "mse": float(columns["mse"].mean())}

@@ -157,7 +157,7 @@ def test_without_strength_it_is_wvsc(files):
         name: codec_of(files, **own)
         for name, own in {
             "off": {"strength": 0.0},
-            "half": {},
+            "half": {"strength": 0.5},
             "whole": {"strength": 1.0},
             "synthesis": {"steps": 0},
         }.items()
