@@ -73,7 +73,9 @@ SAMPLES = {  # {first} and {maps}: folders of those pictures and of their class 
     "spic_lost": "spic --data camvid-drives --limit 8 --codecs spic:map_mcs=qpsk-0.25,coarse_mcs=16qam-0.50 "
     "digital:mcs=16qam-0.50 --channels awgn --snr 8 --rho 1/48",
     "video": "video --data video/bedroom+bunny_open --size 128 --frames 32 --channels awgn --snr 10 --rho 1/48 "
-    "--codecs wvsc h265 --metrics psnr psnr_p5 motion_energy seam_ratio intact frozen",
+    "--codecs wvsc h265 --metrics psnr psnr_p5 motion_energy intact frozen",
+    "video_intra": "video --data video/bedroom+bunny_open --size 128 --frames 32 --channels awgn --snr 10 --rho 1/48 "
+    "--codecs wvsc:intra=true --metrics psnr psnr_p5 motion_energy intact frozen",
     "roi_box_4": f"{ROI} --data imagenet-256 --limit 4 --codecs roi_jscc roi_dual:select=threshold --snr 10 "
     f"--roi {BOX.format(low=0.25, high=0.75)}",
     "roi_box_16": f"{ROI} --data imagenet-256 --limit 4 --codecs roi_jscc roi_dual --snr 1 "
