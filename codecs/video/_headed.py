@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from semlink.codecs.video._packets import BODY, HEAD
 from semlink.simulator.bits.framing import room
 from semlink.simulator.bits.mcs import Mcs, get
-from semlink.simulator.values import LinkStatistics, Reception, Stream, Transmission
+from semlink.simulator.values import LinkStatistics, Stream, Transmission
 from semlink.simulator.video import Budget
 
-HEAD, BODY = "head", "packet"
 SHORT, LONG = (32, get("qpsk-0.50")), (64, get("qpsk-0.25"))  # heads of one byte and its length
 PROXY = get("qpsk-0.65")  # of 64 symbols needs what a short head does, and more (tables/bler.json)
 SURE = 0.998  # chance of arrival that a short head needs
@@ -69,17 +69,6 @@ class Packets:
             return Transmission((head,))
         body = Stream(BODY, "bits", [payload], mcs=self.mcs.name, uses=self.uses(step), told_by=HEAD)
         return Transmission((head, body))
-
-
-def received(reception: Reception) -> bytes | None:
-    """The payload of a packet, empty where none was sent; None where any of it is lost."""
-    streams = {stream.name: stream for stream in reception.streams}
-    head, body = (streams[name].payload if name in streams else None for name in (HEAD, BODY))
-    if not head or not head[0]:
-        return None
-    if not head[0][0]:
-        return b""
-    return body[0] if body else None
 
 
 def head_of(statistics: LinkStatistics | None) -> tuple[int, Mcs]:

@@ -90,7 +90,7 @@ def head_of(budget: Budget, mcs: Mcs) -> int:
 
 
 def received(reception: Reception) -> bytes | None:
-    """The payload of a packet, empty where none was sent; None where any of it is lost."""
+    """The payload of a packet, of `_headed` too, empty where none was sent; None where any of it is lost."""
     streams = {stream.name: stream for stream in reception.streams}
     head, body = (streams[name].payload if name in streams else None for name in (HEAD, BODY))
     if not head or not head[0]:

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from semlink.codecs.video import _offers
 from semlink.codecs.video._controller import Controller, Decision, Seen
-from semlink.codecs.video._headed import HEAD, Packets, head_of, received
+from semlink.codecs.video._headed import Packets, head_of
 from semlink.codecs.video._motion import moved, padded
 from semlink.codecs.video._nested import inner, picture_codec, renamed
 from semlink.codecs.video._offers import Anchor, Offer, offers
+from semlink.codecs.video._packets import HEAD, received
 from semlink.codecs.video._state import Shower
 from semlink.codecs.video._transition import transition
 from semlink.simulator.bits.mcs import TABLE, get

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from semlink.codecs.video._headed import BODY, HEAD, LONG, SHORT, Packets, head_of, received
+from semlink.codecs.video._headed import LONG, SHORT, Packets, head_of
+from semlink.codecs.video._packets import BODY, HEAD, received
 from semlink.simulator.bits.mcs import get
 from semlink.simulator.values import LinkStatistics, ReceivedStream, Reception
 from semlink.simulator.video import Budget, Clip

@@ -100,6 +100,6 @@ def test_without_network_a_line_says_what_to_put_where(web: Web, tmp_path: Path,
 
 
 def test_a_folder_that_cannot_be_written_is_told(web: Web, tmp_path: Path) -> None:
-    (tmp_path / "root").write_text("a file in the way")
-    with pytest.raises(SemlinkError, match=r"^cannot write .*/root/kodak \(Not a directory\)$"):
-        fetched(published.KODAK, tmp_path / "root/kodak", "kodak")
+    (tmp_path / "blocked").write_text("a file in the way")
+    with pytest.raises(SemlinkError, match=r"^cannot write .*/blocked/kodak \(Not a directory\)$"):
+        fetched(published.KODAK, tmp_path / "blocked/kodak", "kodak")
