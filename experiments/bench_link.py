@@ -1,7 +1,7 @@
 """Time the bridge, and the link against plain Sionna at the same settings (eager, tf.function and XLA).
 
-Rounds are paired: every variant runs once a round, and ratios are medians over rounds. One batch is 64 slots of
-14 x 72 resource elements, TDL-A at 100 ns and 3 m/s, LS estimation with linear interpolation, LMMSE equalisation.
+Rounds are paired: every variant runs once a round, and ratios are medians over rounds. What a batch is, is said in
+`semlink.simulator.study.link_variants`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from semlink.simulator.study.cli import start
+from semlink.simulator.study.link_variants import BASE, link_variants
 
 
 @dataclass(frozen=True)
@@ -68,28 +69,9 @@ def bench_bridge(rounds: int) -> dict[str, dict[str, float]]:
     return table
 
 
-def variants() -> dict[str, Callable[[], Any]]:
-    """Everything that is compared, as calls without arguments on the same 64 slots."""
-    import torch
-
-    from semlink import channels
-    from semlink.simulator import Grid, Link, Stream, Transmission
-    from semlink.simulator.engine.bridge import to_tensorflow
-    from semlink.simulator.engine.plain import plain_sionna
-
-    symbols = Grid().data_symbols
-    x = np.random.default_rng(0).standard_normal((64, symbols, 2)).view(np.complex128)[..., 0]
-    x = (x / np.sqrt((np.abs(x) ** 2).mean(1, keepdims=True))).astype(np.complex64)
-    no, tx = to_tensorflow(torch.tensor(0.1)), to_tensorflow(torch.from_numpy(x[:, None, None]))
-    link, sent = Link(channels.create("tdl")), Transmission((Stream("x", "analog", torch.from_numpy(x)),))
-    plain = {name: plain_sionna(jit) for name, jit in (("eager", None), ("tf.function", False), ("XLA", True))}
-    calls: dict[str, Callable[[], Any]] = {f"Sionna {name}": partial(run, tx, no) for name, run in plain.items()}
-    return {**calls, "semlink Link": partial(link, sent, 10.0)}
-
-
 def bench_link(rounds: int) -> dict[str, dict[str, float]]:
     """Milliseconds per batch and the median paired ratio to Sionna's XLA graph."""
-    calls = variants()
+    calls = link_variants()
     for call in calls.values():
         call()
         call()
@@ -97,7 +79,7 @@ def bench_link(rounds: int) -> dict[str, dict[str, float]]:
     for turn in range(rounds):
         for name, call in calls.items():
             times[name][turn] = timed(call)
-    base = times["Sionna XLA"]
+    base = times[BASE]
     return {
         name: {"ms": 1e3 * float(np.median(t)), "ratio to Sionna XLA": float(np.median(t / base))}
         for name, t in times.items()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,13 +19,10 @@ import numpy as np
 
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study.cli import start
+from semlink.simulator.study.crops import SIDE, crops
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from semlink.simulator.sweep.trial import Parts
-
-SIDE = 32
 
 
 @dataclass(frozen=True)
@@ -44,42 +41,6 @@ class BenchSweepFlags:
     """SNRs of the sweep."""
     rounds: int = 5
     """Paired rounds."""
-
-
-@dataclass(frozen=True)
-class Crops:
-    """So many pictures of 32 px, cut from the sample photographs."""
-
-    count: int
-
-    @property
-    def ids(self) -> list[str]:
-        """Their names."""
-        return [f"crop {i}" for i in range(self.count)]
-
-    def sizes(self) -> list[tuple[int, int]]:
-        """Their sizes."""
-        return [(SIDE, SIDE)] * self.count
-
-    def batch(self, indices: Sequence[int]) -> Tensor:
-        """Those of them, `[n, 3, 32, 32]`."""
-        import torch
-
-        from semlink.simulator.data import load
-
-        whole = load("samples")
-        pictures = [whole.batch([i])[0] for i in range(4)]
-        return torch.stack([self._crop(pictures[i % 4], i) for i in indices])
-
-    def _crop(self, picture: Tensor, index: int) -> Tensor:
-        height, width = picture.shape[1:]
-        y, x = 37 * index % (height - SIDE), 101 * index % (width - SIDE)
-        return picture[:, y : y + SIDE, x : x + SIDE]
-
-
-def crops(data: str, limit: int | None) -> Crops:
-    """The data set of a sweep."""
-    return Crops(limit or SIDE)
 
 
 def question(flags: BenchSweepFlags, snrs: int) -> Sweep:

@@ -22,7 +22,7 @@ from semlink.simulator.analysis.tables import rate
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.records.rows import Rows
 from semlink.simulator.records.sweep import Sweep
-from semlink.simulator.study import cli
+from semlink.simulator.study import checks, cli
 from semlink.simulator.study.parts import describe, timed_parts
 from semlink.simulator.study.steps import is_plain, with_steps
 from semlink.simulator.study.study import Answer, Study, run
@@ -53,6 +53,10 @@ class DiffusionFlags(cli.Flags):
     A codec that follows the noise level by default is measured so, too."""
     steps_snr: float = 10.0
     """SNR in dB at which numbers of steps are compared."""
+
+    def check_names(self) -> None:
+        """SemlinkError for metrics that nobody knows."""
+        checks.check_metrics(self.metrics, (FID,))
 
 
 def words(flags: DiffusionFlags) -> tuple[str, ...]:
@@ -108,8 +112,6 @@ def check(flags: DiffusionFlags) -> None:
     low, high = SNR_LIMITS_DB
     if not low <= flags.steps_snr <= high:
         raise SemlinkError(f"--steps-snr {flags.steps_snr:g}: give a value in dB between {low:g} and {high:g}")
-    for name in metrics(flags):
-        describe(name)
     if set_fid.NAME in metrics(flags):
         set_fid.check(len(load(flags.data, flags.limit)), flags.data)
 

@@ -19,7 +19,7 @@ from semlink.simulator.errors import SemlinkError
 from semlink.simulator.protocols import Variable
 from semlink.simulator.records.rows import Rows
 from semlink.simulator.records.sweep import Sweep
-from semlink.simulator.study import antennas, cli
+from semlink.simulator.study import antennas, checks, cli
 from semlink.simulator.study.antennas import Arrangement, arrangement
 from semlink.simulator.study.study import Answer, Study, run
 from semlink.simulator.words import labels, parse
@@ -53,6 +53,11 @@ class MimoFlags(cli.Flags):
     as many as there can be; csit is perfect where it is needed; csi is lmmse unless the channel says otherwise."""
     metrics: tuple[str, ...] = ("psnr", "lpips_alex")
     """Quality metrics to measure and draw."""
+
+    def check_names(self) -> None:
+        """SemlinkError for metrics that nobody knows, and arrangements of another form."""
+        checks.check_metrics(self.metrics)
+        arrangements(self)
 
 
 class Case(NamedTuple):
@@ -156,13 +161,11 @@ def answer(flags: MimoFlags, rows: Rows) -> Answer:
 
 def check(flags: MimoFlags) -> None:
     """SemlinkError for what can be seen to be wrong before anything is measured: every link is made once."""
-    from semlink.simulator import metrics
     from semlink.simulator.plugins import make_link
 
     if not flags.arrangements:
         raise SemlinkError("--arrangements needs at least one value")
-    for name in flags.metrics:
-        metrics.describe(name)  # refuses an unknown one
+    flags.check_names()
     for channel in flags.channels:
         given = [key for key in ANTENNAS if key in dict(parse(channel).settings)]
         if given:

@@ -18,6 +18,7 @@ from semlink.simulator.records.store import Condition
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import cli
 from semlink.simulator.study.markdown import rewrite, table
+from semlink.simulator.study.peer_tables import peer_tables
 
 if TYPE_CHECKING:
     from semlink.simulator.records.rows import Measurement
@@ -117,6 +118,9 @@ def contents(out: Path) -> dict[str, str]:
     bench = out / "bench" / "bench.json"
     if bench.exists():
         found["bench"] = bench_tables(json.loads(bench.read_text()))
+    peers = out / "bench" / "peers.json"
+    if peers.exists():
+        found["peers"] = peer_tables(json.loads(peers.read_text()))
     return {**found, "paired": paired(out)}
 
 

@@ -33,7 +33,6 @@ if TYPE_CHECKING:  # --help needs no NumPy
     from semlink.simulator.records.store import Condition
 
 ROOT = Path(__file__).parent.parent
-TIMES = ("encode_s", "decode_s")  # differ from run to run
 IN_DB = ("psnr", "weighted_mse")  # compared on a scale of decibels; what a segmenter finds is another on other CPUs
 ROUNDING = 1e-5  # of the largest value: what libraries' sums may differ by from run to run of the same code
 BOX = '"box:x0={low},x1={high},y0={low},y1={high}"'
@@ -42,6 +41,7 @@ ROI = "roi --rho 1/12 --channels awgn --arms"
 FIRST = {  # sets measured whole, in the order of their files: the first so many, since a --limit would take others
     "photographs_fading": ("imagenet-256", 8),
     "photos48": ("photos48", 4),
+    "photos48_rho24": ("photos48", 4),
     "diffusion_fid": ("tiny-imagenet-64", 8),
     "roi": ("camvid-drives", 4),
     "roi_rates": ("camvid-drives", 4),
@@ -53,6 +53,7 @@ SAMPLES = {  # {first} and {maps}: folders of those pictures and of their class 
     "--snr 10 --rho 1/6",
     "photographs_fading": "snr_sweep --data {first} --codecs semlink digital --channels tdl --snr 10 --rho 1/12",
     "photos48": "snr_sweep --data {first} --codecs semlink digital --channels awgn --snr 5 --rho 1/12",
+    "photos48_rho24": "snr_sweep --data {first} --codecs semlink digital --channels awgn --snr 5 --rho 1/24",
     "kodak": "snr_sweep --data kodak --limit 3 --codecs deepjscc semlink --channels awgn --snr 5 --rho 1/12",
     "kodak_rates": "snr_sweep --data kodak --limit 3 --codecs semlink digital --channels awgn --snr 10 --rho 1/24",
     "diffusion": f"{DIFFUSION} --data tiny-imagenet-64 --limit 8 --codecs ddnm sgd_jscc --snr 5",
@@ -69,13 +70,17 @@ SAMPLES = {  # {first} and {maps}: folders of those pictures and of their class 
     "roi": f"{ROI} --data {{first}} --labels {{maps}} --codecs roi_jscc:domain=street roi_dual --snr 4",
     "roi_rates": f"{ROI} --data {{first}} --labels {{maps}} --codecs roi_jscc:domain=street,importance=none digital "
     "--snr 10",
-    "spic": "spic --data camvid-drives --limit 24 --codecs spic digital --channels awgn --snr 10 --rho 1/48",
+    "spic": "spic --data camvid-drives --limit 62 --codecs spic digital --channels awgn --snr 10 --rho 1/48",
+    "spic_fading": "spic --data camvid-drives --limit 24 --codecs spic digital --channels tdl --snr 10 --rho 1/24",
     "spic_lost": "spic --data camvid-drives --limit 8 --codecs spic:map_mcs=qpsk-0.25,coarse_mcs=16qam-0.50 "
     "digital:mcs=16qam-0.50 --channels awgn --snr 8 --rho 1/48",
     "video": "video --data video/bedroom+bunny_open --size 128 --frames 32 --channels awgn --snr 10 --rho 1/48 "
     "--codecs wvsc h265 --metrics psnr psnr_p5 motion_energy intact frozen",
     "video_intra": "video --data video/bedroom+bunny_open --size 128 --frames 32 --channels awgn --snr 10 --rho 1/48 "
     "--codecs wvsc:intra=true --metrics psnr psnr_p5 motion_energy intact frozen",
+    "video_low": "video --data video/bedroom+bunny_open --size 128 --frames 32 --channels awgn --snr 12 --rho 1/265 "
+    "--codecs cmd h265 --metrics psnr psnr_p5 motion_energy intact frozen",
+    "realtime": "realtime --data video/bedroom+bunny_open --size 128 --frames 40 --rho 0.018 --controllers regret2",
     "roi_box_4": f"{ROI} --data imagenet-256 --limit 4 --codecs roi_jscc roi_dual:select=threshold --snr 10 "
     f"--roi {BOX.format(low=0.25, high=0.75)}",
     "roi_box_16": f"{ROI} --data imagenet-256 --limit 4 --codecs roi_jscc roi_dual --snr 1 "
@@ -189,6 +194,8 @@ def decibels(name: str, values: np.ndarray) -> float:
 
 def differences(own: Mapping[Condition, Measurement], other: Mapping[Condition, Measurement]) -> tuple[float, str]:
     """The largest difference relative to a metric's largest value, times left out, and what to say of it."""
+    from semlink.simulator.records.rows import repeats
+
     if own.keys() != other.keys():
         return math.inf, "other conditions"
     found = {}
@@ -196,7 +203,7 @@ def differences(own: Mapping[Condition, Measurement], other: Mapping[Condition, 
         ours, theirs = own[condition], other[condition]
         if (ours.positions, ours.notes) != (theirs.positions, theirs.notes):
             return math.inf, f"{condition}: other pictures or notes"
-        for name in (ours.values.keys() | theirs.values.keys()) - set(TIMES):
+        for name in filter(repeats, ours.values.keys() | theirs.values.keys()):
             least = 1.0 if name.endswith("_db") else 0.0  # 0 dB is no small value
             found[f"{name} of {condition}"] = difference(ours.values.get(name), theirs.values.get(name), least)
     where, largest = max(found.items(), key=lambda item: item[1])

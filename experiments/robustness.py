@@ -60,12 +60,15 @@ class RobustnessFlags(cli.Flags):
     metrics: tuple[str, ...] = ("psnr", "lpips_alex")
     """Quality metrics to measure and draw."""
 
+    def check_names(self) -> None:
+        """SemlinkError for metrics and channels to train on that nobody knows."""
+        checks.check_metrics(self.metrics)
+        checks.check_channels(self.train_channels)
+
 
 def check(flags: RobustnessFlags) -> None:
     """SemlinkError for what can be seen to be wrong before anything is trained."""
-    from semlink.simulator import metrics
-
-    checks.check_channels(flags.train_channels)
+    flags.check_names()
     low, high = flags.train_snr
     if not SNR_LIMITS_DB[0] <= low <= high <= SNR_LIMITS_DB[1]:
         raise SemlinkError(f"--train-snr {low:g} {high:g}: give the lower SNR in dB first, then the higher one")
@@ -78,8 +81,6 @@ def check(flags: RobustnessFlags) -> None:
         raise SemlinkError(f"--lr {flags.lr:g}: give a positive learning rate, such as 6e-4")
     if not flags.metrics:
         raise SemlinkError("--metrics needs at least one value")
-    for name in flags.metrics:
-        metrics.describe(name)  # refuses an unknown one
 
 
 def wanted(flags: RobustnessFlags) -> Tunings:

@@ -71,6 +71,10 @@ class RoiFlags(cli.Flags):
     """Channels on which bandwidth, power and protection by importance are told apart; none: leave that out. The CSI is
     lmmse unless given, and the transmitter knows it where power or placement need it."""
 
+    def check_names(self) -> None:
+        """SemlinkError for importance maps that nobody knows."""
+        checks.check_importance([word for word in (self.roi, self.judge) if word])
+
 
 def words(flags: RoiFlags) -> tuple[str, ...]:
     """The codecs, each once."""
@@ -85,11 +89,6 @@ def roles(flags: RoiFlags) -> dict[str, str]:
     return dict.fromkeys(uniform[:1], UNIFORM) | ({digital[0]: "digital"} if len(digital) == 1 else {}) | others
 
 
-def arms(flags: RoiFlags, channel: str) -> list[Entry]:
-    """The means one by one and together, of the first codec for regions that can leave bandwidth alone."""
-    return means_apart(words(flags), channel)
-
-
 def judging(flags: RoiFlags) -> regions.Judging:
     """By what all is judged."""
     labels, classes = (None if path is None else str(path) for path in (flags.labels, flags.classes))
@@ -100,7 +99,7 @@ def questions(flags: RoiFlags) -> tuple[Sweep, ...]:
     """The codecs side by side, and then the arms."""
     found = [replace(cli.sweep_of(flags, judging(flags).metrics()), codecs=words(flags))]
     for group in (slice(0, 2), slice(2, 4), slice(4, 5)):  # that share a link or a codec
-        own = [entry for channel in flags.arms for entry in arms(flags, channel)[group]]
+        own = [entry for channel in flags.arms for entry in means_apart(words(flags), channel)[group]]
         codecs, links = (tuple(dict.fromkeys(names)) for names in ([e.codec for e in own], [e.channel for e in own]))
         found.append(replace(found[0], codecs=codecs, channels=links))
     return tuple(sweep for sweep in found if sweep.codecs)
@@ -113,7 +112,7 @@ def codec_panels(flags: RoiFlags) -> dict[str, list[Entry]]:
 
 def arm_panels(flags: RoiFlags) -> dict[str, list[Entry]]:
     """The arms over each of their channels, by title."""
-    found = [own for channel in dict.fromkeys(flags.arms) if (own := arms(flags, channel))]
+    found = [own for channel in dict.fromkeys(flags.arms) if (own := means_apart(words(flags), channel))]
     titles = labels(own[0].channel for own in found)
     return {f"means of {short(own[1].codec)} over {titles[own[0].channel]}": own for own in found}
 
@@ -167,13 +166,16 @@ def check(flags: RoiFlags) -> None:
     """SemlinkError for what can be seen to be wrong before anything is measured."""
     checks.check_channels(flags.arms)
     regions.check(judging(flags))
-    for entry in (entry for channel in flags.arms for entry in arms(flags, channel)):
+    for entry in (entry for channel in flags.arms for entry in means_apart(words(flags), channel)):
         make_link(parse(entry.channel))
 
 
 def means(flags: RoiFlags) -> dict[str, dict[str, list[str]]]:
     """Codec and channel words of each arm, by the channel that was asked for."""
-    return {channel: {arm.label: [arm.codec, arm.channel] for arm in arms(flags, channel)} for channel in flags.arms}
+    return {
+        channel: {arm.label: [arm.codec, arm.channel] for arm in means_apart(words(flags), channel)}
+        for channel in flags.arms
+    }
 
 
 def main(flags: RoiFlags) -> int:

@@ -21,7 +21,7 @@ from semlink.simulator.metrics import of_set
 from semlink.simulator.plugins import make_codec, make_link
 from semlink.simulator.records.rows import Rows
 from semlink.simulator.records.sweep import Sweep
-from semlink.simulator.study import cli, regions, semantics
+from semlink.simulator.study import checks, cli, regions, semantics
 from semlink.simulator.study.study import Answer, Study, run
 from semlink.simulator.words import parse
 
@@ -51,6 +51,10 @@ class SpicFlags(cli.Flags):
     """Folder of class maps of your own pictures, a class number a pixel; sets that are labelled by name need none."""
     classes: Path | None = None
     """Names of their classes; None: classes.json or classes.txt in or beside --labels."""
+
+    def check_names(self) -> None:
+        """SemlinkError for metrics that nobody knows."""
+        checks.check_metrics(self.metrics, (semantics.KID, semantics.FID))
 
 
 def words(flags: SpicFlags) -> tuple[str, ...]:

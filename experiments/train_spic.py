@@ -50,9 +50,9 @@ class SpicFlags:
 
 def main(flags: SpicFlags) -> int:
     from semlink.codecs._diffusion.sampling import contact_sheet
+    from semlink.codecs._diffusion.spade import SpadeUNet
     from semlink.codecs._regions.unet_training import frames
     from semlink.codecs.spic.examples import prepare as prepare_street
-    from semlink.codecs.spic.network import SpadeUNet
     from semlink.codecs.spic.training import SpicRun, samples
     from semlink.simulator.training.pictures import refuse_tests
     from semlink.simulator.training.run import Budget, prepare

@@ -56,11 +56,16 @@ class VideoFlags(cli.Flags):
     show: str = ""
     """Name of a clip of the set: shown with all codecs at the first channel and rate and the middle SNR."""
 
+    def check_names(self) -> None:
+        """SemlinkError for clips, metrics of clips and a codec to compare with that nobody knows."""
+        check(self)
+
 
 def data_of(flags: VideoFlags) -> str:
     """The clips with their size and number of frames."""
-    size = flags.size if "x" in flags.size else f"{flags.size}x{flags.size}"
-    return f"{flags.data}@{size}" + (f"x{flags.frames}" if flags.frames else "")
+    from semlink.simulator.data.clips import with_size
+
+    return with_size(flags.data, flags.size, flags.frames)
 
 
 def question(flags: VideoFlags) -> Sweep:
@@ -80,24 +85,17 @@ def question(flags: VideoFlags) -> Sweep:
 
 
 def check(flags: VideoFlags) -> None:
-    """SemlinkError for what is wrong with clips, before anything is measured; `cli.check` sees the rest."""
-    from semlink.simulator.analysis import clips as numbers
-    from semlink.simulator.data import clips
-
+    """SemlinkError for what is wrong with clips, before a framework loads; `cli.check` sees the rest."""
     if not flags.metrics:
         raise SemlinkError("--metrics needs at least one value")
     if flags.frames is not None and flags.frames < 2:
         raise SemlinkError(f"--frames {flags.frames}: give two or more")
     checks.reference_of(flags.codecs, flags.versus)
-    found = clips.load(data_of(flags), flags.limit)
-    numbers.check(flags.metrics, found.height, found.width)
-    if flags.show and flags.show not in found.ids:
-        raise SemlinkError(f"--show {flags.show}: not among the clips {', '.join(found.ids)}")
+    checks.check_clips(data_of(flags), flags.limit, flags.metrics, flags.show)
 
 
 def main(flags: VideoFlags) -> int:
     """Measure, publish, draw and say where everything is."""
-    check(flags)
     from semlink.simulator.analysis import clips as numbers
     from semlink.simulator.study.clips import Showing, show
     from semlink.simulator.study.overview import overview

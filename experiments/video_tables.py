@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from semlink.simulator.records.rows import Measurement
 
 ROOT = Path(__file__).parent.parent
-SETS = ("video", "video_intra")
+SETS = ("video", "video_intra", "video_low")
 METRICS = {"psnr": 2, "psnr_p5": 2, "lpips_alex": 3, "motion_energy": 2}  # and their digits
-OWN, INTRA, BASELINE = "wvsc", "wvsc:intra=true", "h265"
+OWN, GROUPED, INTRA, BASELINE = "wvsc", "cmd", "wvsc:intra=true", "h265"
 WHERE = 48  # 1 / rate at which differences are told clip by clip
 
 
@@ -68,7 +68,8 @@ def contents(results: Path) -> dict[str, str]:
     if "video" in found:
         made["video_overtaken"] = overtaken(found["video"])
     if "video_intra" in found:
-        made["video_clips"] = "\n".join(by_clip(found["video_intra"], INTRA))
+        made["video_clips"] = "\n".join(by_clip(found["video_intra"], OWN, INTRA))
+        made["video_cmd_clips"] = "\n".join(by_clip(found.get("video", {}) | found["video_intra"], GROUPED, INTRA))
     return made
 
 
@@ -107,17 +108,23 @@ def mean(m: Measurement | None, metric: str) -> str:
     return f"{middle(m.values[metric]):.{METRICS[metric]}f}"
 
 
-def by_clip(found: dict[Cell, Measurement], other: str) -> Iterator[str]:
-    """PSNR of wvsc minus that of another codec, clip by clip, at the rate WHERE: a table for each channel."""
-    for rho, channel in sorted({cell.place for cell in found}, key=str):
-        snrs = sorted({c.snr_db for c in found if c.place == (rho, channel) and c.codec == other})
-        if round(1 / rho) != WHERE or not snrs:
+def by_clip(found: dict[Cell, Measurement], own: str, other: str) -> Iterator[str]:
+    """PSNR of a codec minus that of another, clip by clip, at the rate WHERE: a table for each channel."""
+    for place in sorted({cell.place for cell in found}, key=str):
+        snrs = sorted({c.snr_db for c in found if c.place == place and c.codec == other})
+        if round(1 / place[0]) != WHERE or not all(Cell(own, place, snr) in found for snr in snrs):
             continue
-        pairs = [(found[Cell(OWN, (rho, channel), s)], found[Cell(other, (rho, channel), s)]) for s in snrs]
-        gains = np.array([own.values["psnr"] - its.values["psnr"] for own, its in pairs])
-        names = pairs[0][0].images
-        lines = [(names[i], *(f"{gain:+.1f}" for gain in gains[:, i])) for i in np.argsort(-gains[-1])]
-        yield table((f"`{OWN}` minus `{other}`, dB, {channel}", *(f"{s:g} dB" for s in snrs)), lines)
+        gains = [minus(found[Cell(own, place, snr)], found[Cell(other, place, snr)]) for snr in snrs]
+        names = sorted(gains[-1], key=lambda name: -gains[-1][name])
+        lines = [(name, *(f"{gain[name]:+.1f}" for gain in gains)) for name in names]
+        yield table((f"`{own}` minus `{other}`, dB, {place[1]}", *(f"{s:g} dB" for s in snrs)), lines)
+
+
+def minus(own: Measurement, other: Measurement) -> dict[str, float]:
+    """Differences of PSNR by clip."""
+    its = dict(zip(other.images, other.values["psnr"].tolist(), strict=True))
+    pairs = zip(own.images, own.values["psnr"].tolist(), strict=True)
+    return {name: level - its[name] for name, level in pairs}
 
 
 def overtaken(found: dict[Cell, Measurement]) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LINK_SETTINGS = (  # settings of a channel word that are the link's
     "csi", "equalizer", "power", "layers", "precoding", "csit", "csit_delay", "csit_bits", "placement",
 )  # fmt: skip
+JUDGE = "segmentation:network=pyramid"  # has no part in any codec or region
 
 
 def package(kind: str) -> Any:
@@ -53,6 +54,11 @@ def make_video_codec(word: Word, rho: float) -> VideoCodec:
 def capabilities(text: str) -> Mapping[str, Any]:
     """Settings of a codec's word that experiments may turn (steps, guidance, importance, ...), with their defaults."""
     return getattr(package("codecs").registry.get(parse(text).name), "capabilities", {})
+
+
+def make_importance(word: Word) -> Any:
+    """The importance map of a word. SemlinkError for settings that it refuses."""
+    return package("codecs.importance").create(word.name, **dict(word.settings))
 
 
 def make_link(word: Word) -> Link:

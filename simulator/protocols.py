@@ -42,6 +42,13 @@ class Codec(Protocol):
     def decode(self, reception: Reception) -> Tensor: ...
 
 
+def decoded(codec: Codec, reception: Reception) -> tuple[Tensor, tuple[bool, ...]]:
+    """What a codec decodes, and which of the pictures are none though something arrived, as far as it tells."""
+    marked = getattr(codec, "decode_marked", None)
+    pictures, marks = marked(reception) if marked else (codec.decode(reception), None)
+    return pictures, (False,) * len(pictures) if marks is None else tuple(map(bool, marks))
+
+
 class Sender(Protocol):
     """The transmitter's end of a video codec; it has state and pickles."""
 
@@ -62,7 +69,8 @@ class VideoCodec(Protocol):
     """rho: channel uses per source dimension, all counted. group: frames that a call takes, which is its delay.
 
     encodes_on: what `send` reads of `tx`, as of a `Codec`. feedback: whether it reads reports of the receiver. `check`
-    and `files` are those of a `Codec`.
+    and `files` are those of a `Codec`. `deadline_s`, where a codec has it: seconds from a frame's capture to its
+    showing that it keeps to.
     """
 
     rho: float

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
 
 SIDE = 1024  # px of a tile; pictures of no more pixels than that squared are not cut
+
+Made = TypeVar("Made", Tensor, tuple[Tensor, Tensor])
 
 
 @dataclass(frozen=True)
@@ -29,32 +32,35 @@ class Cut:
 
 
 def in_tiles(
-    function: Callable[..., Tensor], reach: int, unit: int, takes: Sequence[int | None], gives: int
-) -> Callable[..., Tensor]:
+    function: Callable[..., Made], reach: int, unit: int, takes: Sequence[int | None], gives: int
+) -> Callable[..., Made]:
     """The function of maps `[batch, ..., h, w]`, tile by tile where pictures are large and no gradients are wanted.
 
     reach: px beyond a place on which what the function makes of it depends. unit: px at whose multiples tiles begin.
-    takes: px behind a place of each argument, None for what is not a map and is given whole; gives: of the result.
+    takes: px behind a place of each argument, None for what is not a map and is given whole; gives: of the result, or
+    of both its maps.
     """
 
-    def tiled(*arguments: Tensor) -> Tensor:
+    def tiled(*arguments: Tensor) -> Made:
         map_, scale = next((a, s) for a, s in zip(arguments, takes, strict=True) if s)
         height, width = (scale * side for side in map_.shape[-2:])
         if height * width <= SIDE**2 or torch.is_grad_enabled():
             return function(*arguments)
-        whole = None
+        whole: tuple[Tensor, ...] = ()
         for row in cuts(height, SIDE, reach, unit):
             for column in cuts(width, SIDE, reach, unit):
                 seen = (_part(a, s, row.sees, column.sees) for a, s in zip(arguments, takes, strict=True))
-                found = function(*seen)
-                if whole is None:
-                    whole = found.new_empty(*found.shape[:-2], height // gives, width // gives)
-                own = found[..., row.within(gives), column.within(gives)]
-                _part(whole, gives, row.gives, column.gives).copy_(own)
-        assert whole is not None
-        return whole
+                found = _maps(function(*seen))
+                whole = whole or tuple(f.new_empty(*f.shape[:-2], height // gives, width // gives) for f in found)
+                for own, part in zip(whole, found, strict=True):
+                    _part(own, gives, row.gives, column.gives).copy_(part[..., row.within(gives), column.within(gives)])
+        return cast(Made, whole if len(whole) > 1 else whole[0])
 
     return tiled
+
+
+def _maps(made: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (made,) if isinstance(made, Tensor) else made
 
 
 def cuts(side: int, most: int, reach: int, unit: int) -> Iterator[Cut]:

@@ -119,10 +119,12 @@ class VideoInfo(TxInfo):
 class Shown:
     """What a receiver puts out for a group. concealed: of each frame, whether it stands for one that was lost.
 
-    feedback: what it tells back, or None, which costs nothing. steps: of an iterative decoder.
+    feedback: what it tells back, or None, which costs nothing. steps: of an iterative decoder. took_s: seconds that
+    encoding and decoding took on its own simulated clock, or None of a codec that takes the time that passes.
     """
 
     frames: Tensor
     concealed: tuple[bool, ...]
     feedback: Feedback | None = None
     steps: int = 0
+    took_s: float | None = None

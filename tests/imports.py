@@ -31,7 +31,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "records": "",
         "analysis": "records metrics",
         "plugins": "link metrics data channels",
-        "conformance": "link live channels plugins",
+        "conformance": "bits link live channels plugins",
         "sweep": "records analysis plugins live executors",
         "figures": "records analysis data",
         "training": "bits data link plugins executors",
@@ -167,7 +167,9 @@ def place(module: str) -> tuple[str, ...]:
 
 def circles() -> list[list[str]]:
     """Modules that import each other, directly or through others: strongly connected parts of more than one module."""
-    edges = {module: {f.module for f in all_imports() if f.importer == module} for module in modules()}
+    edges: dict[str, set[str]] = {module: set() for module in modules()}
+    for found in all_imports():
+        edges[found.importer].add(found.module)
     reach = {module: _reachable(module, edges) for module in edges}
     groups = {frozenset(o for o in reach[m] if m in reach.get(o, ())) for m in edges if m in reach[m]}
     return sorted(sorted(group) for group in groups)

@@ -1,8 +1,9 @@
 """Imports are quick and go the allowed ways: no framework for `import semlink.codecs` or `--help`, one engine seam."""
 
+import math
+import os
 import subprocess
 import sys
-import time
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +21,7 @@ LIGHT = {
     **{f"{name} --help": (f"experiments/{name}", "--help") for name in SCRIPTS},
 }
 LIMIT_S = 1.0
-# Start-up of a bare interpreter where LIMIT_S is meant; a slower or busier machine gets more in proportion.
+# Processor time of a bare interpreter where LIMIT_S is meant; a slower machine gets more in proportion.
 BARE_S = 0.03
 
 
@@ -32,33 +33,52 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def seconds(*arguments: str) -> float:
-    """Wall-clock time of `python(...)`."""
-    started = time.perf_counter()
+    """Processor time of `python(...)`, which other work on the machine changes little."""
+    before = spent()
     python(*arguments)
-    return time.perf_counter() - started
+    return spent() - before
+
+
+def spent() -> float:
+    """Processor time of all processes that were started here and ended, in seconds."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 @cache
-def loaded(*arguments: str) -> frozenset[str]:
-    """Top-level names of all modules that an interpreter imports while it runs those arguments."""
+def watched(*arguments: str) -> tuple[frozenset[str], float]:
+    """Top-level names of all modules that an interpreter imports while it runs those arguments, and its seconds."""
+    before = spent()
     lines = python("-X", "importtime", *arguments).stderr.splitlines()
-    return frozenset(line.split("|")[2].strip().partition(".")[0] for line in lines if line.startswith("import time:"))
+    taken = spent() - before
+    names = (line.split("|")[2].strip().partition(".")[0] for line in lines if line.startswith("import time:"))
+    return frozenset(names), taken
 
 
 @pytest.mark.parametrize("what", LIGHT)
 def test_loads_no_framework(what):
-    assert not HEAVY & loaded(*LIGHT[what])
+    assert not HEAVY & watched(*LIGHT[what])[0]
 
 
 def test_scan_sees_a_framework():
-    assert "matplotlib" in loaded("-c", "import matplotlib")
+    assert "matplotlib" in watched("-c", "import matplotlib")[0]
 
 
 @pytest.mark.parametrize("what", LIGHT)
 def test_takes_less_than_a_second(what):
-    rounds = [(seconds("-c", "pass"), seconds(*LIGHT[what])) for _ in range(3)]
-    bare, taken = (min(column) for column in zip(*rounds, strict=True))
-    assert taken < LIMIT_S * max(1.0, bare / BARE_S)
+    """The run that was watched settles it; where that took longer, the best of up to three that are not does."""
+    if watched(*LIGHT[what])[1] < LIMIT_S:
+        return
+    rounds: list[tuple[float, float]] = []
+    while len(rounds) < 3 and not quick(rounds):
+        rounds.append((seconds("-c", "pass"), seconds(*LIGHT[what])))
+    assert quick(rounds), rounds
+
+
+def quick(rounds: list[tuple[float, float]]) -> bool:
+    """Whether the best of some rounds, of a bare interpreter and one with work to do, is below the limit."""
+    bare, taken = (min(column) for column in zip(*rounds, strict=True)) if rounds else (BARE_S, math.inf)
+    return taken < LIMIT_S * max(1.0, bare / BARE_S)
 
 
 def test_every_import_goes_where_the_table_allows():

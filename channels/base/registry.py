@@ -18,11 +18,12 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from semlink.channels.base.installed import installed
 from semlink.channels.base.names import unknown
 
 _OF_FILE = re.compile(r"(.+\.py):([A-Za-z_]\w*)")
@@ -60,14 +61,21 @@ class Registry:
         return inspect.signature(self.get(name)).parameters
 
     def create(self, name: str, /, **settings: Any) -> Any:
-        """`get(name)(**settings)`; a TypeError of the constructor names the plug-in and its settings.
+        """`get(name)(**settings)`; a TypeError of the constructor names the plug-in, UnknownSetting its settings.
 
         Texts that begin with ~ are paths, and are given with the home folder in its place.
         """
         factory = self.get(name)
         try:
             return factory(**{key: _from_home(value) for key, value in settings.items()})
+        except UnknownSetting:  # of a plug-in within
+            raise
         except TypeError as error:
+            known = inspect.signature(factory).parameters
+            strange = next((key for key in settings if key not in known), None)
+            if strange and all(p.kind is not inspect.Parameter.VAR_KEYWORD for p in known.values()):
+                kind = f"setting of {self.kind} {name}:"
+                raise UnknownSetting(unknown(kind, strange, tuple(known))) from error
             raise TypeError(f"{self.kind} {name!r}: {error}") from error
 
     def _builtin(self) -> tuple[str, ...]:
@@ -77,7 +85,7 @@ class Registry:
 
     def _external(self) -> dict[str, EntryPoint]:
         found: dict[str, EntryPoint] = {}
-        for point in entry_points(group=self.package):
+        for point in installed(self.package):
             if point.name in found or point.name in self._builtin():
                 hidden = f"{self.kind} {point.name!r} of {point.value} is hidden by one of the same name"
                 warnings.warn(hidden, stacklevel=2)
@@ -108,6 +116,10 @@ def _of_file(kind: str, path: Path, name: str) -> Callable[..., Any]:
 
 def _from_home(value: Any) -> Any:
     return os.path.expanduser(value) if isinstance(value, str) else value
+
+
+class UnknownSetting(TypeError):
+    """A plug-in has no such setting; the message lists the known ones."""
 
 
 class UnknownName(LookupError):

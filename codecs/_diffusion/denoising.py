@@ -27,7 +27,7 @@ MOST, LEAST = 50, 4  # steps; SGD-JSCC takes 50 whatever the level
 
 @dataclass
 class DenoisedStates(BaseOutput):
-    """states: clean states `[batch, channels, h, w]`; steps: how many the chain took."""
+    """states: clean states `[batch, channels, h, w]`, or those given where it took no step. steps: of the chain."""
 
     states: Tensor
     steps: int
@@ -104,26 +104,32 @@ def descend(
     steps: int | None = None,
     generator: Generator | None = None,
     progress: Callable[[list[int]], Iterable[int]] = list,
+    may_go: Callable[[], bool] = lambda: True,
 ) -> DenoisedStates:
     """Denoise states sqrt(alpha) x0 + sqrt(1 - alpha) n, from the level of the worst element down to clean ones.
 
     predict: x0 from states of one level, given the step and alpha of that level. steps: None for `budget`. generator:
-    the same noise is added to every image. progress: wraps the list of steps.
+    the same noise is added to every image. progress: wraps the list of steps. may_go: asked before each step; no ends
+    the chain with what the last step took for clean.
     """
     levels = alpha.expand(states.shape).clamp(0, 1)
     start = int(step_of(scheduler, levels.min()))
     sampler, table = as_sampler(scheduler), alphas(scheduler).float().to(states.device)
     chosen = set_timesteps(sampler, start, steps or budget(start, len(table)))
+    clean, taken = states, 0
     states = torch.where(levels > 0, states, shared_noise(states, generator))
     levels = levels.maximum(table[start])
     for step, following in zip(progress(chosen), [*chosen[1:], None], strict=True):
         common, after = table[step], torch.ones_like(table[0]) if following is None else table[following]
+        if not may_go():
+            return DenoisedStates(clean, taken)
+        taken += 1
         seen = raised(states, levels, common, generator)
-        x0 = predict(seen, step, common)
-        moved = sampler.step(x0, step, seen, **_own_noise(sampler, generator, len(seen))).prev_sample
+        clean = predict(seen, step, common)
+        moved = sampler.step(clean, step, seen, **_own_noise(sampler, generator, len(seen))).prev_sample
         reached = levels <= after
         states, levels = torch.where(reached, moved, states), levels.maximum(after)
-    return DenoisedStates(states, len(chosen))
+    return DenoisedStates(states, taken)
 
 
 def _own_noise(scheduler: Any, generator: Generator | None, batch: int) -> dict[str, list[Generator]]:

@@ -21,6 +21,7 @@ from semlink.codecs._learned.shipped import TABLES, local
 from semlink.simulator import forms
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import read_json, reading
+from semlink.simulator.protocols import decoded
 from semlink.simulator.values import Reception
 from semlink.simulator.words import parse
 
@@ -29,6 +30,25 @@ log = logging.getLogger(__name__)
 TABLE = TABLES / "ddnm_sigma.json"
 REFUSED = "ddnm"
 LEAST_RELIABLE = 1e-6
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What an inner codec received.
+
+    pictures: `[batch, 3, h, w]` within [0, 1]. quality: mean `a` of each one's main stream, `[batch]`; None when that
+    has none. undecoded: which of them are none though something arrived.
+    """
+
+    pictures: Tensor
+    quality: Tensor | None
+    undecoded: tuple[bool, ...]
+
+    @property
+    def arrived(self) -> Tensor:
+        """Which of them are pictures, bool `[batch]`."""
+        there = ~torch.tensor(self.undecoded, device=self.pictures.device)
+        return there if self.quality is None else there & (self.quality > 0)
 
 
 @dataclass(frozen=True)
@@ -60,13 +80,14 @@ class Inner:
         """What its pictures and their errors depend on."""
         return (*files_of(self.codec), *(() if self.sigma_y is not None else (TABLE,)))
 
-    def received(self, reception: Reception) -> tuple[Tensor, Tensor | None]:
-        """Its pictures within [0, 1] and the mean `a` of each one's main stream, None when that has none."""
+    def received(self, reception: Reception) -> Carried:
+        """What it makes of a reception."""
         heard = sound(reception)
         with torch.no_grad():
-            pictures = self.codec.decode(heard)
+            pictures, undecoded = decoded(self.codec, heard)
         a = heard.streams[0].a
-        return pictures.float().nan_to_num(0.5).clamp(0, 1), None if a is None else a.mean(1)
+        within = pictures.float().nan_to_num(0.5).clamp(0, 1)
+        return Carried(within, None if a is None else a.mean(1), undecoded)
 
     def uncertainty(self, quality: Tensor | None, batch: int, side: int) -> Tensor:
         """RMS error of each picture, float32 `[batch]`, from the mean `a` of each; side: of the pictures, in px.

@@ -5,6 +5,8 @@ What `ChannelDenoisingPipeline` does, with a network that is guided by a prompt 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -59,6 +61,7 @@ class LatentReceiverPipeline(DiffusionPipeline):
         generator: Generator | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
+        may_go: Callable[[], bool] = lambda: True,
     ) -> ImagePipelineOutput | tuple[Any]:
         """Pictures from states sqrt(alpha) z + sqrt(1 - alpha) n, float32 `[batch, channels, h, w]`.
 
@@ -66,23 +69,26 @@ class LatentReceiverPipeline(DiffusionPipeline):
         where nothing arrived; a batch should hold states of one level and one prompt. edges: pictures
         `[batch, 3, H, W]` in [0, 1] for the ControlNet, of any size. num_inference_steps: None for as many as the level
         needs. guidance_scale: w of x0 = x0("") + w (x0(prompt) - x0("")); 1 asks the network once a step.
+        A model that was distilled with guidance (a consistency model) is told w instead, and asked once a step.
         generator: the same noise is added to every image. output_type: "latent" (the clean z), "pt" (float32 in
-        [0, 1]), "np" or "pil". The states stay float32 whatever the networks' dtype.
+        [0, 1]), "np" or "pil". may_go: see `descend`. The states stay float32 whatever the networks' dtype.
         """
         if output_type not in OUTPUTS:
             raise SemlinkError(f"output_type {output_type!r}; known: {', '.join(OUTPUTS)}")
         device = self._execution_device
         states, alpha = states.to(device, torch.float32), alpha.to(device, torch.float32)
         words = [self.embedded(prompt, len(states))]
-        if guidance_scale != 1 and prompt:
+        told = guidance_told(self.unet, guidance_scale, len(states))
+        if guidance_scale != 1 and prompt and told is None:
             words.append(self.embedded("", len(states)))
         picture = None if edges is None or self.controlnet is None else self._control_picture(edges, states)
 
         def predict(seen: Tensor, step: int, common: Tensor) -> Tensor:
-            found = [self._ask(seen, step, common, given, picture, control_scale) for given in words]
+            found = [self._ask(seen, step, common, given, picture, control_scale, told) for given in words]
             return found[0] if len(found) == 1 else found[1] + guidance_scale * (found[0] - found[1])
 
-        clean = descend(self.scheduler, states, alpha, predict, num_inference_steps, generator, self.progress_bar)
+        chain = num_inference_steps, generator, self.progress_bar, may_go
+        clean = descend(self.scheduler, states, alpha, predict, *chain)
         images = self._as(output_type, clean.states)
         self.maybe_free_model_hooks()
         return ImagePipelineOutput(images=images) if return_dict else (images,)
@@ -101,7 +107,14 @@ class LatentReceiverPipeline(DiffusionPipeline):
         return torch.nn.functional.interpolate(edges.to(states), size, mode="nearest").to(self.controlnet.dtype)
 
     def _ask(
-        self, seen: Tensor, step: int, alpha: Tensor, words: Tensor, picture: Tensor | None, control_scale: float
+        self,
+        seen: Tensor,
+        step: int,
+        alpha: Tensor,
+        words: Tensor,
+        picture: Tensor | None,
+        control_scale: float,
+        told: Tensor | None,
     ) -> Tensor:
         """x0 by the network."""
         inputs = seen.to(self.unet.dtype)
@@ -112,6 +125,7 @@ class LatentReceiverPipeline(DiffusionPipeline):
         output = self.unet(
             inputs,
             steps,
+            timestep_cond=told,
             encoder_hidden_states=words,
             down_block_additional_residuals=down,
             mid_block_additional_residual=middle,
@@ -126,6 +140,21 @@ class LatentReceiverPipeline(DiffusionPipeline):
             return pictures
         arrays = pictures.permute(0, 2, 3, 1).cpu().numpy()
         return self.numpy_to_pil(arrays) if output_type == "pil" else arrays
+
+
+def guidance_told(unet: Any, scale: float, batch: int) -> Tensor | None:
+    """What a network that was distilled with guidance is told of its scale, `[batch, features]`; None of others.
+
+    1000 (w - 1) as sines and cosines, as consistency models were trained with (Luo et al. 2023, arXiv 2310.04378).
+    """
+    size = unet.config.get("time_cond_proj_dim")
+    if not size:
+        return None
+    half = size // 2
+    rates = torch.exp(torch.arange(half) * -math.log(10000.0) / (half - 1))
+    angles = torch.full((batch, 1), 1000.0 * (scale - 1)) * rates
+    told = torch.cat([angles.sin(), angles.cos()], 1)
+    return torch.nn.functional.pad(told, (0, size % 2)).to(unet.device, unet.dtype)
 
 
 def _check(vae: Any, unet: Any, controlnet: Any) -> None:

@@ -160,10 +160,34 @@ def _load(read: Callable[..., Any], name: str | Path, dtype: str, wanted: str, *
     except DAMAGED as error:
         if local:
             raise SemlinkError(f"{name}: did not load ({first_line(error)}); it needs {wanted}") from error
-        raise SemlinkError(
-            f"{name!r} is neither a folder nor on the hub or in its cache ({first_line(error)}); where the hub is in "
-            f"reach, `hf download {name} --local-dir FOLDER` fetches {wanted}; then give FOLDER instead"
-        ) from error
+        raise _absent(name, first_line(error), wanted) from error
+
+
+def check_there(name: str | Path) -> None:
+    """SemlinkError for a pipeline or model that is no folder and not in the hub's cache, where the hub is out of reach.
+
+    Loads nothing.
+    """
+    if Path(name).expanduser().is_dir() or _is_cached(str(name)) or in_reach():
+        return
+    raise _absent(name, "the hub is out of reach", PIPELINE_FILES)
+
+
+def _is_cached(name: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return any(isinstance(try_to_load_from_cache(name, file), str) for file in ("model_index.json", "config.json"))
+    except HFValidationError:  # no name of the hub
+        return False
+
+
+def _absent(name: str | Path, why: str, wanted: str) -> SemlinkError:
+    return SemlinkError(
+        f"{str(name)!r} is neither a folder nor on the hub or in its cache ({why}); where the hub is in "
+        f"reach, `hf download {name} --local-dir FOLDER` fetches {wanted}; then give FOLDER instead"
+    )
 
 
 def is_half(folder: Path) -> bool:

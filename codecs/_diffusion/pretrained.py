@@ -41,6 +41,11 @@ class Pretrained:
         """Those of the models that are folders."""
         return local(self.model, self.vae, self.controlnet)
 
+    def check(self) -> None:
+        """SemlinkError, which says what to download, for models that are nowhere to be had; loads nothing."""
+        for name in filter(None, (self.model, self.vae, self.controlnet)):
+            loading.check_there(name)
+
     def at(self, device: torch.device) -> Pretrained:
         """These settings with that device where none is set."""
         return self if self.device else replace(self, device=str(device))

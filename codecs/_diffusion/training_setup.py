@@ -12,12 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from semlink.codecs._diffusion import loading
 from semlink.codecs._diffusion.denoising import ChannelDenoisingPipeline
 from semlink.codecs._diffusion.guides import TAGS
 from semlink.codecs._diffusion.networks import make_scheduler, make_unet
 from semlink.codecs._diffusion.range_null import RangeNullPipeline, RangeNullScheduler
 from semlink.codecs._diffusion.sampling import sample
 from semlink.codecs._diffusion.training import DenoiserRun, Examples
+from semlink.codecs._learned.weights import fit_weights
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.training.pictures import random_batch
 from semlink.simulator.training.run import Budget, step_generator
@@ -77,12 +79,17 @@ def make_run(
     held = source(held_out[:HELD_OUT].to(device), step_generator(budget.seed, -2, device))
     network = network_for(held, shape.widths)
     if init:
-        network.load_state_dict(type(network).from_pretrained(init, subfolder="unet").state_dict())
+        start_from(network, init)
 
     def draw(generator: Generator) -> Examples:
         return source(random_batch(pictures, budget.batch, shape.crop, generator).to(device), generator)
 
     return DenoiserRun(network, make_scheduler(), draw, held, write, budget, folder, device, emphasis)
+
+
+def start_from(network: Any, folder: Path) -> None:
+    """Give a network the weights of that of a pipeline's folder. SemlinkError for a folder without, or of another."""
+    fit_weights(network, loading.load_model(type(network), folder, subfolder="unet").state_dict(), folder)
 
 
 def network_for(examples: Examples, widths: tuple[int, ...]) -> Any:

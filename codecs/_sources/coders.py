@@ -22,6 +22,14 @@ from semlink.simulator.errors import SemlinkError
 MOST_MARKS = 8
 
 
+def _marked(data: bytes, number: int) -> bytes:
+    return bytes([number]) + data
+
+
+def _unmarked(data: bytes) -> tuple[int, bytes]:
+    return data[0] if data else MOST_MARKS, data[1:]
+
+
 @dataclass(frozen=True)
 class SourceCoder:
     """A lossy picture coder. `qualities` run from the lowest rate to the highest; sizes grow with them, nearly always.
@@ -34,8 +42,8 @@ class SourceCoder:
     qualities: tuple[int, ...]
     write: Callable[[np.ndarray, int], bytes]
     read: Callable[[bytes, int, int], np.ndarray]
-    mark: Callable[[bytes, int], bytes] = lambda data, number: bytes([number]) + data
-    unmark: Callable[[bytes], tuple[int, bytes]] = lambda data: (data[0] if data else MOST_MARKS, data[1:])
+    mark: Callable[[bytes, int], bytes] = _marked
+    unmark: Callable[[bytes], tuple[int, bytes]] = _unmarked
     marking: int = 1
 
     def encode(self, image: np.ndarray, quality: int) -> bytes:

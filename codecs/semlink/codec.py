@@ -141,7 +141,7 @@ class Semlink(PrefixCodec):
         session, streams = reception.session, {stream.name: stream for stream in reception.streams}
         layouts, size = layouts_of(str(session.constants["layouts"])), (session.height, session.width)
         numbers = numbers_of(streams.get("layout"), len(layouts), reception)
-        pictures, lost = torch.full((len(numbers), 3, *size), GREY), [i for i, n in enumerate(numbers) if n == UNKNOWN]
+        pictures, lost = torch.empty(len(numbers), 3, *size), [i for i, n in enumerate(numbers) if n == UNKNOWN]
         came = {i for i in lost if cast(Sequence[bytes | None], streams["layout"].payload)[i] is not None}
         for number in sorted({*numbers} - {UNKNOWN}):
             rows, layout = [i for i, own in enumerate(numbers) if own == number], layouts[number]
@@ -182,9 +182,8 @@ class Semlink(PrefixCodec):
         return PrefixCodec.decode(planes, Reception((stream,), Session(*size))), torch.ones(len(a), dtype=torch.bool)
 
     def _planes(self, symbols: int, height: int, width: int) -> Semlink:
-        """The codec at the rate whose planes these symbols are the first of."""
-        cells = -(-height // CELL) * -(-width // CELL)
-        return self.at(min(PLANES, -(-symbols // cells)) / (3 * CELL**2))
+        """The codec at the lowest rate that has so many symbols; cells beyond the picture's edge send fewer."""
+        return self.at(min(PLANES, -(-symbols * CELL**2 // (height * width))) / (3 * CELL**2))
 
     def _instead(self, stream: ReceivedStream | None, rows: list[int], size: tuple[int, int]) -> Tensor:
         """What is shown where nothing better came."""

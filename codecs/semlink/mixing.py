@@ -27,7 +27,7 @@ from semlink.simulator.values import Reception, Transmission
 TOLD = "mixed symbols"  # constant of a session: how many
 MIXED = 16  # dimensions of a group, a power of 2
 LARGEST = 1 - 1e-6  # reliability
-AT_ONCE = 1 << 13  # groups of a picture
+AT_ONCE = 1 << 11  # groups of a picture
 
 
 def mixed_planes(sent: Transmission) -> Transmission:

@@ -24,7 +24,7 @@ from semlink.codecs._sources.coders import coder as source_coder
 from semlink.codecs.spic import coarse, receiver, upscalers
 from semlink.codecs.spic.coarse import Coarse
 from semlink.codecs.spic.map_coders import map_coder
-from semlink.codecs.spic.map_stream import AUTO, MapFormat, map_format
+from semlink.codecs.spic.map_stream import AUTO, Groups, MapFormat, map_format
 from semlink.codecs.spic.pipeline import GUIDANCE, STEPS
 from semlink.codecs.spic.sharing import AIMS, QUALITY, Allowed, Sharing, shared
 from semlink.simulator.bits.framing import HEADER_SYMBOLS, blocks_for
@@ -91,7 +91,8 @@ class Spic(ShownSettings):
         self.send_map, self.aim = send_map, aim
         self.mcs = {"map": map_mcs, "coarse": coarse_mcs}
         only = {name: (get(own),) if own else TABLE for name, own in self.mcs.items()}
-        self.allowed = Allowed(send_map, only["map"], only["coarse"], aim)
+        drawn = steps > 0 and factor is None  # nothing else shows a map, and a factor asks for a coarse picture
+        self.allowed = Allowed(send_map, only["map"], only["coarse"], aim, map_alone=drawn)
         self.segmenter = find_segmenter(segmenter)
         self.weights = Path(weights or SHIPPED).expanduser()
         self._format()
@@ -130,7 +131,7 @@ class Spic(ShownSettings):
         return made
 
     def encode(self, images: Tensor, tx: TxInfo | None = None) -> Transmission:
-        """Pictures `[batch, 3, H, W]` in [0, 1] to the streams `map`, where there is one, and `coarse`."""
+        """Pictures `[batch, 3, H, W]` in [0, 1] to the streams `map` and `coarse`, or one of them alone."""
         height, width = images.shape[-2:]
         session = Session(height, width)
         if self.fixed:
@@ -140,12 +141,14 @@ class Spic(ShownSettings):
 
     def _filling(self, images: Tensor, sharing: Sharing) -> tuple[Stream, ...]:
         map_room, coarse_room = sharing.rooms
-        pictures = [coarse.fitted(self.coder, image, coarse_room, self.factor) for image in images]
-        rest = Stream("coarse", "bits", pictures, mcs=sharing.coarse_mcs.name, uses=sharing.coarse_uses)
-        if not sharing.map_uses:
-            return (rest,)
-        payloads = [self._format().encode(labels, map_room) for labels in self.labels(images)]
-        return Stream("map", "bits", payloads, mcs=sharing.map_mcs.name, uses=sharing.map_uses), rest
+        streams = []
+        if sharing.map_uses:
+            maps = [self._format().encode(labels, map_room) for labels in self.labels(images)]
+            streams.append(Stream("map", "bits", maps, mcs=sharing.map_mcs.name, uses=sharing.map_uses))
+        if sharing.coarse_uses:
+            pictures = [coarse.fitted(self.coder, image, coarse_room, self.factor) for image in images]
+            streams.append(Stream("coarse", "bits", pictures, mcs=sharing.coarse_mcs.name, uses=sharing.coarse_uses))
+        return tuple(streams)
 
     def _of_fixed_kind(self, images: Tensor) -> tuple[Stream, ...]:
         """The streams of the paper's mode. SemlinkError for one that needs more than floor(rho n)."""
@@ -181,13 +184,22 @@ class Spic(ShownSettings):
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures float32 `[batch, 3, H, W]` in [0, 1], of what there is of each; grey where there is nothing."""
-        streams = {stream.name: stream for stream in reception.streams}
-        pairs = zip(_payloads(streams.get("map"), reception), _payloads(streams.get("coarse"), reception), strict=True)
-        size = reception.session.height, reception.session.width
-        return torch.stack([self._shown(*pair, size, reception.public_seed) for pair in pairs])
+        return self.decode_marked(reception)[0]
 
-    def _shown(self, map_data: bytes | None, data: bytes | None, size: tuple[int, int], seed: int) -> Tensor:
-        known, picture = self.read_map(map_data, size), self.read_coarse(data, size)
+    def decode_marked(self, reception: Reception) -> tuple[Tensor, tuple[bool, ...]]:
+        """Also of which pictures a map or a coarse picture arrived that is none, or came empty and nothing else did."""
+        streams = {stream.name: stream for stream in reception.streams}
+        size = reception.session.height, reception.session.width
+        shown, marks = [], []
+        for data in zip(*(_payloads(streams.get(name), reception) for name in ("map", "coarse")), strict=True):
+            known, picture = self.read_map(data[0], size), self.read_coarse(data[1], size)
+            shown.append(self._shown(known, picture, size, reception.public_seed))
+            marks.append(is_undecoded(data, (known, picture)))
+        return torch.stack(shown), tuple(marks)
+
+    def _shown(
+        self, known: tuple[Tensor, Groups] | None, picture: Coarse | None, size: tuple[int, int], seed: int
+    ) -> Tensor:
         if not self.steps:
             grow = upscalers.upscaler(self.upscaler)
             return grow(picture.picture, *size) if picture else torch.full((3, *size), receiver.GREY)
@@ -207,7 +219,7 @@ class Spic(ShownSettings):
             found["map"] = firsts[known[0].long()]
         return found | ({"coarse picture": coarse.grow(picture.picture, *size)} if picture else {})
 
-    def read_map(self, data: bytes | None, size: tuple[int, int]) -> tuple[Tensor, list[list[int]]] | None:
+    def read_map(self, data: bytes | None, size: tuple[int, int]) -> tuple[Tensor, Groups] | None:
         """Group numbers `[H, W]` and groups; None where the map is lost, or bytes that the CRC let through are none."""
         try:
             return self._format().decode(data, *size) if data else None
@@ -242,6 +254,12 @@ def find_segmenter(segmenter: Any) -> Any:
     if not hasattr(found, "labels") or not hasattr(found, "names"):
         raise SemlinkError(f"segmenter {segmenter!r} names no classes; give one such as segmentation")
     return found
+
+
+def is_undecoded(arrived: Sequence[bytes | None], found: Sequence[object]) -> bool:
+    """Whether a payload arrived that was read as nothing, or there is nothing though one came, empty."""
+    wrong = any(data and part is None for data, part in zip(arrived, found, strict=True))
+    return wrong or (all(part is None for part in found) and any(data is not None for data in arrived))
 
 
 def _payloads(stream: ReceivedStream | None, reception: Reception) -> Sequence[bytes | None]:

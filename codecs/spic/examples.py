@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from semlink.codecs._diffusion.spade import NO_COARSE, about
 from semlink.codecs._regions import unet
 from semlink.codecs._regions.training_views import random_colours
 from semlink.codecs._regions.unet_training import Frames
 from semlink.codecs._sources.coders import SourceCoder, coder
 from semlink.codecs.spic import coarse, maps
-from semlink.codecs.spic.network import NO_COARSE, about
 
 CODERS = ("hevc", "hevc", "hevc", "avif", "webp", "jpeg")  # which coder codes the coarse pictures, as often
 RANGES = {"hevc": (16, 60), "avif": (8, 60), "webp": (2, 80), "jpeg": (8, 75)}  # of qualities

@@ -16,7 +16,7 @@ from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
 from torch import Generator, Tensor
 
 from semlink.codecs._diffusion.levels import alphas, as_sampler, set_timesteps
-from semlink.codecs.spic.network import NO_COARSE, SpadeUNet
+from semlink.codecs._diffusion.spade import NO_COARSE, SpadeUNet
 from semlink.simulator.errors import SemlinkError
 
 START = 200  # of 1000 steps: where a picture with a coarse one begins
@@ -55,7 +55,7 @@ class SpicPipeline(DiffusionPipeline):
         not divide are padded.
         """
         if (coarse is None) != (told is None):
-            raise SemlinkError("a coarse picture goes with what is told of it; see semlink.codecs.spic.network.about")
+            raise SemlinkError("give coarse with told: 1, log2(factor) / 3, log2(bits per own pixel) / 3")
         batch, height, width = _extent(coarse if coarse is not None else shares, size)
         seen = self._padded(coarse, 3, batch, height, width, "replicate")
         classes = self._padded(shares, self.unet.config.classes, batch, height, width, "constant")

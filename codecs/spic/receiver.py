@@ -12,10 +12,10 @@ from torch import Generator, Tensor
 
 from semlink.codecs._diffusion import loading
 from semlink.codecs._diffusion.networks import make_scheduler
+from semlink.codecs._diffusion.spade import SpadeUNet, about
 from semlink.codecs._learned.weights import read_weights, rebuilt
 from semlink.codecs.spic import coarse, maps
 from semlink.codecs.spic.coarse import Coarse
-from semlink.codecs.spic.network import SpadeUNet, about
 from semlink.codecs.spic.pipeline import SpicPipeline
 
 GREY = 0.5

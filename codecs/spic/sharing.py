@@ -3,7 +3,8 @@
 All pictures of a session share alike, so that nothing need be told. Chosen is what is best on average over the fades
 that the transmitter expects: of each of the four things that may arrive (both, one of them, nothing) it knows how
 likely it is and how good the picture then was on validation pictures (experiments/measure_spic.py). The map arrives at
-least as surely as the coarse picture, and is left out only where the uses carry none.
+least as surely as the coarse picture, and is left out only where the uses carry none; the coarse picture is left out
+where a map alone is worth more than with as small a one.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Arrival = Mapping[int, Mapping[str, Sequence[float]]]
 
 @dataclass(frozen=True)
 class Sharing:
-    """Uses and schemes; map_uses 0: no map."""
+    """Uses and schemes; map_uses 0: no map, coarse_uses 0: no coarse picture."""
 
     map_uses: int
     map_mcs: Mcs
@@ -42,24 +43,27 @@ class Sharing:
     @property
     def rooms(self) -> tuple[int, int]:
         """Bytes of map and coarse picture."""
-        return room(self.map_uses, self.map_mcs) if self.map_uses else 0, room(self.coarse_uses, self.coarse_mcs)
+        return _room(self.map_uses, self.map_mcs), _room(self.coarse_uses, self.coarse_mcs)
 
 
 @dataclass(frozen=True)
 class Allowed:
-    """What a codec's settings leave to choose: whether there is a map, and the schemes of both parts."""
+    """What a codec's settings leave to choose: whether there is a map, the schemes of both parts, and whether a map may
+    go alone."""
 
     with_map: bool = True
     map_schemes: tuple[Mcs, ...] = TABLE
     coarse_schemes: tuple[Mcs, ...] = TABLE
     aim: str = "both"
+    map_alone: bool = True
 
 
 def shared(tx: TxInfo | None, uses: int, pixels: int, allowed: Allowed) -> Sharing:
     """The best sharing of `uses` for pictures of so many pixels."""
     arrival = arrival_of(tx, uses)
-    heads = [size for size in arrival if LEAST_USES <= size <= uses - LEAST_USES] if allowed.with_map else []
-    options = [_best(arrival, head, uses - head, pixels, allowed) for head in heads]
+    heads = [uses] if allowed.map_alone else []
+    heads += [size for size in arrival if LEAST_USES <= size <= uses - LEAST_USES]
+    options = [_best(arrival, head, uses - head, pixels, allowed) for head in heads if allowed.with_map]
     least = quality(allowed.aim).map_bpp[0]  # of fewer bits nothing was measured, and hardly a map fits
     useful = [option for option in options if 8 * option[1].rooms[0] / pixels >= least]
     return max(useful or [_best(arrival, 0, uses, pixels, allowed)], key=lambda option: option[0])[1]
@@ -79,7 +83,7 @@ def _best(arrival: Arrival, map_uses: int, coarse_uses: int, pixels: int, allowe
     second = _Part.of(arrival, coarse_uses, pixels, allowed.coarse_schemes)
     score = expected(first, second, quality(allowed.aim))
     fair = first.chance.mean(1)[:, None] >= second.chance.mean(1) - 1e-9
-    score = np.where(fair | (map_uses == 0), score, -np.inf)
+    score = np.where(fair | (0 in (map_uses, coarse_uses)), score, -np.inf)
     i, j = np.unravel_index(int(score.argmax()), score.shape)
     return float(score[i, j]), Sharing(map_uses, allowed.map_schemes[i], coarse_uses, allowed.coarse_schemes[j])
 
@@ -95,7 +99,11 @@ class _Part:
     def of(cls, arrival: Arrival, uses: int, pixels: int, schemes: Sequence[Mcs]) -> _Part:
         size = min(arrival, key=lambda size: abs(size - uses))
         chance = np.array([arrival[size][scheme.name] for scheme in schemes])
-        return cls(chance, np.array([8 * room(uses, scheme) / pixels if uses else 0.0 for scheme in schemes]))
+        return cls(chance, np.array([8 * _room(uses, scheme) / pixels for scheme in schemes]))
+
+
+def _room(uses: int, mcs: Mcs) -> int:
+    return room(uses, mcs) if uses else 0
 
 
 def expected(first: _Part, second: _Part, levels: Levels) -> np.ndarray:

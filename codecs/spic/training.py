@@ -17,10 +17,10 @@ from torch import Generator, Tensor
 
 from semlink.codecs._diffusion.levels import alphas
 from semlink.codecs._diffusion.networks import make_scheduler
+from semlink.codecs._diffusion.spade import SPREAD, SpadeUNet
 from semlink.codecs._regions import unet
 from semlink.codecs._regions.unet_training import class_weights
 from semlink.codecs.spic.examples import Batch, Street
-from semlink.codecs.spic.network import SPREAD, SpadeUNet
 from semlink.codecs.spic.pipeline import START, SpicPipeline
 from semlink.simulator.metrics.lpips import lpips_loss
 from semlink.simulator.training.run import Budget, Run, save_weights, step_generator

@@ -9,7 +9,7 @@ than the mean with a renewal (the rule of renewal theory). The others are what t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from semlink.codecs.video._offers import Offer
@@ -21,6 +21,7 @@ YOUNG, OLD = 2, 60  # frames that an anchor stands at least, and at most
 FIRST_PRICE = 0.3  # of the channel uses of an anchor, in shares of a frame's variance
 PRICES = (0.02, 20.0)
 FOLLOWS, MEMORY = 0.03, 0.97  # of the price, and of the mean of what was spent
+SAVED = 0.5  # of a frame's uses, that motion gets while an anchor waits for room; chosen on video/train and video/val
 THRESHOLD = 0.2  # of the rule that looks at what is left alone
 
 
@@ -71,6 +72,11 @@ class Controller:
         if self.rule not in RULES or self.gop < 1:
             raise SemlinkError(f"controller {self.rule!r}, gop={self.gop}: known: {', '.join(RULES)}; gop from 1 on")
 
+    @classmethod
+    def of(cls, rule: str | None, gop: int) -> Controller:
+        """Of a codec's settings, in whose words `none` is None. SemlinkError for unknown ones."""
+        return cls(rule or "none", gop)
+
     @property
     def slots(self) -> int:
         """Anchors that both ends keep."""
@@ -79,15 +85,17 @@ class Controller:
     def decide(self, seen: Seen) -> tuple[Decision, Controller]:
         """What to do with a frame, and the controller after it."""
         able = [(offer, uses, slot) for offer, uses, slot in seen.offers if uses <= seen.may]
-        cost = {id(o): self._cost(o[0].innovation, o[1], seen) for o in able}
-        best = min(able, key=lambda o: cost[id(o)]) if able else None
-        least = cost[id(best)] if best else WORST
-        fresh = self._cost(seen.fresh, seen.header, seen)
+        cost = {id(o[0]): self.cost(o[0].innovation, o[1] / seen.anchor) for o in able}
+        best = min(able, key=lambda o: cost[id(o[0])]) if able else None
+        least = cost[id(best[0])] if best else WORST
+        fresh = self.cost(seen.fresh, seen.header / seen.anchor)
         after = replace(self, regret=self.regret + (least if seen.cut else max(0.0, least - fresh)))
         after = replace(after, total=after.total + least, age=self.age + 1)
-        left = best[0].innovation if best else WORST
-        if seen.anchor <= seen.may and after._renews(seen, least, left):
+        wanted = after._renews(seen, least, best[0].innovation if best else WORST)
+        if wanted and seen.anchor <= seen.may:
             return Decision(True), after._paid(seen.anchor, seen, renewed=True)
+        if wanted and best:
+            best = saving(able, cost, seen) or best
         if best is None:
             return Decision(False), after._paid(0, seen)
         return Decision(False, best[0], best[2]), after._paid(best[1], seen)
@@ -108,8 +116,9 @@ class Controller:
         young = self.age < YOUNG and not seen.cut
         return not young and (wanted[self.rule.rstrip("2")] or self.age >= OLD)
 
-    def _cost(self, left: float, uses: int, seen: Seen) -> float:
-        return min(left, WORST) + self.price * uses / seen.anchor
+    def cost(self, left: float, uses: float) -> float:
+        """Of a frame that leaves so much of its variance, for uses in those of an anchor."""
+        return min(left, WORST) + self.price * uses
 
     def _paid(self, uses: int, seen: Seen, renewed: bool = False) -> Controller:
         """With the price after so many uses."""
@@ -118,6 +127,14 @@ class Controller:
         price = self.price * math.exp(FOLLOWS * (spent / seen.mean - 1))
         after = replace(self, spent=spent, price=min(max(price, PRICES[0]), PRICES[1]))
         return replace(after, age=0, regret=0.0, total=0.0) if renewed else after
+
+
+def saving(
+    able: Sequence[tuple[Offer, int, int]], cost: Mapping[int, float], seen: Seen
+) -> tuple[Offer, int, int] | None:
+    """The best offer for a share of a frame's uses, so that the bucket fills; None where all leave HARD."""
+    cheap = [own for own in able if own[1] <= max(seen.header, SAVED * seen.mean) and own[0].innovation < HARD]
+    return min(cheap, key=lambda o: cost[id(o[0])]) if cheap else None
 
 
 RULES = ("fixed", "cut", "threshold", "none", "regret", "regret2")

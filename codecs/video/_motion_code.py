@@ -5,64 +5,27 @@ Flow is whole numbers of half pixels, int `[2, rows, columns]` (rows, columns), 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from semlink.codecs._sources.range_coder import RangeDecoder, RangeEncoder
+from semlink.codecs.video._odds import EVEN, Odds, Tell, read, written
 
 LIMIT = 255  # half pixels
 CALM, BUSY = 1, 4  # by how much neighbours differ in all, at most, for the contexts "alike" and "nearly"
 LENGTHS = 3  # first context of the number of digits
 DIGITS = (2 * LIMIT).bit_length()
-EVEN = -1  # the context of what nothing is known of
-STEP, MOST = 8, 1024  # by which odds follow what was told, and at most
-
-Tell = Callable[[int, bool], bool]  # context and, when packing, what is so: what is so
+STEP = 8  # by which odds follow what was told
 
 
 def pack(flow: np.ndarray) -> bytes:
     """Flow as bytes. ValueError beyond LIMIT."""
     if np.abs(flow).max(initial=0) > LIMIT:
         raise ValueError(f"flow reaches {np.abs(flow).max()} half pixels, more than {LIMIT}")
-    coder, odds = RangeEncoder(), _Odds()
-
-    def tell(context: int, so: bool) -> bool:
-        return odds.after(context, bool(coder.code(int(so), *odds.of(context))))
-
-    _walk(np.array(flow, int), tell)
-    return coder.finish()
+    return written(flow, Odds((STEP, STEP), STEP), _walk)
 
 
 def unpack(payload: bytes, rows: int, columns: int) -> np.ndarray:
     """Flow int16 `[2, rows, columns]` of any bytes; what `pack` was given where they are its."""
-    coder, odds, found = RangeDecoder(payload), _Odds(), np.zeros((2, rows, columns), int)
-
-    def tell(context: int, so: bool) -> bool:
-        return odds.after(context, bool(coder.code(*odds.of(context))))
-
-    _walk(found, tell)
-    return found.astype(np.int16)
-
-
-class _Odds:
-    """Of each context, which follow what was told."""
-
-    def __init__(self) -> None:
-        self._counts = [[STEP, STEP] for _ in range(LENGTHS + DIGITS)]
-
-    def of(self, context: int) -> tuple[int, int]:
-        """Odds of no to yes."""
-        return (1, 1) if context == EVEN else (self._counts[context][0], self._counts[context][1])
-
-    def after(self, context: int, so: bool) -> bool:
-        """Follow what was told."""
-        if context != EVEN:
-            own = self._counts[context]
-            own[so] += STEP
-            if sum(own) > MOST:
-                own[:] = [max(1, count // 2) for count in own]
-        return so
+    return read(payload, (2, rows, columns), Odds((STEP, STEP), STEP), _walk).astype(np.int16)
 
 
 def _walk(flow: np.ndarray, tell: Tell) -> None:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from semlink.codecs.video._state import nothing_arrived
+from semlink.simulator.protocols import decoded
 from semlink.simulator.values import ReceivedStream, Reception, Stream
 from semlink.simulator.words import parse
 
@@ -15,6 +20,17 @@ def picture_codec(text: str, rho: float) -> Any:
 
     word = parse(text.replace(";", ","))
     return codecs.create(word.name, rho=rho, **dict(word.settings))
+
+
+def frame_of(codec: Any, reception: Reception) -> Tensor | None:
+    """The picture codec's frame, float32 `[1, 3, H, W]` in [0, 1]; None where nothing of it arrived, or what did, in
+    bits alone, is no picture."""
+    if nothing_arrived(reception):
+        return None
+    frame, undecoded = decoded(codec, reception)
+    if all(undecoded) and all(stream.kind == "bits" for stream in reception.streams):
+        return None
+    return frame.detach().to(torch.float32).clamp(0, 1)
 
 
 def renamed(streams: tuple[Stream, ...], start: str, head: str) -> tuple[Stream, ...]:

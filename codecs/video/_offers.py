@@ -13,12 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from semlink.codecs.video import _control
 from semlink.codecs.video import _motion_code as motion_code
 from semlink.codecs.video._motion import CELL, block_motion, moved
 from semlink.codecs.video._transition import innovation
 
 HOLD, GLOBAL, BLOCKS = 0, 1, (32, 16, 8)  # px; mode 2 + k has blocks of BLOCKS[k]
 MODES = 2 + len(BLOCKS)
+LONG = 255  # a length that does not fit into a byte
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,20 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Offer:
-    """mode, motion: what is sent. innovation: what it leaves of the frame's variance."""
+    """mode, motion: what is sent, and kind, control: of `_control`, beside it. innovation: what it leaves of the
+    frame's variance.
+    """
 
     mode: int
     motion: bytes
     innovation: float
+    kind: int = _control.NONE
+    control: bytes = b""
+
+    @property
+    def body(self) -> bytes:
+        """Motion and control as bytes; `parted` reads them."""
+        return delimited(self.motion) + self.control if self.kind else self.motion
 
 
 def offers(now: Tensor, anchor: Anchor) -> Iterator[Offer]:
@@ -56,6 +67,29 @@ def offers(now: Tensor, anchor: Anchor) -> Iterator[Offer]:
     flow = best_flow(now, anchor)
     for mode in range(GLOBAL, MODES):
         yield offer_of(now, anchor.frame, flow, mode)
+
+
+def controlled(now: Tensor, before: Tensor, offer: Offer) -> Iterator[Offer]:
+    """An offer for a frame `[1, 3, H, W]` told from another, with each kind of control."""
+    guess = moved(before, unpack(offer.motion, offer.mode, now.shape[2], now.shape[3]))
+    for kind in (_control.COARSE, _control.FINE):
+        numbers = _control.differences(now, guess, kind)
+        left = float(innovation(now, _control.applied(guess, _control.change(numbers, kind))))
+        yield replace(offer, innovation=left, kind=kind, control=_control.pack(numbers))
+
+
+def delimited(data: bytes) -> bytes:
+    """Bytes behind how many they are."""
+    size = len(data)
+    return (bytes([size]) if size < LONG else bytes([LONG, size >> 8, size & 255])) + data
+
+
+def parted(body: bytes, kind: int) -> tuple[bytes, bytes]:
+    """Motion and control of any bytes."""
+    if not kind:
+        return body, b""
+    size, start = (body[0], 1) if body and body[0] < LONG else (int.from_bytes(body[1:3], "big"), 3)
+    return body[start : start + size], body[start + size :]
 
 
 def offer_of(now: Tensor, before: Tensor, flow: Tensor, mode: int) -> Offer:

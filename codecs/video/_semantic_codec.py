@@ -42,7 +42,7 @@ SNR_DB = 10.0  # taken where it is not known
 
 
 class SemanticCodec:
-    """One network for every SNR, rate and size.
+    """One network for every SNR and size, and for rates from 1/192 to 1/16; at lower ones frames fall apart.
 
     weights: file of the network. gop: frames from a reference, which stands by itself, to the next; scenes begin with
     one too. boost: channel uses of the first frame over the mean; the rest share what is left. intra: every frame by

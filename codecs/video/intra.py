@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from semlink.codecs.video._nested import picture_codec
-from semlink.codecs.video._state import Shower, nothing_arrived
+from semlink.codecs.video._nested import frame_of, picture_codec
+from semlink.codecs.video._state import Shower
 from semlink.simulator.values import Reception, Transmission
 from semlink.simulator.video import Clip, Shown, VideoInfo
 
@@ -67,10 +66,9 @@ class IntraReceiver:
         self.codec, self.shower = codec, shower
 
     def receive(self, reception: Reception) -> Shown:
-        """The frame `[1, 3, H, W]`; the last one again where nothing of it arrived."""
-        if nothing_arrived(reception):
-            return self.shower.again()
-        return self.shower.show(self.codec.decode(reception).detach().to(torch.float32).clamp(0, 1))
+        """The frame `[1, 3, H, W]`; the last one again where nothing of it arrived, or what did is no picture."""
+        frame = frame_of(self.codec, reception)
+        return self.shower.again() if frame is None else self.shower.show(frame)
 
 
 PLUGIN = Intra

@@ -7,11 +7,12 @@ length. Memory does not grow with the length but by a few numbers a frame.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semlink.channels.base.names import unknown
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.protocols import Variable
 
@@ -31,6 +32,7 @@ VARIABLES: Mapping[str, Variable] = {
     "lpips_alex": Variable("1", "LPIPS (AlexNet), mean of frames", "lower", least=0, most=1),
     "lpips_alex_p95": Variable("1", "LPIPS (AlexNet) that 95 % of the frames keep below", "lower", least=0, most=1),
     "lpips_vgg": Variable("1", "LPIPS (VGG-16), mean of frames", "lower", least=0, most=1),
+    "miou": Variable("1", "mIoU against what our segmenter sees in the source", "higher", least=0, most=1),
     "tlp": Variable("1", "tLP", "lower", least=0),
     "warping_ratio": Variable("1", "warping error over the source's own", "lower", least=0),
     "motion_energy": Variable("1", "motion energy over the source's", "", least=0),
@@ -40,12 +42,30 @@ VARIABLES: Mapping[str, Variable] = {
     "intact": Variable("1", "share of frames that arrived whole", "higher", least=0, most=1),
     "frozen": Variable("1", "share of frames that stand still while the source moves", "lower", least=0, most=1),
 }
+SPLIT = ("anchors", "packets", "control", "heads")
+CLOCKS = (("", "simulated"), ("wall_", "measured"))
+TIMES: Mapping[str, Variable] = {
+    **{
+        f"latency_p{n}": Variable("s", f"time from capture to showing that {n} % of the frames keep", "lower", least=0)
+        for n in (50, 95, 99)
+    },
+    "jitter": Variable("s", "gap between frames that 95 % keep, over the source's", "lower"),
+    "missed": Variable("1", "share of frames after their deadline", "lower", least=0, most=1),
+    "freeze": Variable("s", "longest time without a new frame", "lower", least=0),
+    "warm_up": Variable("s", "longest time from capture to showing in the warm-up", "lower", least=0),
+}
 BESIDE: Mapping[str, Variable] = {
     "peak": Variable("1", "channel uses of the ten dearest frames in a row over the mean", "lower", least=0),
     "first_share": Variable("1", "channel uses of the first frame over the mean", "", least=0),
     "rho_feedback": Variable("1", "channel uses of feedback per source dimension", "lower", least=0),
     "late_s": Variable("s", "longest time by which a frame was sent late", "lower", least=0),
     "concealed": Variable("1", "share of frames in whose place another is shown", "lower", least=0, most=1),
+    "steps": Variable("1", "steps a frame of an iterative decoder", least=0),
+    "anchors": Variable("1", "anchors a frame", least=0),
+    "met_at_once": Variable("1", "share of cuts with an anchor in their own frame", "higher", least=0, most=1),
+    "met_soon": Variable("1", "share of cuts with an anchor within two frames", "higher", least=0, most=1),
+    **{f"rho_{kind}": Variable("1", f"channel uses of {kind} per source dimension", least=0) for kind in SPLIT},
+    **{start + name: replace(own, label=f"{own.label}, {by}") for start, by in CLOCKS for name, own in TIMES.items()},
 }
 
 
@@ -53,7 +73,7 @@ def describe(name: str) -> Variable:
     """Unit, label and direction of a number of a clip. SemlinkError that lists the known ones."""
     known = {**VARIABLES, **BESIDE}
     if name not in known:
-        raise SemlinkError(f"unknown metric of clips {name!r}; known: {', '.join(VARIABLES)}")
+        raise SemlinkError(unknown("metric of clips", name, tuple(VARIABLES)))
     return known[name]
 
 
@@ -123,15 +143,26 @@ def _floats(levels: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(levels.transpose(2, 0, 1))).float() / 255
 
 
+@dataclass(frozen=True)
+class Seer:
+    """A segmenter that scores. labels: pictures `[batch, 3, H, W]` to classes int64 `[batch, H, W]`, of so many."""
+
+    labels: Callable[[Tensor], Tensor]
+    classes: int
+
+
 @dataclass
 class Trace:
     """What was measured of each frame so far. names: metrics that are asked for. columns: one number a frame; those of
-    pairs begin with the second frame. sums: of motion.
+    pairs begin with the second frame. sums: of motion. seer: for "miou"; seen: pixels by its class of the source (row)
+    and of what was shown, of all frames.
     """
 
     names: Sequence[str]
+    seer: Seer | None = None
     columns: dict[str, list[float]] = field(default_factory=dict)
     sums: list[np.ndarray] = field(default_factory=list)
+    seen: Tensor | None = None
     _before: tuple[Tensor, Tensor] | None = None
 
     def add(self, moment: Moment, shown: Tensor, concealed: bool, whole: bool, uses: float) -> None:
@@ -140,6 +171,9 @@ class Trace:
         told = {"concealed": float(concealed), "intact": float(whole and not concealed), "uses": uses}
         for name, value in {**told, **_of_frame(self.names, x, y)}.items():
             self.columns.setdefault(name, []).append(value)
+        if self.seer and "miou" in self.names:
+            own = _confused(self.seer, x, y)
+            self.seen = own if self.seen is None else self.seen + own
         if self._before is not None:
             self._add_pair(moment, x, y)
         self._before = (x, y)
@@ -153,6 +187,12 @@ class Trace:
         self.sums.append(sums)
         for name, value in found.items():
             self.columns.setdefault(name, []).append(value)
+
+
+def _confused(seer: Seer, x: Tensor, y: Tensor) -> Tensor:
+    from semlink.simulator.metrics import segmentation
+
+    return segmentation.confusion(seer.labels(y), seer.labels(x), seer.classes)[0]
 
 
 def _of_frame(names: Sequence[str], x: Tensor, y: Tensor) -> dict[str, float]:
@@ -177,7 +217,7 @@ def _of_pair(names: Sequence[str], xs: Tensor, ys: Tensor, moment: Moment) -> tu
 
 def summary(trace: Trace, cuts: Sequence[int], period: int) -> dict[str, float]:
     """The metrics of a whole clip, by name; NaN where there is nothing to measure, such as a cut."""
-    from semlink.simulator.metrics import video
+    from semlink.simulator.metrics import segmentation, video
 
     columns = {name: np.array(values) for name, values in trace.columns.items()}
     sums = np.array(trace.sums).reshape(-1, 3)
@@ -196,6 +236,8 @@ def summary(trace: Trace, cuts: Sequence[int], period: int) -> dict[str, float]:
         "seam_ratio": video.seam_ratio(change, period, cuts),
         "frozen": float(((still > 0) & (moves > 0)).mean()),
     }
+    if trace.seen is not None:
+        found["miou"] = float(segmentation.mean_iou_of_present(trace.seen))
     means = [name for name in (*PICTURES, "tlp", "intact") if name in columns]
     found |= {name: float(columns[name].mean()) for name in means}
     return {**{name: found[name] for name in trace.names if name in found}, "mse": float(columns["mse"].mean())}

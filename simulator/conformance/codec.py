@@ -6,20 +6,20 @@ import inspect
 import math
 import pickle
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from semlink.simulator.bits.mcs import TABLE
+from semlink.simulator.conformance.fresh import fresh_process
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.link.code_blocks import blocks_of
 from semlink.simulator.link.sending import fixed_uses
 from semlink.simulator.plugins import make_link, measure_metrics
-from semlink.simulator.values import ReceivedStream, Reception, Stream, Transmission, TxInfo
+from semlink.simulator.values import LinkStatistics, ReceivedStream, Reception, Stream, Transmission, TxInfo
 from semlink.simulator.words import parse
 
 SNR_DB = 20.0
@@ -82,12 +82,29 @@ def check_encoding(codec: Any, images: Tensor, tx: TxInfo) -> Transmission:
 
 
 def check_odd_size(codec: Any) -> None:
-    """The budget at a size that no cell divides, of a codec that does not refuse it."""
-    try:
-        sent = codec.encode(smooth_pictures(1, *ODD), TxInfo(snr_db=SNR_DB))
-    except SemlinkError:
-        return
-    check_budget(codec, sent, *ODD)
+    """The budget and the pictures at a size that no cell divides, of a codec that does not refuse it.
+
+    One that encodes for a link is told of one, too, over which no payload arrives.
+    """
+    images = smooth_pictures(1, *ODD)
+    for hope in (True, False) if codec.encodes_on == "link" else (True,):
+        try:
+            statistics = None if hope else hopeless(codec.uses(*ODD))
+            sent = codec.encode(images, TxInfo(snr_db=SNR_DB, statistics=statistics))
+        except SemlinkError:
+            continue
+        check_budget(codec, sent, *ODD)
+        if not hope:
+            check_transmission(sent, 1)
+            check_pictures(codec.decode(noiseless(sent)), images)
+
+
+def hopeless(uses: int) -> LinkStatistics:
+    """Of a link over which symbols get through, and no payload of any size."""
+    from semlink.simulator.link.statistics import head_sizes
+
+    never = {mcs.name: (0.0, 0.0) for mcs in TABLE}
+    return LinkStatistics(uses, (0.5, 1.3), (0.3, 0.6), {size: never for size in (*head_sizes(uses), uses)})
 
 
 def check_budget(codec: Any, sent: Transmission, height: int, width: int) -> None:
@@ -218,9 +235,9 @@ def _received(stream: Stream, a: float) -> ReceivedStream:
 
 
 def in_fresh_process(codec: Any, *receptions: Reception) -> Tensor:
-    """`codec.decode` of receptions, one behind the other, in a new interpreter that never saw the pictures."""
+    """`codec.decode` of receptions, one behind the other, in a process that never saw the pictures."""
     check_pickles(codec)
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with fresh_process() as pool:
         return pool.submit(_decode, codec, receptions).result()
 
 

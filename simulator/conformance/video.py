@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from semlink.simulator.conformance.fresh import fresh_process
 from semlink.simulator.live.session import Air, Passed, Session, Way, check_shown
 from semlink.simulator.plugins import make_link
 from semlink.simulator.values import ReceivedStream, Reception
@@ -187,7 +186,7 @@ def check_fresh_receiver(codec: Any, frames: Tensor, heard: Sequence[Reception])
     half = len(heard) // 2
     moving = codec.receiver(clip)
     first = _shown(moving, heard[:half])
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with fresh_process() as pool:
         there = pool.submit(_in_fresh_process, codec, clip, heard).result()
         second = pool.submit(_shown, moving, heard[half:]).result()
     assert torch.allclose(here, there, atol=1e-4), "a receiver in a fresh process shows other frames"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.files import reading
 
 UNLABELLED = ("unlabelled", "unlabeled", "void", "ignore", "ignored")
 NOWHERE = 255  # the number of pixels without a class where no class file says another
@@ -29,15 +30,15 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], int]:
     That is `ignore_index`, or the first class that is called unlabelled or void, or 255; as the last class of the list
     it is left out. SemlinkError for another file.
     """
-    try:
+    if not path.exists():
+        raise SemlinkError(f"{path}: no such class file; write {FORMS}")
+    with reading(path, f"not a class file; write {FORMS}"):
         text = path.read_text(encoding="utf-8")
         said: Any = json.loads(text) if path.suffix == ".json" else [line for line in text.splitlines() if line.strip()]
         written = said["classes"] if isinstance(said, dict) else said
         names = tuple(name.strip().lower() for name in written)
         unlabelled = next((i for i, name in enumerate(names) if name in UNLABELLED), NOWHERE)
         ignore = int(said.get("ignore_index", unlabelled)) if isinstance(said, dict) else unlabelled
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SemlinkError(f"{path}: not a class file ({error}); write {FORMS}") from error
     if not names or len(set(names)) < len(names) or len(names) > NOWHERE:
         raise SemlinkError(f"{path}: {len(names)} names, some of them equal or none at all; write {FORMS}")
     return (names[:-1] if ignore == len(names) - 1 else names), ignore

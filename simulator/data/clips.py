@@ -37,6 +37,7 @@ SUFFIXES = frozenset(
 )
 FPS = 25.0  # of what does not tell
 SIZE = (128, 128)
+MAY_SHIP = frozenset(("bunny", "bunny_open", "motorway", "drive"))  # CC BY 3.0 (Blender Foundation), and MIT
 DAMAGED = "no description of clips; unpack the data again"
 
 
@@ -226,6 +227,24 @@ def held_out(data: str) -> tuple[str, ...]:
     return tuple(n for n, own in parts.items() if any(getattr(p, "path", Path()).parent == held for p in own))
 
 
+def montages(part: str) -> tuple[str, ...]:
+    """Names of the montages of a part of the named clips."""
+    return tuple(name for name, own in _described(root() / "video")["montages"].items() if own["split"] == part)
+
+
+def may_ship(source: Source) -> bool:
+    """Whether pictures of it may be passed on; of files of a user's own that is theirs to know."""
+    if isinstance(source, Montage):
+        return all(map(may_ship, source.parts))
+    named = getattr(source, "path", Path()).parent.parent == root() / "video"
+    return source.name in MAY_SHIP or not named
+
+
+def with_size(data: str, size: str, frames: int | None) -> str:
+    """A name of clips with the size of their frames, a side or HEIGHTxWIDTH, and their number where that is given."""
+    return f"{data}@{size if 'x' in size else f'{size}x{size}'}" + (f"x{frames}" if frames else "")
+
+
 def read_spec(text: str) -> tuple[str, int, int, int | None]:
     """Name or path, height, width and frames of `NAME@SIZE`. SemlinkError for a size that is none."""
     data, at, size = text.rpartition("@")
@@ -277,7 +296,8 @@ def _sources(data: str) -> tuple[Source, ...]:
         return (_file(path),)
     if path.is_dir():
         return _folder(path)
-    raise SemlinkError(f"{data}: no such file, folder or set of clips; known: {', '.join(known())}")
+    meant = did_you_mean(data, known())
+    raise SemlinkError(f"{data}: no such file, folder or set of clips; {meant}known: {', '.join(known())}")
 
 
 def known() -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from PIL import Image
 
 from semlink.simulator.data import pictures
 from semlink.simulator.data.moving import Photograph, View, over
@@ -14,6 +15,9 @@ from semlink.simulator.data.moving import Photograph, View, over
 FRAMES = 48
 FPS = 25.0
 FLASH, CUT, DISSOLVE, ABA = 24, 24, (16, 32), (20, 26)  # frames
+FADE, WHIP = 24, (16, 24)  # frames
+WHIPPED, BLUR = 0.12, 6  # shares of the view a frame, and views within one
+RIPPLE = 0.03  # of the width, that water bends it by
 NOISE = 8.0  # levels, standard deviation
 
 Frames = Callable[[tuple[Photograph, Photograph], int, int], Iterator[np.ndarray]]
@@ -81,6 +85,38 @@ def _scroll(scenes: tuple[Photograph, Photograph], height: int, width: int) -> I
         yield scenes[0].seen(View(y=0.3).moved(y=t // 12 / 3), height, width)
 
 
+def _fade_in(scenes: tuple[Photograph, Photograph], height: int, width: int) -> Iterator[np.ndarray]:
+    """A slow pan that comes out of black."""
+    for t, frame in enumerate(_camera(x=0.004)(scenes, height, width)):
+        yield (frame * min(1.0, t / FADE) + 0.5).astype(np.uint8)
+
+
+def _whip_pan(scenes: tuple[Photograph, Photograph], height: int, width: int) -> Iterator[np.ndarray]:
+    """A still scene, a turn so fast that it blurs, another still view."""
+    view = View(x=0.2, scale=0.35)
+    for t in range(FRAMES):
+        step = WHIPPED / BLUR if WHIP[0] <= t < WHIP[1] else 0.0
+        views = [view := view.moved(x=step) for _ in range(BLUR)]
+        yield np.mean([scenes[0].seen(v, height, width) for v in (views if step else views[:1])], 0).astype(np.uint8)
+
+
+def _ripple(scenes: tuple[Photograph, Photograph], height: int, width: int) -> Iterator[np.ndarray]:
+    """A scene in water: bent anew in every frame, smoothly in space and not in time."""
+    rng, still = np.random.default_rng(0), scenes[0].seen(View(), height, width)
+    rows, columns = np.mgrid[:height, :width]
+    for _ in range(FRAMES):
+        bent = [RIPPLE * width * _smooth(rng.normal(size=(12, 12)), height, width) for _ in range(2)]
+        down, across = (np.clip(np.rint(at + by), 0, n - 1).astype(int) for at, by, n in
+                        ((rows, bent[0], height), (columns, bent[1], width)))  # fmt: skip
+        yield still[down, across]
+
+
+def _smooth(grid: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A small grid of numbers at another size."""
+    image = Image.fromarray(grid.astype(np.float32))
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+
+
 SCENES: Mapping[str, Scene] = {
     "still": Scene(_camera()),
     "pan": Scene(_camera(x=0.01)),
@@ -94,6 +130,9 @@ SCENES: Mapping[str, Scene] = {
     "aba": Scene(_mixed(lambda t: float(ABA[0] <= t < ABA[1])), ABA),
     "scroll": Scene(_scroll),
     "noise": Scene(_noise),
+    "fade_in": Scene(_fade_in),
+    "whip_pan": Scene(_whip_pan),
+    "ripple": Scene(_ripple),
 }
 
 

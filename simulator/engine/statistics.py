@@ -31,8 +31,12 @@ class Prior:
     age: float = 0.0
 
     def between(self, seconds: np.ndarray, hertz: np.ndarray, age: float = 0.0) -> np.ndarray:
-        """E[h h*] of two gains that far apart, the second `age` older."""
-        return self.correlation(seconds + age, hertz) * self.phase(seconds)
+        """E[h h*] of two gains that far apart, the second `age` older; arrays of one shape.
+
+        Worked out once for each lag in time and in frequency, of which a slot has few: these functions take seconds.
+        """
+        (late, row), (wide, column) = (np.unique(lags, return_inverse=True) for lags in (seconds, hertz))
+        return (self.correlation(late[:, None] + age, wide) * self.phase(late)[:, None])[row, column]
 
 
 @dataclass(frozen=True)

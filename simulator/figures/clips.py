@@ -16,6 +16,7 @@ from semlink.simulator.figures.style import dress, figure_of, legend_below, with
 from semlink.simulator.files import write_aside
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SCALE = 2  # of pixels, of frames smaller than LARGE
@@ -26,33 +27,49 @@ CRF = "16"
 
 @dataclass(frozen=True)
 class Strand:
-    """One codec's frames, in numbers. psnr, uses: of each. concealed: whether another frame is shown in its place."""
+    """One codec's frames, in numbers. psnr, uses: of each. concealed: whether another frame is shown in its place.
+
+    anchors: whether it is one. steps: of an iterative decoder. Either may be empty.
+    """
 
     psnr: Sequence[float]
     uses: Sequence[float]
     concealed: Sequence[bool]
+    anchors: Sequence[bool] = ()
+    steps: Sequence[int] = ()
 
 
 def timeline(strands: Mapping[str, Strand], cuts: Sequence[int], title: str) -> Figure:
-    """PSNR and channel uses against frames; lines at cuts, and marks where a frame was concealed."""
-    figure = figure_of(7.0, 4.2)
-    quality, spent = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    """PSNR and channel uses against frames, and steps where there are any; lines at cuts, marks where a frame was
+    concealed and at anchors.
+    """
+    stepped = any(any(strand.steps) for strand in strands.values())
+    figure = figure_of(7.0, 5.2 if stepped else 4.2)
+    quality, spent, *more = figure.subplots(2 + stepped, 1, sharex=True, height_ratios=(3, 2, 1)[: 2 + stepped])
     for name, look in looks(strands).items():
-        strand, colour = strands[name], look.colour
-        frames, psnr = np.arange(len(strand.psnr)), np.asarray(strand.psnr)
-        quality.plot(frames, psnr, color=colour, linewidth=1, label=name)
-        lost = np.flatnonzero(strand.concealed)
-        quality.plot(lost, psnr[lost], "x", color=colour, markersize=3)
-        spent.plot(frames, strand.uses, color=colour, linewidth=0.8)
-    for axes, label in ((quality, "PSNR (dB)"), (spent, "channel uses")):
+        _draw(strands[name], look.colour, name, quality, spent)
+        for axes in more:
+            axes.step(np.arange(len(strands[name].steps)), strands[name].steps, color=look.colour, linewidth=0.8)
+    names = {quality: "PSNR (dB)", spent: "channel uses", **dict.fromkeys(more, "steps")}
+    for axes, label in names.items():
         dress(axes)
         axes.set_ylabel(label, fontsize=8)
         for cut in cuts:
             axes.axvline(cut, color="0.6", linewidth=0.6, linestyle=":")
-    spent.set_xlabel("frame", fontsize=8)
-    quality.set_title(f"{title}; x: concealed, dotted: cut", fontsize=8)
+    axes.set_xlabel("frame", fontsize=8)
+    anchors = "; triangle: anchor" if any(any(strand.anchors) for strand in strands.values()) else ""
+    quality.set_title(f"{title}; x: concealed, dotted: cut{anchors}", fontsize=8)
     legend_below(figure, [quality], size=8)
     return figure
+
+
+def _draw(strand: Strand, colour: str, name: str, quality: Axes, spent: Axes) -> None:
+    frames, psnr, uses = (np.arange(len(strand.psnr)), np.asarray(strand.psnr), np.asarray(strand.uses))
+    quality.plot(frames, psnr, color=colour, linewidth=1, label=name)
+    lost, anchors = np.flatnonzero(strand.concealed), np.flatnonzero(strand.anchors)
+    quality.plot(lost, psnr[lost], "x", color=colour, markersize=3)
+    spent.plot(frames, uses, color=colour, linewidth=0.8)
+    spent.plot(anchors, uses[anchors], "^", color=colour, markersize=3)
 
 
 def captioned(frame: np.ndarray, text: str) -> np.ndarray:

@@ -44,6 +44,18 @@ OWN = {
     "img2img": Look("#999933", "h"),
     "roi_dual": Look("#661100", "d"),
     "cddm": Look("#777777", "8"),
+    "spic": Look("#117733", "H"),
+    "checkpoint": Look("#AA4499", "o"),
+    # video codecs, which share no figure with those of pictures
+    "h265": Look("#882255", "<"),
+    "h264": Look("#332288", "v"),
+    "intra": Look("#CC79A7", "o"),
+    "wvsc": Look("#E69F00", "X"),
+    "wvsc_d": Look("#009E73", "^"),
+    "cmd": Look("#777777", ">"),
+    "semmap": Look("#AA4499", "p"),
+    "cvsc": Look("#0072B2", "d"),
+    "denoising_reuse": Look("#D55E00", "D"),
 }
 
 

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 
 from semlink.simulator.video import BURST
 
+ANCHORS = "anchors"
+KINDS = {"head": "heads", "anchor": ANCHORS, "control": "control", "feedback": "feedback"}  # by how a name begins
+REST = "packets"  # motion, of codecs with anchors
+
 
 @dataclass(frozen=True)
 class Account:
@@ -39,6 +43,13 @@ class Account:
         """Channel uses per source dimension; dimensions: of a frame."""
         return self.uses / max(1, self.frames) / dimensions
 
+    def split(self) -> dict[str, int]:
+        """Channel uses by what they are for: anchors, packets, control, heads, feedback; of those that are there."""
+        found: dict[str, int] = {}
+        for name, uses in self.total.items():
+            found[kind_of(name)] = found.get(kind_of(name), 0) + uses
+        return found
+
     @property
     def peak(self) -> float:
         """The most that BURST frames in a row have spent, over the mean of so many; 1 for an even spender."""
@@ -49,6 +60,11 @@ class Account:
     def first_share(self) -> float:
         """Channel uses of the first frame, over the mean of a frame."""
         return self.first / (self.uses / self.frames) if self.uses else 1.0
+
+
+def kind_of(stream: str) -> str:
+    """What a stream of that name is for."""
+    return next((kind for start, kind in KINDS.items() if stream.startswith(start)), REST)
 
 
 def _windows(last: Sequence[float], new: Sequence[float], most: float) -> tuple[tuple[float, ...], float]:

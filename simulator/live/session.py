@@ -20,6 +20,7 @@ from semlink.simulator.errors import SemlinkError
 from semlink.simulator.link.fades import identity
 from semlink.simulator.link.link import Link
 from semlink.simulator.live.account import Account
+from semlink.simulator.live.latency import Spans
 from semlink.simulator.protocols import Receiver, Sender, VideoCodec
 from semlink.simulator.rng import generator
 from semlink.simulator.values import LinkReport, LinkStatistics, Reception
@@ -48,7 +49,8 @@ class Air:
 class Passed:
     """A group after its way. frame: number of its first frame. uses: by stream; feedback: of the report told back.
 
-    late_s: by how much it was sent after its frames, because the air was busy. encode_s, decode_s: of the group.
+    late_s: by how much it was sent after its frames, because the air was busy. encode_s, decode_s: of the group, as
+    time passed.
     """
 
     frame: int
@@ -60,6 +62,17 @@ class Passed:
     late_s: float
     encode_s: float
     decode_s: float
+
+    @property
+    def measured(self) -> Spans:
+        """Where its time went by the clock on the wall; that on air is of the grid."""
+        return Spans(self.encode_s, self.late_s, self.report.air_time_s[0], self.decode_s)
+
+    @property
+    def simulated(self) -> Spans | None:
+        """As the codec's own clock says; None of a codec without one."""
+        took = self.shown.took_s
+        return None if took is None else Spans(0.0, self.late_s, self.report.air_time_s[0], took)
 
     @property
     def lost_blocks(self) -> int:

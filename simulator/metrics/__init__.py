@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Literal
 
+from semlink.channels.base.installed import installed
 from semlink.channels.base.names import unknown
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.protocols import Variable
@@ -58,7 +58,7 @@ _DERIVED: Mapping[str, Metric] = {
 
 def names() -> tuple[str, ...]:
     """Names that `measure` takes, built-in and from entry points; imports none of them."""
-    return (*METRICS, *sorted(point.name for point in entry_points(group=GROUP) if point.name not in METRICS))
+    return (*METRICS, *sorted(point.name for point in installed(GROUP) if point.name not in METRICS))
 
 
 def get(name: str) -> Callable[[Tensor, Tensor], Tensor]:
@@ -101,7 +101,7 @@ def _row_name(name: str, height: int, width: int) -> str:
 def _metric(name: str) -> Metric:
     if name in METRICS:
         return METRICS[name]
-    found = {point.name: point for point in entry_points(group=GROUP)}
+    found = {point.name: point for point in installed(GROUP)}
     if name not in found:
         raise SemlinkError(unknown("metric", name, names()))
     metric = found[name].load()

@@ -55,7 +55,13 @@ VARIABLES: Mapping[str, Variable] = {
     "block_error_rate": Variable("1", "share of code blocks lost", "lower", least=0, most=1),
 }
 
+WALL = ("encode_s", "decode_s", "wall_")  # begin the names of times that passed, which differ from run to run
 BYTES = "bytes_"  # begins the name of a stream's exact bytes
+
+
+def repeats(name: str) -> bool:
+    """Whether a number comes out the same when it is measured again."""
+    return not name.startswith(WALL)
 
 
 def own_variable(name: str) -> Variable | None:
@@ -215,8 +221,9 @@ def _image(rows: Rows) -> bytes:
     return target.getvalue()
 
 
-def read(path: Path) -> Rows:
+def read(path: str | Path) -> Rows:
     """The rows of a file. SemlinkError when it is missing, damaged or another kind of file."""
+    path = Path(path)
     if not path.exists():
         raise SemlinkError(f"{path}: no such file; run the experiment first")
     check_file(path)

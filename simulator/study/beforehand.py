@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from semlink.channels.base.registry import UnknownName, UnknownSetting
 from semlink.simulator.analysis.tables import rate
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.records.sweep import Sweep
@@ -30,10 +31,13 @@ def check_questions(questions: Sequence[Sweep], parts: Parts) -> None:
 
 
 def _told(what: str, ask: Callable[[], Any]) -> Any:
-    """What is answered; None where something else than a SemlinkError is raised, which names what asked."""
+    """What is answered; SemlinkError that names what asked; None where a plug-in raises something else.
+
+    Words within a word, as of an inner codec, are found here when they name nothing.
+    """
     try:
         return ask()
-    except SemlinkError as error:
+    except (SemlinkError, UnknownName, UnknownSetting) as error:
         raise SemlinkError(f"{what}: {error}") from error
     except (Exception, SystemExit):  # noqa: BLE001 - a plug-in may raise anything
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from semlink.channels.base.names import did_you_mean, unknown
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.plugins import LINK_SETTINGS, make_channel, package
-from semlink.simulator.study.settings import check_settings
+from semlink.simulator.study.settings import check_setting_names, check_settings
 from semlink.simulator.study.sources import names_in
 from semlink.simulator.words import Word, parse
 
@@ -93,12 +93,33 @@ def check_data(data: str) -> None:
         raise SemlinkError(no_such_data(data))
 
 
-def check_metrics(names: Sequence[str]) -> None:
-    """SemlinkError for a metric of pictures that nobody knows."""
+def check_metrics(names: Sequence[str], more: Sequence[str] = ()) -> None:
+    """SemlinkError for a metric of pictures that nobody knows. more: names of others that the experiment takes."""
     from semlink.simulator.metrics import describe
 
     for name in names:
-        describe(name)
+        if name not in more:
+            describe(name)
+
+
+def check_importance(words: Sequence[str]) -> None:
+    """SemlinkError when the word of an importance map is misspelt, or names an unknown kind or setting of one."""
+    kinds = package("codecs.importance")
+    check_words(kinds.registry.kind, words, kinds.names())
+    for word in map(parse, words):
+        check_setting_names(kinds.registry.kind, kinds.registry, word)
+
+
+def check_clips(text: str, limit: int | None, metrics: Sequence[str], show: str) -> None:
+    """SemlinkError for clips that are not there, a metric of clips that nobody knows, and a clip to show of others."""
+    from semlink.simulator.analysis import clips as numbers
+    from semlink.simulator.data import clips
+
+    found = clips.load(text, limit)
+    numbers.check(metrics, found.height, found.width)
+    if show and show not in found.ids:
+        meant = did_you_mean(show, found.ids)
+        raise SemlinkError(f"--show {show}: {meant}not among the clips {', '.join(found.ids)}")
 
 
 def reference_of(codecs: Sequence[str], versus: str) -> str:

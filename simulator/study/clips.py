@@ -5,15 +5,15 @@ It is sent again for that, which gives the same frames as the sweep measured.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from semlink.simulator.analysis.clips import Original
+from semlink.simulator.analysis.clips import Original, Trace
 from semlink.simulator.analysis.tables import Columns, rate
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.figures import clips as drawn
@@ -24,12 +24,15 @@ from semlink.simulator.study.answer import Answer, publish
 from semlink.simulator.sweep.clips import Carried, carried
 from semlink.simulator.words import labels, parse
 
-HEAD = ("codec", "frame", "psnr", "uses", "concealed")
+HEAD = ("codec", "frame", "psnr", "uses", "concealed", "anchor", "steps")
 
 
 @dataclass(frozen=True)
 class Showing:
-    """What is shown: a clip by its name in the data set, and the codecs at a rate, channel and SNR."""
+    """What is shown: a clip by its name in the data set, and the codecs at a rate, channel and SNR.
+
+    names: of codecs for people, by their words, or none for those of `labels`.
+    """
 
     data: str
     clip: str
@@ -38,6 +41,7 @@ class Showing:
     channel: str
     snr_db: float
     seed: int = 0
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, sweep: Sweep, clip: str) -> Showing:
@@ -49,33 +53,42 @@ class Showing:
         return f"{self.clip}, rho {rate(self.rho)}, {self.channel}, {self.snr_db:g} dB"
 
 
-def show(showing: Showing, out: Path) -> list[Path]:
+def show(showing: Showing, out: Path, film: bool = True) -> list[Path]:
     """Write `side_by_side.mp4`, `still.png`, its middle frame, `frames.csv` and the figure `frames` to a folder.
 
-    The figures' paths.
+    film: without, only what is no picture of the clip. The figures' paths.
     """
     one, number = _clip(showing)
     original = Original(one.levels, one.clip.frames or 0, False)
-    link, said = make_link(parse(showing.channel)), labels(showing.codecs)
+    link, said = make_link(parse(showing.channel)), showing.names or labels(showing.codecs)
     found: dict[str, Carried] = {}
     seen: dict[str, list[np.ndarray]] = {}
     for word in showing.codecs:
         session = Session(make_video_codec(parse(word), showing.rho), one.clip, _air(link, showing, number))
         frames: list[np.ndarray] = []
-        found[said[word]] = carried(session, original, ("psnr",), lambda x, y, kept=frames: kept.append(_levels(y)))
+        trace = Trace(("psnr",))
+        found[said[word]] = carried(session, original, trace, lambda x, y, kept=frames: kept.append(_levels(y)))
         seen[said[word]] = frames
     out.mkdir(parents=True, exist_ok=True)
+    if film:
+        _film(one, found, seen, out)
+    strands = {name: _strand(own) for name, own in found.items()}
+    figure = drawn.timeline(strands, one.cuts, str(showing))
+    table = [(name, t, *told) for name, strand in strands.items() for t, told in enumerate(_told(strand))]
+    return publish(Answer([], {"frames.csv": Columns(HEAD, table)}, [("frames", figure)]), out)
+
+
+def _film(one: Any, found: dict[str, Carried], seen: dict[str, list[np.ndarray]], out: Path) -> None:
     rows = (_row(t, frame, found, seen) for t, frame in enumerate(one.levels()))
     drawn.write_mp4(out / "side_by_side.mp4", rows, one.clip.fps)
     middle = len(next(iter(found.values())).trace.columns["psnr"]) // 2
     drawn.write_still(out / "still.png", _row(middle, next(islice(one.levels(), middle, None)), found, seen))
     print(f"written: {out / 'side_by_side.mp4'}, still.png")
-    strands = {name: _strand(own) for name, own in found.items()}
-    figure = drawn.timeline(strands, one.cuts, str(showing))
-    table = [
-        (n, t, *v) for n, s in strands.items() for t, v in enumerate(zip(s.psnr, s.uses, s.concealed, strict=True))
-    ]
-    return publish(Answer([], {"frames.csv": Columns(HEAD, table)}, [("frames", figure)]), out)
+
+
+def _told(strand: drawn.Strand) -> Iterator[tuple[float, ...]]:
+    """As lines of a table, of each frame."""
+    return zip(strand.psnr, strand.uses, strand.concealed, strand.anchors, strand.steps, strict=True)
 
 
 def _clip(showing: Showing) -> tuple[Any, int]:
@@ -96,7 +109,8 @@ def _levels(frame: Any) -> np.ndarray:
 
 def _strand(found: Carried) -> drawn.Strand:
     columns = found.trace.columns
-    return drawn.Strand(columns["psnr"], columns["uses"], [bool(value) for value in columns["concealed"]])
+    concealed = [bool(value) for value in columns["concealed"]]
+    return drawn.Strand(columns["psnr"], columns["uses"], concealed, found.log.anchors, found.log.steps)
 
 
 def _row(t: int, frame: np.ndarray, found: dict[str, Carried], seen: dict[str, list[np.ndarray]]) -> np.ndarray:

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "mimo": "mimo",
     "robustness": "robustness",
     "video": "video",
+    "realtime": "realtime",
     "train": "train",
     "train-diffusion": "train_diffusion",
     "train-hybrid": "train_hybrid",

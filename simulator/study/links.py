@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from semlink.channels.base.names import unknown
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.words import Setting, Word, parse
 
@@ -33,7 +34,7 @@ def power_settings(rule: str, csit: str) -> dict[str, Setting]:
 def read_settings(kind: str, word: Word, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """A word's settings over the defaults of its name; SemlinkError for an unknown name or setting."""
     if word.name not in known:
-        raise SemlinkError(f"unknown {kind} {word.name!r}; known: {', '.join(known)}")
+        raise SemlinkError(unknown(kind, word.name, tuple(known)))
     given = dict(word.settings)
     for name, value in given.items():
         if name not in known[word.name] or isinstance(value, str) or not value or value < 0:

@@ -16,7 +16,7 @@ def read_rate(text: str) -> float:
     """
     try:
         value = float(Fraction(text))
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ArithmeticError):
         raise ValueError(f"{text!r} is no rate; write 1/12 or 0.0833") from None
     if "/" in text or not 0 < value <= 1:
         return value

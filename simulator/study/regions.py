@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import digest, read_json, write_json
 from semlink.simulator.metrics import of_set
-from semlink.simulator.plugins import capabilities, describe_metric, package
-from semlink.simulator.words import Word, parse, with_settings
+from semlink.simulator.plugins import JUDGE, capabilities, describe_metric, make_importance
+from semlink.simulator.words import parse, with_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,15 +27,9 @@ if TYPE_CHECKING:
     from semlink.simulator.records.rows import Rows
     from semlink.simulator.sweep.trial import Parts
 
-JUDGE = "segmentation:network=pyramid"  # has no part in any codec or region
 IGNORED = 255  # pixels that count for no class
 NOTE = "judged.json"
 PSNRS = ("psnr_roi", "psnr", "psnr_roni", "theta_psnr")
-
-
-def importance(word: Word) -> Any:
-    """The importance map of a word. SemlinkError for settings that it refuses."""
-    return package("codecs.importance").create(word.name, **dict(word.settings))
 
 
 def with_roi(codec: str, roi: str) -> str:
@@ -87,13 +81,13 @@ class Judging:
 
     def classes_of_region(self) -> tuple[str, ...]:
         """The classes that the region is made of, where annotations tell how well they are seen; none for a box."""
-        return getattr(importance(parse(self.roi)), "chosen", ()) if self.annotated else ()
+        return getattr(make_importance(parse(self.roi)), "chosen", ()) if self.annotated else ()
 
     def segmenter(self) -> Segmenter:
         """The network that scores. SemlinkError for a word that names no segmenter."""
         from semlink.simulator.metrics.regions import Segmenter
 
-        made = importance(parse(self.judge or JUDGE))
+        made = make_importance(parse(self.judge or JUDGE))
         if not hasattr(made, "labels"):
             raise SemlinkError(f"--judge {self.judge}: names no classes; give a segmenter such as {JUDGE}")
         return Segmenter(made.labels, made.names)
@@ -101,7 +95,7 @@ class Judging:
     def depends(self) -> dict[str, Any]:
         """What the numbers depend on besides the pictures: the words, and digests of the files that they name."""
         words = (self.roi, self.judge or JUDGE, *([self.sent] if self.sent else []))
-        makers = [importance(parse(word)) for word in words]
+        makers = [make_importance(parse(word)) for word in words]
         files = [path for made in makers for path in getattr(made, "files", tuple)()]
         files += [Path(path).expanduser() for path in (self.labels, self.classes) if path]
         told = ("roi", "theta", "judge", *(["sent"] if self.sent else []))
@@ -115,7 +109,7 @@ def check(judging: Judging) -> None:
         raise SemlinkError(f"--roi {judging.roi}: separate classes by slashes")
     if not 0 <= judging.theta <= 1:
         raise SemlinkError(f"--theta {judging.theta:g}: give a weight within 0 and 1")
-    importance(parse(judging.roi))
+    make_importance(parse(judging.roi))
     if judging.classes and not judging.labels:
         raise SemlinkError(f"--classes {judging.classes}: says what the numbers of --labels mean; give that folder too")
     if any(name.startswith("miou") for name in judging.metrics()):
@@ -158,8 +152,8 @@ def judge(judging: Judging, sees: bool) -> Judge:
 
     segmenter = judging.segmenter() if sees else None
     truth = ground_truth(judging, segmenter) if segmenter and judging.annotated else None
-    sent = importance(parse(judging.sent)).labels if sees and judging.sent else None
-    return Judge(importance(parse(judging.roi)).maps, judging.theta, segmenter, truth, sent)
+    sent = make_importance(parse(judging.sent)).labels if sees and judging.sent else None
+    return Judge(make_importance(parse(judging.roi)).maps, judging.theta, segmenter, truth, sent)
 
 
 def ground_truth(judging: Judging, segmenter: Segmenter) -> Truth:
@@ -227,4 +221,4 @@ def region(roi: str, picture: np.ndarray) -> np.ndarray:
     """Where a picture float32 `[3, H, W]` is of interest, bool `[H, W]`."""
     import torch
 
-    return (importance(parse(roi)).maps(torch.from_numpy(picture)[None])[0] >= 0.5).numpy()
+    return (make_importance(parse(roi)).maps(torch.from_numpy(picture)[None])[0] >= 0.5).numpy()

@@ -31,7 +31,7 @@ def check_settings(
     given: parameters that no word sets. more: settings that are not the plug-in's own. A plug-in that does not load, or
     takes anything, is not checked: it says itself what is wrong.
     """
-    _check_names(kind, registry, word, given, more)
+    check_setting_names(kind, registry, word, given, more)
     known = _parameters(registry, word.name, given)
     if known is None:
         return
@@ -47,7 +47,9 @@ def check_settings(
             raise SemlinkError(f"{kind} {word}: say {name}, as in {word.name}:{name}=...")
 
 
-def _check_names(kind: str, registry: Registry, word: Word, given: Sequence[str], more: Sequence[str]) -> None:
+def check_setting_names(
+    kind: str, registry: Registry, word: Word, given: Sequence[str] = (), more: Sequence[str] = ()
+) -> None:
     """SemlinkError for a setting that the source of a built-in plug-in does not have; loads nothing."""
     told = settings_in(registry.package, word.name) if word.settings and not word.file else None
     own = None if told is None else [name for name in told if name not in given]

@@ -37,7 +37,7 @@ def _parameters(module: str, wanted: str, depth: int) -> tuple[str, ...] | None:
         if isinstance(node, ast.Assign) and _is_name(node.targets[0], wanted) and isinstance(node.value, ast.Name):
             return _parameters(module, node.value.id, depth - 1)
         if isinstance(node, ast.ClassDef) and node.name == wanted:
-            return _of_constructor(node)
+            return _of_constructor(node) or _of_dataclass(node)
         if isinstance(node, ast.ImportFrom) and node.module and wanted in [name.name for name in node.names]:
             return _parameters(node.module, wanted, depth - 1)
     return None
@@ -66,3 +66,15 @@ def _of_constructor(node: ast.ClassDef) -> tuple[str, ...] | None:
                 return None
             return tuple(one.arg for one in (*said.args[1:], *said.kwonlyargs))
     return None
+
+
+def _of_dataclass(node: ast.ClassDef) -> tuple[str, ...] | None:
+    """The fields of a dataclass without bases; None of another class."""
+    said = [ast.unparse(one) for one in node.decorator_list]
+    if node.bases or not any(text.partition("(")[0] == "dataclass" for text in said):
+        return None
+    own = [inside for inside in node.body if isinstance(inside, ast.AnnAssign) and isinstance(inside.target, ast.Name)]
+    if any(word in ast.unparse(one) for one in own for word in ("field(", "KW_ONLY", "InitVar")):
+        return None
+    fields = [one for one in own if "ClassVar" not in ast.unparse(one.annotation)]
+    return tuple(one.target.id for one in fields if isinstance(one.target, ast.Name))

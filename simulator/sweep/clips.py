@@ -6,19 +6,24 @@ clip's number alone, so codecs meet the same.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from semlink.simulator.analysis.clips import Original, Trace, summary
+from semlink.simulator.analysis.clips import Original, Seer, Trace, summary
+from semlink.simulator.live.account import ANCHORS
+from semlink.simulator.live.latency import DEADLINE
+from semlink.simulator.live.log import Log
 from semlink.simulator.live.session import Air, Passed, Session, Way
-from semlink.simulator.plugins import make_clips, make_video_codec
+from semlink.simulator.plugins import JUDGE, make_clips, make_importance, make_video_codec
 from semlink.simulator.protocols import VideoCodec, period_of
 from semlink.simulator.records.store import Record
 from semlink.simulator.sweep.plan import Task
 from semlink.simulator.sweep.trial import Bench, Parts, one_line
+from semlink.simulator.words import parse
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +43,8 @@ def execute(task: Task, bench: Bench) -> Iterator[tuple[Record, Tensor, Tensor |
         try:
             codec = cast(VideoCodec, bench.codec(wanted.condition))
             air = Air(cast(Any, bench.link(wanted.condition)), wanted.condition.snr_db, bench.sweep.seed, wanted.block)
-            found = carried(Session(codec, clip.clip, air), original, bench.sweep.metrics)
+            trace = Trace(bench.sweep.metrics, seer_of(bench.sweep.metrics))
+            found = carried(Session(codec, clip.clip, air), original, trace)
             values = {name: (value,) for name, value in numbers(found, clip.cuts).items()}
             record = replace(wanted, csi=air.link.csi or "", values=values, notes=found.notes)
             yield record, first, found.first
@@ -46,9 +52,17 @@ def execute(task: Task, bench: Bench) -> Iterator[tuple[Record, Tensor, Tensor |
             yield replace(wanted, error=one_line(error)), first, None
 
 
+def seer_of(metrics: Sequence[str]) -> Seer | None:
+    """The segmenter that scores, where mIoU is asked for; it has no part in any codec."""
+    if "miou" not in metrics:
+        return None
+    made = make_importance(parse(JUDGE))
+    return Seer(made.labels, len(made.names))
+
+
 @dataclass
 class Carried:
-    """A clip after its way. first: `[1, 3, H, W]`, the first frame as it was shown. reports: sums over groups."""
+    """A clip after its way. first: `[1, 3, H, W]`, the first frame as it was shown. times, radio: of each group."""
 
     session: Session
     trace: Trace
@@ -56,9 +70,10 @@ class Carried:
     times: list[tuple[float, float, float]] = field(default_factory=list)
     radio: list[tuple[float, ...]] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
+    log: Log = field(default_factory=Log)
 
 
-def carried(session: Session, original: Original, metrics: Sequence[str], keep: Any = None) -> Carried:
+def carried(session: Session, original: Original, trace: Trace, keep: Any = None) -> Carried:
     """Send a clip and measure it as it passes. keep: called with each frame of the original and as it was shown."""
     found: Carried | None = None
     moments = iter(original)
@@ -70,7 +85,7 @@ def carried(session: Session, original: Original, metrics: Sequence[str], keep: 
             yield moment.frame
 
     for passed, own in Way(session, frames()):
-        found = found or Carried(session, Trace(metrics), passed.shown.frames[:1])
+        found = found or Carried(session, trace, passed.shown.frames[:1])
         _take(found, passed, own, [waiting.pop(0) for _ in range(own)], keep)
     if found is None:
         raise ValueError("a clip without a frame")
@@ -79,6 +94,7 @@ def carried(session: Session, original: Original, metrics: Sequence[str], keep: 
 
 def _take(found: Carried, passed: Passed, own: int, moments: Sequence[Any], keep: Any) -> None:
     report = passed.report
+    found.log.add(passed, own)
     found.times.append((passed.late_s, passed.encode_s / own, passed.decode_s / own))
     found.radio.append(
         (
@@ -127,6 +143,26 @@ def numbers(found: Carried, cuts: Sequence[int]) -> dict[str, float]:
         "encode_s": times[:, 1].mean(),
         "decode_s": times[:, 2].mean(),
         "concealed": np.mean(found.trace.columns["concealed"]),
+        **_live(found, cuts),
     }
     values = {**heard, **grouped, **told, **summary(found.trace, cuts, period_of(session.codec))}
     return {name: float(value) for name, value in values.items() if np.isfinite(value) or name in found.trace.names}
+
+
+def _live(found: Carried, cuts: Sequence[int]) -> dict[str, float]:
+    """Of time, of steps, of anchors, and what the channel uses of a codec with anchors are for."""
+    session, log = found.session, found.log
+    concealed = [bool(value) for value in found.trace.columns["concealed"]]
+    told = log.times(session.clip.fps, concealed, deadline_of(session.codec)) | log.renewals(cuts)
+    if any(log.steps):
+        told["steps"] = float(np.mean(log.steps))
+    split, dimensions = session.account.split(), session.account.frames * session.clip.dimensions
+    if ANCHORS in split:
+        told |= {f"rho_{kind}": uses / dimensions for kind, uses in split.items()}
+    return told
+
+
+def deadline_of(codec: VideoCodec) -> float:
+    """Seconds that a frame may take: its own deadline, or that of conversation of one without."""
+    own = float(getattr(codec, "deadline_s", math.inf))
+    return own if math.isfinite(own) else DEADLINE

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.executors import memory
 from semlink.simulator.plugins import describe_metric, make_codec, make_dataset, make_link, measure_metrics
-from semlink.simulator.protocols import AnyLink, Codec, Dataset, Variable
+from semlink.simulator.protocols import AnyLink, Codec, Dataset, Variable, decoded
 from semlink.simulator.records.rows import BYTES, UNDECODED
 from semlink.simulator.records.store import Condition, Record
 from semlink.simulator.records.sweep import Sweep
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from semlink.simulator.protocols import Variable
-    from semlink.simulator.values import LinkReport, Reception, Transmission, TxInfo
+    from semlink.simulator.values import LinkReport, Transmission, TxInfo
 
 CODECS = 2  # that a process keeps: each may hold large networks
 PIXELS_AT_ONCE = 1 << 20  # bounds the memory of metrics
@@ -175,7 +175,8 @@ def passage(wanted: Record, images: Tensor, encodings: Encodings, bench: Bench, 
         result = link.run(transmission, condition.snr_db, seed=bench.sweep.seed, first_image=first)
     start = time.perf_counter()
     with codec_at_work():
-        received, undecoded = decoded(codec, result.reception)
+        pictures, undecoded = decoded(codec, result.reception)
+        received = pictures.detach().cpu()
     decode_s = (time.perf_counter() - start) / len(images)
     values = radio(result.report, transmission.streams[0].name, images[0].numel(), len(images))
     _refuse(wanted.images[place:], values, math.isnan, "NaN")  # an SNR may be -inf dB, where all is erased
@@ -184,13 +185,6 @@ def passage(wanted: Record, images: Tensor, encodings: Encodings, bench: Bench, 
     told = {"mcs": result.report.mcs, "coders": getattr(codec, "coders", {})}
     notes = {name: ", ".join(f"{stream} {own}" for stream, own in of.items()) for name, of in told.items() if of}
     return Passage(received, values, notes)
-
-
-def decoded(codec: Codec, reception: Reception) -> tuple[Tensor, Sequence[bool]]:
-    """Pictures on the CPU, and of which of them what arrived was none, as far as the codec tells."""
-    marked = getattr(codec, "decode_marked", None)
-    pictures, undecoded = marked(reception) if marked else (codec.decode(reception), ())
-    return pictures.detach().cpu(), undecoded
 
 
 def sizes(codec: Codec, transmission: Transmission) -> dict[str, list[float]]:

@@ -57,7 +57,7 @@ def test_registries() -> None:
         channels.impair(channels.create("awgn"), "rain")
     with pytest.raises(LookupError, match="unknown channel 'impairments'"):
         channels.create("impairments")
-    with pytest.raises(TypeError, match="'cfo'.*volts"):
+    with pytest.raises(TypeError, match="impairment cfo.*volts"):
         impairments.create("cfo", volts=3)
 
 

@@ -370,7 +370,12 @@ def test_any_damage_is_a_line(tmp_path) -> None:
 @pytest.mark.parametrize("use", ["draw", "correlation", "specular"])
 @pytest.mark.parametrize(
     ("tap", "message"),
-    [(np.nan, r"NaN or infinite tap at gains\[1, 2, 0, 0, 0\]"), (np.inf, "infinite"), (0, "all taps are 0")],
+    [
+        (np.nan, r"NaN or infinite tap at gains\[1, 2, 0, 0, 0\]"),
+        (np.inf, "infinite"),
+        (0, "all taps are 0"),
+        (1e25, "which no measurement has"),
+    ],
 )
 def test_taps_that_cannot_be_normalised(tmp_path, tap, message, use) -> None:
     gains = ONES * (tap != 0)

@@ -274,10 +274,23 @@ def test_noisy_mode_at_every_pool_and_odd_sizes(white_prior: Path, pool: int) ->
     assert sent.streams[0].payload.shape == (2, codec.uses(33, 43))
     found = codec.decode(noiseless(sent))
     assert found.shape == images.shape
-    means, _ = codec.received(noiseless(sent))
+    means = codec.received(noiseless(sent)).pictures
     whole = (slice(None), slice(None), slice(33 // pool), slice(43 // pool))
     inside = found[..., : 33 // pool * pool, : 43 // pool * pool]
     assert (pooled(inside, pool) - means[whole]).square().mean().sqrt() < 0.1
+
+
+@pytest.mark.parametrize("name", ["ddnm", "img2img"])
+def test_what_the_inner_codec_cannot_decode_is_left_and_marked(name: str) -> None:
+    """Payloads that arrived and are no picture: grey, without diffusion, and counted as lost."""
+    models = {"model": "none", "steps": 0} if name == "img2img" else {}
+    codec = codecs.create(name, rho=1 / 24, inner="digital", sigma_y=0.1, **models)
+    sent = codec.encode(smooth_pictures(2, 32, 32), TxInfo(snr_db=10.0))
+    whole = noiseless(sent)
+    wrong = replace(whole, streams=(replace(whole.streams[0], payload=(b"", bytes([255] * 20))),))
+    found, marks = codec.decode_marked(wrong)
+    assert marks == (True, True) and (found == 0.5).all() and torch.equal(found, codec.decode(wrong))
+    assert codec.decode_marked(lost(sent))[1] == (False, False)
 
 
 def received(codec: ddnm.Ddnm, snr_db: float, count: int = 3):
@@ -288,7 +301,7 @@ def received(codec: ddnm.Ddnm, snr_db: float, count: int = 3):
 def test_paper_mode_reproduces_the_inner_picture(wild_prior: Path) -> None:
     codec = codecs.create("ddnm", prior=wild_prior, mode="paper", steps=3)
     reception = received(codec, 0.0)
-    means, _ = codec.received(reception)
+    means = codec.received(reception).pictures
     assert (pooled(codec.decode(reception), 2) - means).abs().max() < 1e-3
     noisy = codecs.create("ddnm", prior=wild_prior, steps=3)
     assert (pooled(noisy.decode(reception), 2) - means).square().mean().sqrt() > 3e-3
@@ -353,7 +366,7 @@ def test_a_failing_prior_leaves_the_coarse_picture(tmp_path: Path, caplog: pytes
     pipeline.save_pretrained(tmp_path)
     codec = codecs.create("ddnm", prior=tmp_path, steps=2)
     reception = received(codec, 5.0)
-    means, _ = codec.received(reception)
+    means = codec.received(reception).pictures
     assert torch.equal(codec.decode(reception), replicated(means, 2))
     assert "prior failed on 3 of 3" in caplog.text
 

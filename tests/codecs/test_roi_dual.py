@@ -28,8 +28,7 @@ class OneEach:
         return torch.stack(self.regions).float()
 
 
-@pytest.mark.parametrize("select", ["cells", "threshold"])
-@pytest.mark.parametrize("size", [(64, 64), (58, 77)], ids=str)
+@pytest.mark.parametrize(("size", "select"), [((64, 64), "cells"), ((58, 77), "threshold")], ids=str)
 def test_conforms(size: tuple[int, int], select: str) -> None:
     check_codec(codecs.create("roi_dual", importance="box:x0=0.2;x1=0.5", select=select), smooth_pictures(3, *size))
 

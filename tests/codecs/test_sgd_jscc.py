@@ -458,7 +458,7 @@ def test_the_shipped_codec_denoises_photographs() -> None:
     assert (10 * torch.logit(alpha[:, 0, 0, 0]) / np.log(10)).abs().mean() < 1.0
 
 
-@pytest.mark.parametrize(("snr_db", "believed"), [(0.0, -8.0), (0.0, 10.0), (10.0, 0.0)])
+@pytest.mark.parametrize(("snr_db", "believed"), [(0.0, -8.0), (0.0, 10.0)])
 def test_the_measured_start_beats_a_fixed_wrong_one(snr_db, believed) -> None:
     """Shipped networks, photographs: at least 1 dB of PSNR on each (measured: 1.1 to 3.2 dB)."""
     images = photographs()

@@ -48,7 +48,7 @@ def known_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     module.Guided = Guided
     monkeypatch.setitem(sys.modules, module.__name__, module)
     point = EntryPoint("guided", f"{module.__name__}:Guided", "semlink.codecs")
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == point.group else [])
+    monkeypatch.setattr(registry, "installed", lambda group: [point] if group == point.group else [])
 
 
 @pytest.fixture(scope="module")
@@ -258,8 +258,10 @@ def test_it_leaves_figures_and_says_how(ran, experiment):
     ],
 )
 def test_mistakes_are_named(experiment, flags, change, message):
+    asked = replace(flags, **change)
     with pytest.raises(SemlinkError, match=message):
-        experiment.check(replace(flags, **change))
+        asked.check_names()
+        experiment.check(asked)
 
 
 def test_exit_code_of_wrong_input(experiment, flags, capsys):

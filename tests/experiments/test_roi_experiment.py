@@ -17,10 +17,11 @@ from semlink.codecs._regions.unet import segment
 from semlink.simulator import SemlinkError, data
 from semlink.simulator.analysis import comparison
 from semlink.simulator.analysis.statistics import NOTHING
-from semlink.simulator.plugins import describe_metric, make_codec, make_link
+from semlink.simulator.plugins import JUDGE, describe_metric, make_codec, make_importance, make_link
 from semlink.simulator.records.rows import Measurement, Rows
 from semlink.simulator.records.store import Condition
 from semlink.simulator.study import regions
+from semlink.simulator.study.arms import means_apart
 from semlink.simulator.study.regions import Judging
 from semlink.simulator.words import parse
 
@@ -73,14 +74,15 @@ def test_metrics_follow_the_pictures_and_the_segmenter(flags):
 
 def test_arms_differ_in_nothing_else(experiment, flags):
     asked = replace(flags, codecs=("digital", "roi_jscc:share=0.1"))
-    found = {arm.label: arm for arm in experiment.arms(asked, "tdl:speed=3")}
+    found = {arm.label: arm for arm in means_apart(experiment.words(asked), "tdl:speed=3")}
     base = "roi_jscc:importance=segmentation,share=0.1"
     assert found["bandwidth"].codec == base == found["all"].codec
     assert found["uniform"].codec == "roi_jscc:importance=none,share=0.1"
     assert found["power"].codec == "roi_jscc:bandwidth=false,importance=segmentation,share=0.1"
     assert found["power"].codec == found["protection"].codec
     assert found["uniform"].channel == "tdl:csi=lmmse,speed=3" == found["bandwidth"].channel
-    links = {arm.label: make_link(parse(arm.channel)) for arm in experiment.arms(asked, "tdl:csi=perfect")}
+    found = means_apart(experiment.words(asked), "tdl:csi=perfect")
+    links = {arm.label: make_link(parse(arm.channel)) for arm in found}
     assert {name: (k.power, k.placement, k.csi) for name, k in links.items()} == {
         "uniform": ("uniform", "order", "perfect"),
         "bandwidth": ("uniform", "order", "perfect"),
@@ -88,14 +90,14 @@ def test_arms_differ_in_nothing_else(experiment, flags):
         "protection": ("uniform", "importance", "perfect"),
         "all": ("semantic_waterfilling", "importance", "perfect"),
     }
-    assert experiment.arms(replace(flags, codecs=("digital", "roi_dual")), "awgn") == []
+    assert means_apart(experiment.words(replace(flags, codecs=("digital", "roi_dual"))), "awgn") == []
     assert experiment.arm_panels(replace(flags, arms=())) == {}
 
 
 def test_every_arm_is_asked_for_once(experiment, flags):
     conditions = [c for q in experiment.questions(replace(flags, snr=(5.0,))) for c in q.conditions()]
     assert len(conditions) == len(set(conditions)) == 3 + 5
-    arms = {(arm.codec, arm.channel) for arm in experiment.arms(flags, flags.arms[0])}
+    arms = {(arm.codec, arm.channel) for arm in means_apart(experiment.words(flags), flags.arms[0])}
     assert {(c.codec, c.channel) for c in conditions if c.channel != "awgn"} == arms
 
 
@@ -151,11 +153,11 @@ def test_differences_to_baselines_are_paired(tmp_path):
 
 def test_who_scores_is_not_who_steers():
     """The region is the U-Net's, the score another network's, whatever the region."""
-    steering, scoring = regions.importance(parse("segmentation")), Judging("segmentation", "camvid-drives").segmenter()
+    steering, scoring = make_importance(parse("segmentation")), Judging("segmentation", "camvid-drives").segmenter()
     assert steering.names == scoring.names == unet.CLASSES
     picture = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
     assert torch.equal(scoring.label(picture), segment(pyramid.load(), picture))
-    assert set(steering.files()).isdisjoint(regions.importance(parse(regions.JUDGE)).files())
+    assert set(steering.files()).isdisjoint(make_importance(parse(JUDGE)).files())
     with pytest.raises(SemlinkError, match="--judge saliency: names no classes"):
         Judging("box", "camvid-drives", judge="saliency").segmenter()
 

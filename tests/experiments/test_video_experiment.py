@@ -15,12 +15,15 @@ import torch
 from PIL import Image
 from scripts import loaded
 
-from semlink.simulator.analysis.clips import Moment, Original, Trace, check, summary
+from semlink.codecs._regions import pyramid
+from semlink.codecs._regions.unet import segment
+from semlink.simulator.analysis.clips import Moment, Original, Seer, Trace, check, summary
 from semlink.simulator.data import clips
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.figures.clips import captioned, side_by_side
 from semlink.simulator.records import rows
 from semlink.simulator.study import cli
+from semlink.simulator.sweep import clips as clip_sweep
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +171,30 @@ def test_the_original_itself_is_perfect():
     assert found["psnr"] == found["psnr_p5"] == 100 and found["ssim"] == pytest.approx(1)
     assert found["motion_energy"] == found["motion_correlation"] == pytest.approx(1)
     assert (found["frozen"], found["tlp"]) == (0, 0) and found["warping_ratio"] == pytest.approx(1)
+
+
+def test_miou_of_a_clip_is_that_of_all_its_pixels():
+    """Against counting by hand: a segmenter that calls bright pixels 1, shown frames of which a part is dark."""
+    seer = Seer(lambda pictures: (pictures.mean(1) > 0.5).long(), 3)
+    trace = Trace(("psnr", "miou"), seer)
+    source = torch.zeros(3, 64, 64)
+    source[:, :, 32:] = 1
+    for dark in (0, 16, 32):  # rows of 64, that are shown so
+        shown = source.clone()
+        shown[:, :dark] = 0
+        trace.add(Moment(source), shown, False, True, 1.0)
+    lost = (16 + 32) / 3 / 64  # of the bright pixels
+    assert summary(trace, (), 1)["miou"] == pytest.approx(
+        ((1 - lost) + 1 / (1 + lost)) / 2
+    )  # the third class is nowhere
+    assert "miou" not in summary(Trace(("psnr",), None, trace.columns), (), 1)
+
+
+def test_who_scores_clips_has_no_part_in_a_codec():
+    assert clip_sweep.seer_of(("psnr",)) is None
+    seer = clip_sweep.seer_of(("miou",))
+    picture = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(seer.labels(picture), segment(pyramid.load(), picture)) and seer.classes == 11
 
 
 def test_an_original_is_the_same_when_it_is_kept_and_when_it_is_read_again():

@@ -67,7 +67,7 @@ class HybridCoder:
         bases = [code_base(image, budget, self.source) for image in images]
         known = self._expect(bases, analog, snr_db)
         payloads, symbols = self._coded(images, bases, *known, analog)
-        return self._shown(payloads, *channel(symbols), *known)[..., : images.shape[2], : images.shape[3]].clamp(0, 1)
+        return self._shown(payloads, *channel(symbols), *known)[..., : images.shape[2], : images.shape[3]].clamp_(0, 1)
 
     def _encode(self, images: Tensor, budget: int, analog: int, snr_db: float) -> tuple[list[bytes], Tensor]:
         bases = [code_base(image, budget, self.source) for image in images]
@@ -91,7 +91,7 @@ class HybridCoder:
     ) -> Tensor:
         height, width = bases[0].picture.shape[1:]
         known = self._expect(bases, x_hat.shape[1], snr_db)
-        return self._shown(payloads, x_hat, a, *known)[..., :height, :width].clamp(0, 1)
+        return self._shown(payloads, x_hat, a, *known)[..., :height, :width].clamp_(0, 1)
 
     def _shown(
         self,
@@ -101,6 +101,7 @@ class HybridCoder:
         expected: Expectation,
         allocation: Allocation,
     ) -> Tensor:
+        """Fresh pictures, of padded size."""
         scale = torch.tensor([read_header(payload[0] if payload else 0)[0] for payload in payloads])
         if x_hat.shape[1]:
             return receive(self.network, expected, allocation, x_hat, a, scale)

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from semlink.codecs.semlink.hybrid import transform
 from semlink.codecs.semlink.hybrid.allocation import Allocation, allocate, levels_of
-from semlink.codecs.semlink.hybrid.networks import HybridNetwork, about_base, about_reception, size_of
+from semlink.codecs.semlink.hybrid.networks import HybridNetwork, about_base, about_reception, band_errors, size_of
 from semlink.simulator import forms
 from semlink.simulator.tiles import in_tiles
+
+AT_ONCE = 24  # coefficients of a cell whose errors are worked out together: large pictures fill gigabytes
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,14 @@ def expect(network: HybridNetwork, base: Tensor, bpp: Tensor, small: Tensor) -> 
     """
     known, exact = about_base(bpp, small), network.spread.last.weight.dtype
 
-    def spread(part: Tensor, told: Tensor) -> Tensor:
-        return network.spread(unit(part, exact), told.to(exact))
+    def spread(part: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
+        log_sigma = network.spread(unit(part, exact), told.to(exact))
+        return levels_of(log_sigma.detach()), log_sigma.float()
 
     def restore(part: Tensor, told: Tensor) -> Tensor:
         return network.restore(unit(part), told)
 
-    log_sigma = in_tiles(spread, network.spread.reach, transform.CELL, (1, None), transform.CELL)(base, known)
-    levels, log_sigma = levels_of(log_sigma.detach()), log_sigma.float()
+    levels, log_sigma = in_tiles(spread, network.spread.reach, transform.CELL, (1, None), transform.CELL)(base, known)
     picture = in_tiles(restore, network.restore.reach, transform.CELL, (1, None), 1)(base, known)
     return Expectation(base, picture, log_sigma, levels, bpp, small)
 
@@ -71,7 +73,7 @@ def receive(
     """Pictures `[batch, 3, H, W]` from symbols `[groups, up to count / 2]`; scale `[groups]`."""
     per_group = len(expected.log_sigma) // len(scale)
     scales = scale.repeat_interleave(per_group)
-    received, errors = _linear(expected, allocation, x_hat, a, scale)
+    received, bands, error = _linear(expected, allocation, x_hat, a, scale)
     snr_db, share = (v.repeat_interleave(per_group) for v in heard(a, allocation.places))
     known = about_reception(expected.bpp, expected.small, snr_db, share, scales)
 
@@ -79,20 +81,22 @@ def receive(
         return network.refine(unit(base), *told)
 
     refined = in_tiles(refine, network.refine.reach, transform.CELL, (1, 1, 1, transform.CELL, None, None), 1)
-    return refined(expected.base, expected.picture, received, errors, size_of(errors), known)
+    return refined(expected.base, expected.picture, received, bands, error, known)
 
 
 def _linear(
     expected: Expectation, allocation: Allocation, x_hat: Tensor, a: Tensor, scale: Tensor
-) -> tuple[Tensor, Tensor]:
-    """What the linear estimate makes of symbols: pictures, and the variances of what they still miss."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What the linear estimate makes of symbols: pictures, and how far off they still are, by bands and as a whole."""
     shape, scales = expected.log_sigma.shape, scale.repeat_interleave(len(expected.log_sigma) // len(scale))
     found, left = allocation.estimate(x_hat, a, scale)
-    errors = (2 * expected.log_sigma.detach()).exp_().mul_(scales.square()[:, None, None, None])
-    errors *= left.reshape(shape)
-    del left
+    errors = left.reshape(shape)
+    for part in (slice(start, start + AT_ONCE) for start in range(0, shape[1], AT_ONCE)):
+        errors[:, part] *= (2 * expected.log_sigma.detach()[:, part]).exp_().mul_(scales.square()[:, None, None, None])
+    told = band_errors(errors), size_of(errors)
+    del left, errors
     inverse = in_tiles(transform.inverse, 0, transform.CELL, (transform.CELL,), 1)
-    return inverse(found.reshape(shape)).add_(expected.picture), errors
+    return inverse(found.reshape(shape)).add_(expected.picture), *told
 
 
 def heard(a: Tensor, places: int) -> tuple[Tensor, Tensor]:

@@ -98,14 +98,17 @@ def menu(statistics: LinkStatistics, height: int, width: int, aim: str) -> Menu:
     """The layouts worth choosing from for pictures of that size, the best expected first; aim: "psnr" or "lpips"."""
     fades, quality = fades_of(statistics), measured(is_small(height, width), aim)
     header = _header(statistics) if statistics.uses >= MENU_FROM else None
-    options = []
+    planes = (Layout(0, TABLE[0], statistics.uses),)
+    options: list[tuple[float, int, tuple[Layout, ...]]] = []
     for thumb in (0, thumbnail.uses_of(height, width)):
         left = statistics.uses - thumb - (header[1] if header else 0)
+        if left < 1:
+            continue
         scored = sorted(_scored(fades, quality, height * width, left, bool(thumb), aim), key=lambda own: -own[0])
         listed = _short_list(scored, WITHIN[aim])[: None if header else 1]
         if thumb or all(fades.arrival(layout).min() >= SURE for layout in listed):  # a lost base is never grey
             options.append((scored[0][0], thumb, listed))
-    _, thumb, chosen = max(options, key=lambda option: option[0])
+    _, thumb, chosen = max(options, key=lambda option: option[0], default=(0.0, 0, planes))
     if len(chosen) == 1 or header is None:  # the uses of a header that is not needed go to the layout
         header, best = None, chosen[0]
         left = statistics.uses - thumb

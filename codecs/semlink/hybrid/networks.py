@@ -111,25 +111,25 @@ class Refine(RangedNetwork):
         return self.trunk.reach
 
     def forward(
-        self, base: Tensor, expected: Tensor, received: Tensor, errors: Tensor, error: Tensor, known: Tensor
+        self, base: Tensor, expected: Tensor, received: Tensor, bands: Tensor, error: Tensor, known: Tensor
     ) -> Tensor:
-        """Pictures `[batch, 3, H, W]`: base, expected by `Restore`, received; errors `[batch, 192, H / 8, W / 8]`,
-        variances; error `[batch, 1, 1, 1]` (see `size_of`), known `[batch, 5]` (see `about_reception`)."""
+        """Pictures `[batch, 3, H, W]`: base, expected by `Restore`, received; bands `[batch, 6, H / 8, W / 8]` (see
+        `band_errors`), error `[batch, 1, 1, 1]` (see `size_of`), known `[batch, 5]` (see `about_reception`)."""
         (snr_db,) = self.snrs.heard(known[:, SNR])
         known = torch.cat([known[:, :SNR], steering(snr_db), known[:, SNR + 1 :]], 1)
         parts = (2 * received - 1, (received - expected) / error, (base - expected) / CORRECTION)
-        maps = F.interpolate(band_errors(errors), scale_factor=2.0)
+        maps = F.interpolate(bands, scale_factor=2.0)
         h = torch.cat([*(F.pixel_unshuffle(part, FINE) for part in parts), maps], 1)
         return received + error * F.pixel_shuffle(self.trunk(h, self.steer(known)).float(), FINE)
 
 
 def size_of(errors: Tensor) -> Tensor:
-    """The size of what `Refine` is to find in whole pictures, `[batch, 1, 1, 1]`."""
+    """The size of what `Refine` is to find in whole pictures, `[batch, 1, 1, 1]`, from variances of errors."""
     return errors.mean((1, 2, 3), keepdim=True).clamp_min(1e-8).sqrt()
 
 
 def band_errors(errors: Tensor) -> Tensor:
-    """Logarithm of the mean error variance of bands, `[batch, 6, h, w]`, of order 1."""
+    """Logarithm of the mean of error variances `[batch, 192, h, w]` of bands, `[batch, 6, h, w]`, of order 1."""
     frequency = torch.arange(transform.CELL)
     highest = torch.maximum(frequency[:, None], frequency).flatten()
     bands = [(0 <= highest) & (highest < 2), (2 <= highest) & (highest < 4), highest >= 4]

@@ -14,6 +14,8 @@ from tiny_models import autoencoder, controlnet, save_all, unet
 
 from semlink.codecs._diffusion import loading
 from semlink.codecs._diffusion.latent_receiver import LatentReceiverPipeline
+from semlink.codecs._diffusion.networks import make_unet
+from semlink.codecs._diffusion.training_setup import start_from
 from semlink.codecs.importance import _segmenters
 from semlink.simulator.errors import SemlinkError
 
@@ -145,9 +147,16 @@ def test_pickles_are_not_read(saved: Path, marker: Path, tmp_path: Path) -> None
     zoo = in_pickles(segmenter(tmp_path / "segmenter"), marker)
     refused(lambda: _segmenters.from_transformers(str(zoo)), marker)
     refused(lambda: loading.load_model(transformers.AutoModelForSemanticSegmentation, zoo), marker)
-    for path in (*pipeline.rglob("*.safetensors"), *zoo.rglob("*.safetensors")):
+    network = make_unet(3, (16, 32))
+    network.save_pretrained(tmp_path / "start" / "unet")
+    start_from(network, tmp_path / "start")
+    refused(lambda: start_from(make_unet(3, (16, 16)), tmp_path / "start"), marker)
+    start = in_pickles(tmp_path / "start", marker)
+    refused(lambda: start_from(network, start), marker)
+    for path in (*pipeline.rglob("*.safetensors"), *start.rglob("*.safetensors"), *zoo.rglob("*.safetensors")):
         path.unlink()  # only the pickle is left
     refused(lambda: loading.load_pipeline(LatentReceiverPipeline, pipeline), marker)
     refused(lambda: _segmenters.from_transformers(str(zoo)), marker)
+    refused(lambda: start_from(network, start), marker)
     torch.load(zoo / "pytorch_model.bin", weights_only=False)
     assert marker.exists(), "the pickle does nothing, so that the test shows nothing"

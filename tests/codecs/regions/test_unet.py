@@ -215,7 +215,10 @@ def test_class_files_of_users(tmp_path, name, text) -> None:
     assert ignore == {"[": 2, "{": 255, "s": 255, "v": 0}[text[0]]
 
 
-@pytest.mark.parametrize("text", ["[]", '["sky", "Sky"]', '{"names": []}', "[1, 2]", "no JSON", '{"classes": 3}'])
+WRONG = ["[]", '["sky", "Sky"]', '{"names": []}', "[1, 2]", "no JSON", '{"classes": 3}', "[" * 100_000]
+
+
+@pytest.mark.parametrize("text", WRONG, ids=lambda text: text[:9])
 def test_class_files_that_are_none(tmp_path, text) -> None:
     (tmp_path / "classes.json").write_text(text)
     with pytest.raises(SemlinkError, match="classes.json: .*write a JSON list of names"):

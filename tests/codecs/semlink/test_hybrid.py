@@ -22,11 +22,7 @@ from semlink.codecs.semlink.hybrid.networks import SIZES, HybridNetwork
 from semlink.codecs.semlink.hybrid.quality import measured
 from semlink.simulator import Link, SemlinkError, tiles
 from semlink.simulator.bits.mcs import get
-from semlink.simulator.conformance.codec import (
-    check_codec,
-    in_fresh_process,
-    smooth_pictures,
-)
+from semlink.simulator.conformance.codec import in_fresh_process, smooth_pictures
 from semlink.simulator.data import load
 from semlink.simulator.training.channels import Surrogate
 from semlink.simulator.training.run import save_weights
@@ -193,10 +189,6 @@ def test_every_layout_conforms(coded) -> None:
     assert torch.allclose(in_fresh_process(codec, result.reception), clean, atol=1e-3)
 
 
-def test_shipped_codec_conforms_without_statistics() -> None:
-    check_codec(codecs.create("semlink", rho=1 / 12))
-
-
 @pytest.mark.parametrize("stream", ["layout", "base"])
 @pytest.mark.parametrize("bad", [None, b"", b"\x80nonsense"])
 def test_what_is_lost_leaves_a_thumbnail_and_hurts_no_other_picture(coded, stream: str, bad: bytes | None) -> None:
@@ -260,11 +252,10 @@ def test_menus_hold_what_suits_the_channel() -> None:
         spent = [layout.base + layout.analog for layout in own.layouts]
         assert {s + own.thumbnail + (own.header[1] if own.header else 0) for s in spent} == {uses}
         assert layouts_of(str(own.constants()["layouts"])) == own.layouts
-    schemes = [menu(steady.statistics(snr, uses), 256, 256, "psnr").layouts[0].mcs for snr in (2.0, 10.0, 18.0)]
-    rates = [mcs.efficiency for mcs in schemes]
-    assert rates == sorted(rates) and rates[0] < rates[2]
-    assert len(menu(steady.statistics(5.0, uses), 256, 256, "lpips").layouts) == 1
-    assert menu(steady.statistics(5.0, 256), 32, 32, "psnr").header is None
+    poor = menu(steady.statistics(2.0, uses), 256, 256, "psnr")
+    assert poor.layouts[0].mcs.efficiency < found.layouts[0].mcs.efficiency
+    assert len(menu(steady.statistics(2.0, uses), 256, 256, "lpips").layouts) == 1
+    assert menu(steady.statistics(15.0, 256), 32, 32, "psnr").header is None
 
 
 def test_the_mean_error_counts_beside_the_mean_level() -> None:

@@ -9,10 +9,12 @@ from safetensors.torch import load_file
 from semlink import codecs
 from semlink.codecs.semlink.planes import SIZES, PlaneNetwork, condition
 from semlink.simulator import SemlinkError, TxInfo
+from semlink.simulator.bits.mcs import TABLE
 from semlink.simulator.conformance.codec import noiseless, smooth_pictures
 from semlink.simulator.training.channels import Surrogate
 from semlink.simulator.training.codec import Recipe, Trainer, cut_tails
 from semlink.simulator.training.run import save_weights
+from semlink.simulator.values import LinkStatistics
 
 RECIPE = Recipe(steps=60, batch=8, lr=4e-3, snr_db=(5.0, 15.0), warm_up=5, ema=0.9, rates=(1 / 96, 1 / 3), cut=0.3)
 
@@ -38,6 +40,18 @@ def prefix(reception, symbols: int):
     """The reception of which only the first symbols came."""
     stream = reception.streams[0]
     return replace(reception, streams=(replace(stream, x_hat=stream.x_hat[:, :symbols], a=stream.a[:, :symbols]),))
+
+
+@pytest.mark.parametrize(("height", "width"), [(37, 53), (9, 9), (8, 20), (1, 1), (3, 4)])
+def test_planes_alone_fill_the_uses_of_any_size(trained, height: int, width: int) -> None:
+    """What the default sends where no base ever arrives: cells that reach beyond the edge send fewer planes."""
+    images, codec = smooth_pictures(2, height, width), codecs.create("semlink", rho=1 / 12)
+    codec.use(trained.network(height, width))
+    uses = codec.uses(height, width)
+    never = {mcs.name: (0.0,) for mcs in TABLE}
+    sent = codec.encode(images, TxInfo(5.0, statistics=LinkStatistics(uses, (1.0,), (0.6,), {uses: never})))
+    assert sum(stream.payload.shape[1] for stream in sent.streams) == uses == max(1, height * width // 4)
+    assert codec.decode(noiseless(sent)).shape == images.shape
 
 
 @pytest.mark.parametrize("rho", [1 / 192, 1 / 96, 1 / 12, 1 / 3])

@@ -1,6 +1,7 @@
 """Source coders: fidelity against known levels, what is sent, odd sizes, corrupt bytes, and the budget search."""
 
 import os
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,13 @@ def test_any_size_comes_back(name: str, size: tuple[int, int]) -> None:
     image = photo(*size)
     data = source.encode(image, source.qualities[-1])
     assert psnr(image, source.decode(data, *size)) > 34
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_travels_to_other_processes(name: str) -> None:
+    source, image = CODERS[name], photo(8, 8)
+    there = pickle.loads(pickle.dumps(source))
+    assert there.mark(there.encode(image, 50), 3) == source.mark(source.encode(image, 50), 3)
 
 
 @pytest.mark.parametrize("name", NAMES)

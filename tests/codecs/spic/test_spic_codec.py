@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from semlink.codecs._diffusion.spade import SpadeUNet
 from semlink.codecs._sources.coders import coder
 from semlink.codecs.spic import Spic, coarse
-from semlink.codecs.spic.network import SpadeUNet
+from semlink.codecs.spic.sharing import Sharing
 from semlink.codecs.spic.training import settings_of
+from semlink.simulator.bits.mcs import get
 from semlink.simulator.conformance.codec import check_codec, lost, noiseless
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.plugins import make_link
@@ -78,6 +80,17 @@ def test_four_states_give_four_pictures(weights):
     assert error[0] < error[1]  # a coarse picture says more of colours than a map
 
 
+def test_a_map_that_goes_alone_is_shown(weights, monkeypatch):
+    """Where a coarse picture would do harm; without diffusion, which alone can show a map, there is always one."""
+    alone = Sharing(700, get("qpsk-0.50"), 0, get("qpsk-0.50"))
+    monkeypatch.setattr("semlink.codecs.spic.codec.shared", lambda tx, uses, pixels, allowed: alone)
+    codec = Spic(rho=1 / 12, weights=weights)
+    sent = codec.encode(pictures(), TxInfo(snr_db=15.0))
+    assert [(stream.name, stream.uses) for stream in sent.streams] == [("map", 700)]
+    assert not torch.equal(codec.decode(noiseless(sent)), codec.decode(lost(sent)))
+    assert codec.allowed.map_alone and not Spic(steps=0, weights=weights).allowed.map_alone
+
+
 def test_the_factor_is_the_one_with_the_least_error():
     """Of all that fit, tried one by one; and a smooth picture in few bytes is sent small."""
     source, image = coder("hevc"), pictures()[0]
@@ -97,6 +110,33 @@ def test_without_diffusion_it_is_the_coarse_picture_scaled_up(weights):
     small = torch.nn.functional.interpolate(pictures(), scale_factor=0.5, mode="area")
     assert (found - pictures()).square().mean() < (small.mean() - pictures()).square().mean() / 20
     assert torch.equal(codec.decode(lost(sent)), torch.full_like(found, 0.5))
+
+
+def payloads_of(sent: Transmission, **instead: bytes | None) -> Reception:
+    """A reception with other payloads in the streams of these names."""
+    whole = noiseless(sent)
+    own = (replace(s, payload=(instead[s.name],)) if s.name in instead else s for s in whole.streams)
+    return replace(whole, streams=tuple(own))
+
+
+def test_what_arrives_and_is_none_is_marked(weights):
+    """A wrong map or coarse picture, or nothing at all in payloads that arrived; what is lost the link counts."""
+    codec = Spic(rho=1 / 6, weights=weights, steps=0)
+    sent = codec.encode(pictures(), TxInfo(snr_db=15.0))
+    assert {stream.name for stream in sent.streams} == {"map", "coarse"}
+    wrong = bytes([255] * 20)
+    for instead, marked in (
+        ({}, False),
+        ({"map": wrong}, True),
+        ({"coarse": wrong}, True),
+        ({"coarse": b"", "map": b""}, True),
+        ({"map": b""}, False),
+        ({"map": None, "coarse": None}, False),
+        ({"map": None, "coarse": b""}, True),
+    ):
+        reception = payloads_of(sent, **instead)
+        found, marks = codec.decode_marked(reception)
+        assert marks == (marked,) and torch.equal(found, codec.decode(reception)), instead
 
 
 def test_the_map_is_better_protected_in_the_paper_s_mode(weights):

@@ -58,6 +58,17 @@ def test_a_map_is_left_out_only_where_none_fits():
     assert shared(TxInfo(snr_db=10.0), 96, PIXELS, Allowed()).map_uses == 0
 
 
+def test_a_coarse_picture_that_would_do_harm_is_left_out_openly(monkeypatch):
+    """Not sent by a scheme that fails, which is as good for the score: at 10 dB all that is sent is meant to arrive."""
+    harmful = Levels(
+        np.array([0.01, 0.1]), np.array([0.01, 4.0]), np.array([[0.0, 0.1, 0.2], [0.5, 0.3, 0.9], [0.5, 0.3, 0.9]])
+    )
+    monkeypatch.setattr(sharing, "quality", lambda aim: harmful)
+    found = shared(TxInfo(snr_db=10.0), 384, PIXELS, Allowed())
+    assert (found.map_uses, found.coarse_uses) == (384, 0) and found.rooms[1] == 0
+    assert shared(TxInfo(snr_db=10.0), 384, PIXELS, Allowed(map_alone=False)).coarse_uses > 0
+
+
 def test_without_a_map_there_is_none():
     assert shared(TxInfo(snr_db=10.0), 3072, PIXELS, Allowed(with_map=False)).map_uses == 0
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from semlink.codecs._diffusion.spade import SpadeUNet
 from semlink.codecs._learned.weights import read_weights
 from semlink.codecs._regions.unet_training import Frames
 from semlink.codecs.spic import receiver
 from semlink.codecs.spic.examples import Street, prepare
-from semlink.codecs.spic.network import SpadeUNet
 from semlink.codecs.spic.training import START, SpicRun, samples, steps_of
 from semlink.simulator.training.run import Budget
 

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from semlink.codecs import video
 from semlink.codecs.video._controller import OLD, RULES, YOUNG, Controller, Seen
 from semlink.codecs.video._offers import HOLD, Offer
 from semlink.simulator.errors import SemlinkError
+from semlink.simulator.words import parse
 
 ANCHOR, HEADER, MEAN = 4096, 64, 900.0
 
@@ -30,6 +32,11 @@ def test_unknown_rules_and_nonsense_are_refused():
         Controller("best")
     with pytest.raises(SemlinkError):
         Controller("fixed", gop=0)
+
+
+def test_none_of_a_word_is_the_rule_of_that_name():
+    word = parse("cvsc:controller=none,steps=0,profile=none")
+    assert video.create(word.name, **dict(word.settings)).settings.rule == Controller("none")
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -99,6 +106,17 @@ def test_of_two_offers_the_dear_one_must_be_worth_it():
     assert decision.offer is better[0] and decision.slot == 1
     decision, _ = Controller("none").decide(Seen(False, 0.1, [cheap, better], ANCHOR, HEADER, 1000, MEAN))
     assert decision.offer is cheap[0]
+
+
+def test_while_an_anchor_waits_for_room_motion_is_modest():
+    """But where only dear motion shows anything of a new scene it is sent."""
+    dear, cheap = (Offer(4, b"x", 0.3), int(MEAN), 0), (Offer(0, b"", 0.5), HEADER, 0)
+    waits = Seen(False, 0.05, [dear, cheap], ANCHOR, HEADER, ANCHOR - 1, MEAN)
+    decision, _ = Controller("fixed", gop=1).decide(waits)
+    assert not decision.refresh and decision.offer is cheap[0]
+    assert Controller("none").decide(waits)[0].offer is dear[0]
+    blind = Seen(True, 1.2, [dear, (Offer(0, b"", 1.3), HEADER, 0)], ANCHOR, HEADER, ANCHOR - 1, MEAN)
+    assert Controller("fixed", gop=1).decide(blind)[0].offer is dear[0]
 
 
 def test_nothing_is_sent_where_nothing_fits():

@@ -23,7 +23,8 @@ def test_cuts_are_found(name, numbers):
 @pytest.mark.parametrize(
     ("name", "numbers"),
     [("still", (5,)), ("pan", (5,)), ("fast_pan", (3, 20)), ("zoom", (9,)), ("rotation", (9,)), ("noise", (7,)),
-     ("flash", (24, 25)), ("dissolve", (20, 24)), ("scroll", (12, 24)), ("occluder", (20, 21))],
+     ("flash", (24, 25)), ("dissolve", (20, 24)), ("scroll", (12, 24)), ("occluder", (20, 21)),
+     ("fade_in", (2, 12)), ("whip_pan", (16, 20, 24)), ("ripple", (9, 20))],
 )  # fmt: skip
 def test_what_moves_is_lit_or_scrolls_is_no_cut(name, numbers):
     found = transition(*frames_of(name, numbers))

@@ -1,19 +1,33 @@
 """Our own video codecs pass what every one must."""
 
+from dataclasses import replace
+
 import pytest
+import torch
 
 from semlink.codecs import video
 from semlink.simulator import check_video_codec
+from semlink.simulator.conformance.codec import noiseless
 from semlink.simulator.conformance.video import DAMAGES, check_bounded, check_damaged, moving_pattern
 from semlink.simulator.plugins import make_video_codec
 from semlink.simulator.values import Stream, Transmission
-from semlink.simulator.video import Shown
+from semlink.simulator.video import Clip, Shown
 from semlink.simulator.words import parse
 
 
 def test_names_are_listed_and_a_word_makes_one():
     assert {"h264", "h265", "intra"} <= set(video.names())
     assert make_video_codec(parse("intra:codec=digital"), 1 / 12).codec.rho == 1 / 12
+
+
+def test_intra_shows_the_last_frame_where_what_arrives_is_no_picture():
+    codec = make_video_codec(parse("intra:codec=digital"), 1 / 12)
+    clip = Clip(32, 32)
+    receiver, frames = codec.receiver(clip), moving_pattern(1, 32)
+    whole = noiseless(codec.codec.encode(frames))
+    wrong = replace(whole, streams=(replace(whole.streams[0], payload=(bytes([255] * 20),)),))
+    first, second = receiver.receive(whole), receiver.receive(wrong)
+    assert second.concealed == (True,) and first.concealed == (False,) and torch.equal(first.frames, second.frames)
 
 
 @pytest.mark.slow

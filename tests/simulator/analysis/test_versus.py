@@ -22,6 +22,7 @@ from semlink.simulator.records import rows
 from semlink.simulator.records.store import Condition
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import closing
+from semlink.simulator.study.answer import Answer
 from semlink.simulator.study.checks import reference_of
 from semlink.simulator.study.overview import has_rates, overview
 from semlink.simulator.study.study import Study, run
@@ -50,7 +51,7 @@ OTHER_RATE = replace(ASKED, codecs=("lonely",), rho=(1.0,))
 def measured(tmp_path_factory):
     """Eight pictures of all codecs, then 40 of one of them, then one codec at a rate that the reference lacks."""
     out = tmp_path_factory.mktemp("sweep")
-    first = Study((MORE, OTHER_RATE), partial(overview, out=out), OUR_PARTS)
+    first = Study((MORE, OTHER_RATE), lambda found: Answer(()), OUR_PARTS)
     last = Study((ASKED,), partial(overview, out=out, reference="plain"), OUR_PARTS, more={"versus": "plain"})
     codes = [run(study, out, 1) for study in (first, last)]
     assert codes == [0, 1]

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from semlink import channels, codecs
+from semlink.codecs.digital import Digital
 from semlink.simulator import SemlinkError, Stream, TxInfo, check_channel, check_codec
 from semlink.simulator.bits import mcs
 from semlink.simulator.conformance.channel import check_draws
-from semlink.simulator.conformance.codec import check_declarations, check_over_link, smooth_pictures
+from semlink.simulator.conformance.codec import check_declarations, check_odd_size, check_over_link, smooth_pictures
 
+MANY = {"rx_antennas": 2, "tx_antennas": 2, "speed": 10.0}
 CHANNELS = [
     ("awgn", {}),
     ("rayleigh", {}),
@@ -20,7 +22,7 @@ CHANNELS = [
     ("rician", {"k_db": 3.0}),
     ("tdl", {"delay_spread": 300e-9, "speed": 30.0}),
     ("tdl", {"model": "D"}),
-    ("tdl", {"rx_antennas": 2, "tx_antennas": 2, "speed": 10.0}),
+    pytest.param("tdl", MANY, marks=pytest.mark.slow),  # the contract of several antennas: link/test_mimo.py
     ("cdl", {}),
     ("cdl", {"model": "D", "speed": 30.0}),
     pytest.param("umi", {}, marks=pytest.mark.slow),
@@ -40,8 +42,11 @@ def test_every_tdl_model_draws_what_it_tells(model: str) -> None:
     check_draws(channels.create("tdl", model=model, speed=20.0))
 
 
-@pytest.mark.parametrize("rho", [1 / 6, 1 / 12])
-@pytest.mark.parametrize("size", [(32, 32), (50, 61)], ids=str)
+def test_several_antennas_draw_what_they_tell() -> None:
+    check_draws(channels.create("tdl", **MANY))
+
+
+@pytest.mark.parametrize(("size", "rho"), [((32, 32), 1 / 12), ((50, 61), 1 / 6)], ids=str)
 @pytest.mark.parametrize("name", ["adjscc", "deepjscc", "semlink"])
 def test_learned_codecs(name: str, size: tuple[int, int], rho: float) -> None:
     check_codec(codecs.create(name, rho=rho), smooth_pictures(3, *size))
@@ -165,3 +170,18 @@ def test_weights_that_do_not_fit_are_refused(tmp_path) -> None:
         codecs.create("adjscc", weights=tmp_path / "none.safetensors").encode(smooth_pictures(1, 32, 32))
     with pytest.raises(SemlinkError, match="not a multiple of 1/48"):
         codecs.create("adjscc", rho=0.05)
+
+
+class Hoping(Digital):
+    """Takes it for granted that something arrives."""
+
+    def encode(self, images, tx=None):
+        if tx.statistics is not None and not any(tx.statistics.success.values()):
+            raise ZeroDivisionError
+        return super().encode(images, tx)
+
+
+def test_a_link_over_which_no_payload_arrives_is_met_too():
+    check_odd_size(Digital(rho=1 / 12, mcs="qpsk-0.50"))
+    with pytest.raises(ZeroDivisionError):
+        check_odd_size(Hoping(rho=1 / 12, mcs="qpsk-0.50"))

@@ -41,6 +41,7 @@ def test_other_views_are_copied_once(view) -> None:
     assert bridge.crossings["copied"] == 1
 
 
+@pytest.mark.slow
 def test_unaligned_memory_does_not_abort_the_process() -> None:
     code = (
         "import torch; from semlink.simulator.engine import bridge;"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from semlink import codecs
+from semlink.codecs import video
 from semlink.simulator.analysis.comparison import Entry
 from semlink.simulator.analysis.statistics import Interval, Line
 from semlink.simulator.figures import curves, looks, tradeoff
@@ -29,10 +30,19 @@ def colours(names: list[str]) -> dict[str, tuple[str, str]]:
     return {c.get_label().partition(",")[0]: (c.get_color(), c.get_marker()) for c in drawn}
 
 
-def test_registered_codecs_have_looks_of_their_own():
-    known = [name for name in codecs.names() if name in looks.OWN]
-    assert len(known) == len(looks.OWN), "a look of a codec that there is not"
-    assert len({look(name).colour for name in known}) == len({look(name).marker for name in known}) == len(known)
+SHIPPED = [codecs.names(), video.names()]
+
+
+@pytest.mark.parametrize("names", SHIPPED, ids=["pictures", "video"])
+def test_shipped_codecs_have_looks_of_their_own(names):
+    """So none of them moves on for another, whichever share a figure."""
+    assert not set(names) - looks.OWN.keys(), "it would take a colour that another has"
+    assert len({look(name).colour for name in names}) == len(set(map(look, names))) == len(names)
+    assert looks.looks(names) == {name: look(name) for name in names}
+
+
+def test_no_look_is_of_a_codec_that_there_is_not():
+    assert looks.OWN.keys() == {name for names in SHIPPED for name in names}
 
 
 def test_a_codec_looks_the_same_whatever_is_beside_it():

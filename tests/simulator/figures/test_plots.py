@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +32,14 @@ def measured(tmp_path_factory):
     out = tmp_path_factory.mktemp("sweep")
     runner.run(ASKED, out, 1, PARTS)
     return out
+
+
+@pytest.fixture(scope="module")
+def shown(measured):
+    """Files of all figures with what they held when they were drawn, and what was printed then."""
+    with redirect_stdout(io.StringIO()) as said:
+        files = closing.show(measured)
+    return {path: path.read_bytes() for path in files}, said.getvalue()
 
 
 def test_a_curve_has_the_means_and_its_band_the_interval(measured):
@@ -65,18 +75,17 @@ def test_failed_conditions_are_gaps():
     assert curve.get_xdata().tolist() == [0, 5] and np.isnan(curve.get_ydata()[1])
 
 
-def test_everything_is_left_as_png_and_pdf_and_said(measured, capsys):
-    files = closing.show(measured)
-    said = capsys.readouterr().out
+def test_everything_is_left_as_png_and_pdf_and_said(shown):
+    files, said = shown
     names = {path.name for path in files}
     assert names == {
         f"{stem}.{kind}"
         for stem in ("psnr_vs_snr", "mae_vs_snr", "pictures_awgn", "pictures_tdl")
         for kind in ("png", "pdf")
     }
-    for path in files:
-        assert str(path) in said and path.stat().st_size > 3000
-        assert path.read_bytes()[:4] in (b"\x89PNG", b"%PDF")
+    for path, held in files.items():
+        assert str(path) in said and len(held) > 3000
+        assert held[:4] in (b"\x89PNG", b"%PDF")
     assert "psnr (dB) against SNR" in said and "rows.h5" in said
 
 
@@ -97,9 +106,8 @@ def test_no_pictures_no_strip(measured, tmp_path):
     assert strips.of_channel(found.measurements, lambda condition: picture_path(tmp_path, condition), "tdl") is None
 
 
-def test_the_same_rows_draw_the_same_files(measured):
-    first = {path: path.read_bytes() for path in closing.show(measured)}
-    assert first == {path: path.read_bytes() for path in closing.show(measured)}
+def test_the_same_rows_draw_the_same_files(measured, shown):
+    assert shown[0] == {path: path.read_bytes() for path in closing.show(measured)}
 
 
 def test_an_unknown_metric_is_refused_with_the_known_ones(measured):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from semlink.codecs import video
-from semlink.simulator.analysis.clips import Original
+from semlink.simulator.analysis.clips import Original, Trace
 from semlink.simulator.live.session import Air, Session
 from semlink.simulator.plugins import make_link
 from semlink.simulator.sweep.clips import carried, numbers
@@ -33,7 +33,7 @@ def test_a_thousand_frames_take_no_more_memory_than_a_hundred():
         seen.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
     session = Session(codec, Clip(SIDE, SIDE, frames=FRAMES), Air(link, 10.0))
-    found = carried(session, Original(shot, FRAMES, True), METRICS, keep)
+    found = carried(session, Original(shot, FRAMES, True), Trace(METRICS), keep)
     values = numbers(found, ())
     assert len(seen) == FRAMES and values["rho_total"] <= 1 / 24 + 1e-9
     grown = 1024 * (seen[-1] - seen[99])

@@ -270,7 +270,7 @@ def test_names_need_neither_torch_nor_tensorflow() -> None:
 
 def test_third_parties_add_metrics_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     point = EntryPoint("worst", f"{__name__}:WORST", metrics.GROUP)
-    monkeypatch.setattr(metrics, "entry_points", lambda group: EntryPoints([point]).select(group=group))
+    monkeypatch.setattr(metrics, "installed", lambda group: tuple(EntryPoints([point]).select(group=group)))
     x = photographs(16, 16)
     assert metrics.names()[-1] == "worst" and metrics.describe("worst").label == "largest error"
     assert metrics.measure(["worst"], x, noisy(x))["worst"].tolist() == worst(x, noisy(x)).tolist()

@@ -71,7 +71,7 @@ def test_rows_come_back(tmp_path):
     first = made(RAGGED)
     first = replace(first, measurements=rows.as_kept(first.measurements))
     rows.write(first, tmp_path / "rows.h5")
-    second = rows.read(tmp_path / "rows.h5")
+    second = rows.read(str(tmp_path / "rows.h5"))
     assert [m.condition for m in second.measurements] == [m.condition for m in sorted(first.measurements, key=_axes)]
     by_condition = {m.condition: m for m in second.measurements}
     for m in first.measurements:

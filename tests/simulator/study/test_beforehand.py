@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 
 import pytest
+from far_hub import nobody_answers
 from sweep_fakes import PARTS
 
 from semlink import codecs
@@ -51,6 +52,12 @@ def refusal(**asked) -> str:
         ),
         ({"codecs": (f"semlink:weights={WEIGHTS / 'roi_jscc-natural-m4.safetensors'}",)}, "roi_jscc, not of semlink"),
         ({"codecs": ("adjscc:weights=mine",)}, "mine: no such weights; train them with experiments/train.py"),
+        ({"codecs": ("roi_jscc:importance=boxx",)}, "unknown importance map 'boxx'; did you mean 'box'? known: box, "),
+        ({"codecs": ("ddnm:inner=adjsc",), "rho": (1 / 24,)}, "unknown codec 'adjsc'; did you mean 'adjscc'? known: "),
+        (
+            {"codecs": ("ddnm:inner=digital:sorce=webp",)},
+            "unknown setting of codec digital: 'sorce'; did you mean 'source'? known: rho, source, mcs",
+        ),
         ({"codecs": ("digital:source=hecv",)}, "codec digital:source=hecv: "),
         ({"channels": ("tdl:precoding=svd",)}, "link tdl:precoding=svd: precoding="),
         ({"channels": ("tdl:layers=3",)}, "link tdl:layers=3: layers=3 over 1 receive"),
@@ -62,14 +69,24 @@ def test_what_is_missing_or_cannot_be_is_one_line_with_what_is_known(asked, said
 
 
 def test_every_listed_codec_meets_its_own_rate_or_says_that_it_has_no_weights():
-    without = {"swinjscc", "checkpoint"}
+    without, hub = {"swinjscc", "checkpoint"}, {"latent_diffusion", "img2img"}
     for name in codecs.names():
         made = codecs.create(name)
-        if name not in without and hasattr(made, "check"):
+        if name not in without | hub and hasattr(made, "check"):
             made.check(256, 256)
     for name in without:
         with pytest.raises(SemlinkError, match="weights"):
             codecs.create(name).check(256, 256)
+
+
+@pytest.mark.parametrize("codec", ["latent_diffusion", "img2img:model=me/sd", "latent_diffusion:vae=me/vae"])
+def test_models_that_are_nowhere_are_told_at_once(codec, monkeypatch, tmp_path):
+    nobody_answers(monkeypatch)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert "is neither a folder nor on the hub or in its cache (the hub is out of reach)" in refusal(codecs=(codec,))
+    here = codec if "vae" in codec else codec.replace("me/sd", str(tmp_path))
+    if "model" in codec:
+        beforehand.check_questions([replace(ASKED, codecs=(here,))], Parts())
 
 
 def test_what_is_here_passes(tmp_path):

@@ -99,7 +99,7 @@ def test_the_same_rate_is_measured_once():
     assert cli.sweep_of(flags, ("psnr",)).rho == (1 / 6, 1 / 12)
 
 
-@pytest.mark.parametrize("text", ["x", "1/0", "nan", ""])
+@pytest.mark.parametrize("text", ["1e400", "x", "1/0", "nan", ""])
 def test_no_rate(text):
     with pytest.raises(ValueError, match="rate"):
         rates.read_rate(text)
@@ -316,21 +316,12 @@ def test_the_sweep_has_what_the_flags_said():
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_help_is_quick_and_loads_nothing_heavy(path):
+def test_help_loads_nothing_heavy(path):
     code = f"import runpy, sys; sys.argv = [{str(path)!r}, '--help']\n"
     code += "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
     code += f"except SystemExit as stop: print('LOADED', [m for m in {HEAVY!r} if m in sys.modules], stop.code)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "LOADED [] 0" in shown and "--out" in shown
-    seconds = min(_user_seconds([sys.executable, str(path), "--help"]) for _ in range(3))
-    assert seconds < 1, f"{path.name} --help took {seconds:.2f} s of processor time"
-
-
-def _user_seconds(command):
-    before = os.times()
-    subprocess.run(command, capture_output=True, check=True)
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 def test_help_lists_what_is_known():
@@ -362,6 +353,7 @@ print("python speaks", file=sys.stderr)
     assert sorted(found.stderr.splitlines()) == ["child speaks", "python speaks", "terminate called after an error"]
 
 
+@pytest.mark.slow
 def test_tensorflow_and_xla_are_quiet():
     code = """
 from semlink.simulator import quiet

@@ -81,6 +81,7 @@ def test_all_that_ships_is_declared() -> None:
     shipped = {path for path in WEIGHTS.iterdir() if path.suffix != ".json"} | set(TABLES.iterdir()) | {BLER}
     found = {path for name in codecs.names() for path in declared(name)}
     found |= {path for name in video.names() for path in video.create(name).files()}
+    found |= set(video.create("denoising_reuse", transform="learned").files())
     cards = {path for path in found if path.parent == WEIGHTS and path.suffix == ".json"}
     assert SCORER not in found, "the network that scores has no part in any codec"
     assert shipped == found - cards | {SCORER} and all(path.with_suffix(".safetensors") in shipped for path in cards)

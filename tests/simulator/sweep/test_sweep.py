@@ -184,9 +184,9 @@ def test_codecs_meet_the_same_fades(tmp_path):
 
 def test_workers_change_no_row(tmp_path):
     asked = replace(SMALL, codecs=("a", "b"), limit=70)
-    one, three = run(asked, tmp_path / "one"), run(asked, tmp_path / "three", workers=3)
-    assert table(one) == table(three) and len(table(one)) > 1000
-    assert summary(tmp_path / "one") == summary(tmp_path / "three")
+    one, two = run(asked, tmp_path / "one"), run(asked, tmp_path / "two", workers=2)
+    assert table(one) == table(two) and len(table(one)) > 1000
+    assert summary(tmp_path / "one") == summary(tmp_path / "two")
 
 
 def test_nothing_is_measured_twice(tmp_path):
@@ -246,7 +246,7 @@ def test_killed_at_any_moment_it_continues_to_the_same_rows(tmp_path):
     )
     code = f"import test_sweep as t; from test_sweep import Sweep; t.run({asked!r}, {str(tmp_path / 'killed')!r})"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path])}
-    for files in (1, 7, 13):
+    for files in (1, 13):
         child = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         while (

@@ -5,7 +5,7 @@ import torch
 
 from semlink.codecs._diffusion import loading
 from semlink.codecs._diffusion.networks import make_scheduler
-from semlink.codecs.spic.network import NO_COARSE, SPREAD, SpadeUNet, about
+from semlink.codecs._diffusion.spade import NO_COARSE, SPREAD, SpadeUNet, about
 from semlink.codecs.spic.pipeline import SpicPipeline
 from semlink.simulator.errors import SemlinkError
 
