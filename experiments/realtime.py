@@ -69,6 +69,8 @@ class RealtimeFlags(cli.Flags):
     """Size of the frames, a side or HEIGHTxWIDTH: the largest centred crop, scaled."""
     frames: int | None = None
     """Use only the first so many frames of each clip."""
+    fps: float | None = None
+    """Frames per second, at most: of faster clips some frames are left out."""
     metrics: tuple[str, ...] = METRICS
     """What is measured."""
     show: str = ""
@@ -95,7 +97,7 @@ def data_of(flags: RealtimeFlags) -> str:
 
     part = flags.data.removeprefix("video/")
     more = clips.montages(part) if flags.data == f"video/{part}" and part in clips.PARTS else ()
-    return clips.with_size("+".join([flags.data, *more]), flags.size, flags.frames)
+    return clips.with_size("+".join([flags.data, *more]), flags.size, flags.frames, flags.fps)
 
 
 def question(flags: RealtimeFlags) -> Sweep:

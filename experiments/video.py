@@ -49,6 +49,8 @@ class VideoFlags(cli.Flags):
     """Size of the frames, a side or HEIGHTxWIDTH: the largest centred crop, scaled."""
     frames: int | None = None
     """Use only the first so many frames of each clip."""
+    fps: float | None = None
+    """Frames per second, at most: of faster clips some frames are left out."""
     metrics: tuple[str, ...] = METRICS
     """What is measured and drawn."""
     versus: str = ""
@@ -65,7 +67,7 @@ def data_of(flags: VideoFlags) -> str:
     """The clips with their size and number of frames."""
     from semlink.simulator.data.clips import with_size
 
-    return with_size(flags.data, flags.size, flags.frames)
+    return with_size(flags.data, flags.size, flags.frames, flags.fps)
 
 
 def question(flags: VideoFlags) -> Sweep:

@@ -25,9 +25,7 @@ def block_motion(now: Tensor, before: Tensor) -> Tensor:
     one, other = (frames.mean(1, keepdim=True) for frames in (now, before))
     flow = _searched(F.avg_pool2d(one, 2), F.avg_pool2d(other, 2))
     for _ in range(REFINED):
-        flow = _median(flow)
-        costs = [_cost(one - moved(other, flow + shift[:, None, None])) for shift in AROUND]
-        flow = flow + _lowest(torch.cat(costs, 1) + PRICE / 2 * AROUND.abs().sum(1)[:, None, None])
+        flow = _refined(one, other, _median(flow))
     return flow
 
 
@@ -42,24 +40,43 @@ def moved(frames: Tensor, flow: Tensor) -> Tensor:
 
     The flow may be coarser than the frames: it is interpolated. Beyond the edges the last row or column goes on.
     """
-    height, width = frames.shape[2:]
+    rows, columns = _places(flow, frames.shape[2], frames.shape[3])
+    return _sampled(frames, rows, columns)
+
+
+def _places(flow: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """The rows and the columns `[batch, height, width]` to which a flow points from each pixel."""
     fine = F.interpolate(flow, (height, width), mode="bilinear", align_corners=False)
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    y = (2 * (rows.to(fine.device) + fine[:, 0]) + 1) / height - 1
-    x = (2 * (columns.to(fine.device) + fine[:, 1]) + 1) / width - 1
-    return F.grid_sample(frames, torch.stack([x, y], -1), padding_mode="border", align_corners=False)
+    rows, columns = (torch.arange(n, device=fine.device) for n in (height, width))
+    return rows[:, None] + fine[:, 0], columns + fine[:, 1]
+
+
+def _sampled(frames: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    height, width = frames.shape[2:]
+    places = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], -1)
+    return F.grid_sample(frames, places, padding_mode="border", align_corners=False)
 
 
 def _searched(one: Tensor, other: Tensor) -> Tensor:
     """The best of all shifts of whole pixels of the halved frames `[batch, 1, h, w]`, in px of the full size."""
-    height, width = one.shape[2:]
-    padded = F.pad(other, (REACH,) * 4, mode="replicate")
-    there = padded.unfold(2, height, 1).unfold(3, width, 1)[:, 0].flatten(1, 2)
     side = torch.arange(-REACH, REACH + 1)
+    around = F.pad(other, (REACH,) * 4, mode="replicate")[:, 0]
+    there = around.unfold(1, len(side), 1).unfold(2, len(side), 1)
+    gap = torch.sub(one[:, 0, :, :, None, None], there, out=one.new_empty(there.shape))  # shifts last in memory: fast
+    error = F.avg_pool2d(gap.abs_().flatten(3).permute(0, 3, 1, 2), CELL, CELL // 2, CELL // 4, count_include_pad=False)
     shifts = torch.stack(torch.meshgrid(side, side, indexing="ij"), -1).reshape(-1, 2)
-    error = F.avg_pool2d((one - there).abs(), CELL, CELL // 2, CELL // 4, count_include_pad=False)
     best = (error + PRICE * shifts.abs().sum(1)[:, None, None]).argmin(1)
     return 2.0 * shifts[best].permute(0, 3, 1, 2)
+
+
+def _refined(one: Tensor, other: Tensor, flow: Tensor) -> Tensor:
+    """The best of a flow and its neighbours a pixel off, all of them at once."""
+    height, width = one.shape[2:]
+    places = _places(flow, height, width)
+    rows, columns = ((p[:, None] + AROUND[:, k, None, None]).flatten(0, 1) for k, p in enumerate(places))
+    there = _sampled(other.repeat_interleave(len(AROUND), 0), rows, columns)
+    costs = _cost(one - there.view(-1, len(AROUND), height, width))
+    return flow + _lowest(costs + PRICE / 2 * AROUND.abs().sum(1)[:, None, None])
 
 
 def _median(flow: Tensor) -> Tensor:
@@ -70,7 +87,7 @@ def _median(flow: Tensor) -> Tensor:
 
 
 def _cost(difference: Tensor) -> Tensor:
-    """Mean absolute difference `[batch, 1, H / 8, W / 8]` in windows of 16 px."""
+    """Mean absolute difference `[batch, n, H / 8, W / 8]` in windows of 16 px."""
     return F.avg_pool2d(difference.abs(), 2 * CELL, CELL, CELL // 2, count_include_pad=False)
 
 

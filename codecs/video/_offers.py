@@ -102,9 +102,9 @@ def offer_of(now: Tensor, before: Tensor, flow: Tensor, mode: int) -> Offer:
 
 def best_flow(now: Tensor, anchor: Anchor) -> Tensor:
     """From a frame to an anchor, accumulated and then found anew around that, or straight: what leaves less."""
-    around = block_motion(now, moved(anchor.frame, anchor.since))
+    pair = torch.cat([moved(anchor.frame, anchor.since), anchor.frame])
+    around, straight = block_motion(now.expand(2, -1, -1, -1), pair).split(1)
     accumulated = around + moved(anchor.since, around / CELL)
-    straight = block_motion(now, anchor.frame)
     found = [(float(innovation(now, moved(anchor.frame, flow))), flow) for flow in (accumulated, straight)]
     return min(found, key=lambda pair: pair[0])[1]
 

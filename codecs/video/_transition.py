@@ -20,8 +20,8 @@ CUT = (0.45, 0.85)  # innovation and doubt from which on it is another scene; ch
 @dataclass(frozen=True)
 class Transition:
     """From one frame to another. innovation: `[batch]`, squared error of the moved frame, lighting fitted, over the
-    variance of the new one. doubt: `[batch]` in [0, 1], share of cells whose motion does not lead back. flow: as of
-    `block_motion`.
+    variance of the new one. doubt: `[batch]` in [0, 1], share of cells whose motion does not lead back; 0 where so little
+    is new that nobody asks. flow: as of `block_motion`.
     """
 
     innovation: Tensor
@@ -53,13 +53,7 @@ def transition(now: Tensor, before: Tensor) -> Transition:
 
 
 def flow_unless_cut(now: Tensor, before: Tensor) -> Tensor | None:
-    """The flow of one frame `[1, 3, H, W]` to the one before, or None where the scene is another one.
-
-    As `transition` says, with half of its searches for frames that are mostly known.
-    """
-    flow = block_motion(now, relit(before, now))
-    if float(innovation(now, moved(before, flow))) < CUT[0]:
-        return flow
+    """The flow of one frame `[1, 3, H, W]` to the one before, or None where the scene is another one."""
     found = transition(now, before)
     return None if bool(found.cut) else found.flow
 
@@ -67,9 +61,13 @@ def flow_unless_cut(now: Tensor, before: Tensor) -> Tensor | None:
 def _led(now: Tensor, before: Tensor, ahead: Tensor | None = None) -> Transition:
     """ahead: shift of the whole frame that `before` has been moved by."""
     alike = relit(before, now)
-    there, back = block_motion(now, alike), block_motion(alike, now)
-    shift = torch.zeros_like(there) if ahead is None else ahead
-    return Transition(innovation(now, moved(before, there)), doubt(there, back, shift), there + shift)
+    there = block_motion(now, alike)
+    shift = torch.zeros_like(there[:, :, :1, :1]) if ahead is None else ahead
+    new = innovation(now, moved(before, there))
+    lost, asked = torch.zeros_like(new), new >= CUT[0]
+    if bool(asked.any()):
+        lost[asked] = doubt(there[asked], block_motion(alike[asked], now[asked]), shift[asked])
+    return Transition(new, lost, there + shift)
 
 
 def relit(frame: Tensor, like: Tensor) -> Tensor:

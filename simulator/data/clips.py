@@ -4,7 +4,7 @@ Named clips lie under the data root in `video/`, which `video/clips.json` descri
 `video/test` are all clips of a part, `video/NAME` is one clip or montage. `synthetic` is the suite of that module,
 `synthetic/NAME` one of it. Plus signs join names: `video/foreman+mallard`. A folder holds clips, or pictures that are
 the frames of one. Behind @ follow size and, if fewer are wanted, frames: `video/test@128`, `video/test@192x256x96`
-(height, width, frames).
+(height, width, frames), and behind a comma how many frames there are in a second at most: `video/test@128,10fps`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 from semlink.channels.base.names import did_you_mean
 from semlink.simulator.data import SAMPLES, pictures, root, synthetic
 from semlink.simulator.data import load as load_pictures
+from semlink.simulator.data.frame_rate import Slower, slower
 from semlink.simulator.data.spread import spread
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import read_json
@@ -38,6 +39,7 @@ SUFFIXES = frozenset(
 FPS = 25.0  # of what does not tell
 SIZE = (128, 128)
 MAY_SHIP = frozenset(("bunny", "bunny_open", "motorway", "drive"))  # CC BY 3.0 (Blender Foundation), and MIT
+SPEC = re.compile(r"(\d+(?:x\d+){0,2})(?:,(\d+(?:\.\d+)?)fps)?")
 DAMAGED = "no description of clips; unpack the data again"
 
 
@@ -213,8 +215,8 @@ def load(text: str, limit: int | None = None) -> Clips:
 
     SemlinkError that says what is there when there are none of that name.
     """
-    data, height, width, most = read_spec(text)
-    sources = _sources(data)
+    data, height, width, most, fps = read_spec(text)
+    sources = tuple(slower(source, fps) for source in _sources(data))
     if limit is not None and limit < len(sources):
         sources = tuple(sources[i] for i in spread(len(sources))[:limit])
     return Clips(sources, height, width, most)
@@ -236,28 +238,34 @@ def may_ship(source: Source) -> bool:
     """Whether pictures of it may be passed on; of files of a user's own that is theirs to know."""
     if isinstance(source, Montage):
         return all(map(may_ship, source.parts))
+    if isinstance(source, Slower):
+        return may_ship(source.source)
     named = getattr(source, "path", Path()).parent.parent == root() / "video"
     return source.name in MAY_SHIP or not named
 
 
-def with_size(data: str, size: str, frames: int | None) -> str:
-    """A name of clips with the size of their frames, a side or HEIGHTxWIDTH, and their number where that is given."""
-    return f"{data}@{size if 'x' in size else f'{size}x{size}'}" + (f"x{frames}" if frames else "")
+def with_size(data: str, size: str, frames: int | None, fps: float | None = None) -> str:
+    """A name of clips with the size of their frames, a side or HEIGHTxWIDTH, and their number and how many pass in a
+    second, where these are given."""
+    rate = f",{fps:g}fps" if fps else ""
+    return f"{data}@{size if 'x' in size else f'{size}x{size}'}" + (f"x{frames}" if frames else "") + rate
 
 
-def read_spec(text: str) -> tuple[str, int, int, int | None]:
-    """Name or path, height, width and frames of `NAME@SIZE`. SemlinkError for a size that is none."""
-    data, at, size = text.rpartition("@")
+def read_spec(text: str) -> tuple[str, int, int, int | None, float | None]:
+    """Name or path, height, width, frames and frames per second of `NAME@SIZE`. SemlinkError for a size that is none."""
+    data, at, told = text.rpartition("@")
     if not at:
-        return text, *SIZE, None
-    numbers = size.split("x")
-    if not re.fullmatch(r"\d+(x\d+){0,2}", size) or not all(map(int, numbers)):
+        return text, *SIZE, None, None
+    found = SPEC.fullmatch(told)
+    numbers = found[1].split("x") if found else ["0"]
+    if not found or not all(map(int, numbers)) or (found[2] and float(found[2]) <= 0):
         raise SemlinkError(
-            f"{text}: behind @ follows a size such as 128, 192x256 or 192x256x96 (height, width, frames)"
+            f"{text}: behind @ follows a size such as 128, 192x256 or 192x256x96 (height, width, frames), and 10 frames "
+            "per second as 128,10fps"
         )
     height = int(numbers[0])
     width = int(numbers[1]) if len(numbers) > 1 else height
-    return data, height, width, int(numbers[2]) if len(numbers) > 2 else None
+    return data, height, width, int(numbers[2]) if len(numbers) > 2 else None, float(found[2]) if found[2] else None
 
 
 def scaled(image: Image, height: int, width: int) -> np.ndarray:

@@ -39,6 +39,24 @@ def test_fewer_frames_are_the_first_ones(video):
     assert all(np.array_equal(a, b) for a, b in zip(few, all_, strict=False))
 
 
+def test_at_fewer_frames_per_second_those_before_each_moment_are_left(video):
+    slow, whole = (clips.load(f"{video}@32{rate}")[0] for rate in (",5fps", ""))
+    every = [*whole.levels()]
+    assert (slow.clip.frames, slow.clip.fps) == (5, 5.0)
+    assert all(np.array_equal(a, every[k]) for a, k in zip(slow.levels(), (0, 2, 5, 7, 10), strict=True))
+    assert clips.load(f"{video}@32,50fps")[0].clip.fps == 12.5  # none are made up
+    assert len([*clips.load(f"{video}@32x32x2,5fps")[0].levels()]) == 2
+    with pytest.raises(SemlinkError, match="128,10fps"):
+        clips.load(f"{video}@32,0fps")
+
+
+def test_a_cut_is_where_its_scene_is_first_seen():
+    found = clips.load("synthetic/cut@32,10fps")[0]
+    frames = [frame.astype(float) for frame in found.levels()]
+    changes = [np.abs(b - a).mean() for a, b in zip(frames, frames[1:], strict=False)]
+    assert found.cuts == (10,) == (int(np.argmax(changes)) + 1,)  # frame 24 of 25 a second, so the one at 1.0 s
+
+
 def test_frames_are_read_anew_each_time(video):
     one = clips.load(f"{video}@32")[0]
     assert np.array_equal(next(one.levels()), next(one.levels()))
