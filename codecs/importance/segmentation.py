@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +37,7 @@ class Segmentation:
     model: str | None = None
     weights: str | None = None
     side: int = 256
-    network: str = "unet"
+    network: Literal["unet", "pyramid"] = "unet"
 
     def __post_init__(self) -> None:
         if self.network not in OURS:
