@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from semlink.channels.base.names import did_you_mean
 from semlink.codecs._learned.shipped import local
 from semlink.codecs.importance._maps import one_by_one
 from semlink.codecs.importance._segmenters import OURS, find
@@ -94,7 +95,7 @@ def _class_number(word: str, names: tuple[str, ...]) -> int:
     if len(found) == 1:
         return found[0]
     what = f"may be {' or '.join(names[i] for i in found)}" if found else "is no class of this network"
-    raise SemlinkError(f"class {word!r} {what}; known: {', '.join(names)}")
+    raise SemlinkError(f"class {word!r} {what}; {did_you_mean(word, names)}known: {', '.join(names)}")
 
 
 PLUGIN = Segmentation
