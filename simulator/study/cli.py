@@ -23,7 +23,7 @@ from semlink.simulator.executors import Executor, choose
 from semlink.simulator.plugins import package
 from semlink.simulator.quiet import silence
 from semlink.simulator.records.sweep import Sweep
-from semlink.simulator.study.checks import check_channels, check_codecs, check_data, check_words
+from semlink.simulator.study.checks import check_channels, check_codec_words, check_codecs, check_data
 from semlink.simulator.study.flag_errors import in_a_line
 from semlink.simulator.study.rates import Rate
 from semlink.simulator.study.recipes import with_recipe
@@ -163,8 +163,7 @@ def _check_places(kind: type[DataclassInstance], arguments: Sequence[str]) -> No
 
 def check(flags: Flags) -> None:
     """SemlinkError for what can be seen to be wrong before anything is measured; what is heavy is loaded last."""
-    kinds = package(flags.kind)
-    check_words(kinds.registry.kind, flags.codecs, kinds.names())
+    check_codec_words(flags.codecs, flags.kind)
     flags.check_names()
     if flags.kind == "codecs":
         check_data(flags.data)
