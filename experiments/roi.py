@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from semlink.simulator.analysis import comparison, statistics
 from semlink.simulator.analysis.comparison import Entry, Result
 from semlink.simulator.metrics import of_set
-from semlink.simulator.plugins import make_importance, make_link
+from semlink.simulator.plugins import make_link
 from semlink.simulator.records.rows import Rows
 from semlink.simulator.records.sweep import Sweep
 from semlink.simulator.study import checks, cli, regions
@@ -165,9 +165,7 @@ def figures(
 
 def check(flags: RoiFlags) -> None:
     """SemlinkError for what can be seen to be wrong before anything is measured."""
-    checks.check_channels(flags.arms)
     regions.check(judging(flags))
-    getattr(make_importance(parse(flags.roi)), "chosen", None)  # classes of a segmenter that nobody knows are told
     for entry in (entry for channel in flags.arms for entry in means_apart(words(flags), channel)):
         make_link(parse(entry.channel))
 
