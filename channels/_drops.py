@@ -21,6 +21,7 @@ from semlink.channels._clusters import OFFSETS, Rays, ray_fade, with_line_of_sig
 from semlink.channels._tr38901 import LIGHT
 from semlink.channels.base.arrays import check_antennas
 from semlink.channels.base.fade import RayFade, ray_correlation
+from semlink.channels.base.names import unknown
 
 LOS = ("any", "los", "nlos")
 HALF_SECTOR = np.pi / 3
@@ -62,7 +63,7 @@ class Drops:
 
     def __post_init__(self) -> None:
         if self.los not in LOS:
-            raise ValueError(f"los {self.los!r} is none of {', '.join(LOS)}")
+            raise ValueError(unknown("los", str(self.los), LOS))
         if not 0 <= self.indoor <= 1:
             raise ValueError(f"indoor is a share of users within 0 and 1, got {self.indoor}")
         if self.los == "los" and self.indoor > 0:

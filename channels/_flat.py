@@ -9,6 +9,7 @@ import numpy as np
 from semlink.channels.base.arrays import correlated
 from semlink.channels.base.fade import Fade, complex_normal
 from semlink.channels.base.grid import Grid
+from semlink.channels.base.names import unknown
 
 COHERENCE = ("image", "slot", "symbol")
 
@@ -55,4 +56,4 @@ def flat_correlation(coherence: str, specular_power: float, seconds: np.ndarray,
 def check_coherence(coherence: str) -> None:
     """ValueError unless `coherence` is one of COHERENCE."""
     if coherence not in COHERENCE:
-        raise ValueError(f"coherence {coherence!r} is none of {', '.join(COHERENCE)}")
+        raise ValueError(unknown("coherence", str(coherence), COHERENCE))

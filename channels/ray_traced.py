@@ -18,6 +18,7 @@ from semlink.channels._path_cache import PathTable, Scenario, paths, scenes, tab
 from semlink.channels._tr38901 import LIGHT
 from semlink.channels.base.arrays import check_antennas, shape
 from semlink.channels.base.fade import RayFade, unit_phasor
+from semlink.channels.base.names import unknown
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class RayTraced:
 
     def __post_init__(self) -> None:
         if self.scene not in scenes():
-            raise ValueError(f"scene {self.scene!r} is none of {', '.join(scenes())}")
+            raise ValueError(unknown("scene", str(self.scene), scenes()))
         if int(self.users) != self.users or int(self.max_depth) != self.max_depth:
             raise ValueError(f"users and max_depth must be whole numbers: {self}")
         if self.users < 1 or self.speed < 0 or self.carrier_frequency <= 0 or self.max_depth < 0:

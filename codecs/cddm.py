@@ -16,7 +16,7 @@ The last one trains the decoder alone, because no gradient passes the denoiser.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -54,8 +54,8 @@ class Cddm(LatentCodec):
         limit_db: float | None = None,
         weights: str | Path | None = None,
         denoiser: str | Path | None = None,
-        scheduler: str | None = None,
-        dtype: str = "float32",
+        scheduler: Literal["ddim", "dpm", "lcm"] | None = None,
+        dtype: Literal["float32", "bfloat16", "float16"] = "float32",
         device: str | None = None,
         memory: str | None = None,
     ) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -53,13 +53,13 @@ class Ddnm(ShownSettings):
         rho: float = 1 / 24,
         inner: str = "adjscc",
         pool: int = 2,
-        mode: str = "noisy",
+        mode: Literal["noisy", "paper"] = "noisy",
         steps: int = 20,
         eta: float = 0.85,
         prior: str | Path | None = None,
         sigma_y: float | None = None,
-        scheduler: str | None = None,
-        dtype: str = "float32",
+        scheduler: Literal["ddim", "dpm", "lcm"] | None = None,
+        dtype: Literal["float32", "bfloat16", "float16"] = "float32",
         device: str | None = None,
         memory: str | None = None,
     ) -> None:

@@ -6,6 +6,7 @@ The scheme is the one with the best expected PSNR at this channel and SNR (defin
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from torch import Tensor
 
@@ -25,7 +26,12 @@ class Digital(SeparatedCodec):
 
     name = "digital"
 
-    def __init__(self, rho: float = 1 / 6, source: str = "hevc", mcs: str | None = None) -> None:
+    def __init__(
+        self,
+        rho: float = 1 / 6,
+        source: Literal["jpeg", "jpeg2000", "webp", "avif", "jpegxl", "hevc", "hevc444"] = "hevc",
+        mcs: str | None = None,
+    ) -> None:
         super().__init__(rho, source)
         self.mcs = get(mcs) if mcs else None
 

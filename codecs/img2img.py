@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -53,8 +53,8 @@ class Img2Img(ShownSettings):
         captioner: str | Path | Captions | None = None,
         steps: int | str = 4,
         guidance: float = 1.0,
-        scheduler: str | None = None,
-        dtype: str = "float32",
+        scheduler: Literal["ddim", "dpm", "lcm"] | None = None,
+        dtype: Literal["float32", "bfloat16", "float16"] = "float32",
         device: str | None = None,
         memory: str | None = None,
     ) -> None:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -69,7 +69,7 @@ class Posterior(ShownSettings):
         self,
         rho: float = 1 / 24,
         inner: str = "adjscc",
-        mode: str = "hifi",
+        mode: Literal["hifi", "plain"] = "hifi",
         steps: int = 8,
         zeta: float = 30.0,
         gamma: float = 30.0,
@@ -77,8 +77,8 @@ class Posterior(ShownSettings):
         reach: float = REACH,
         eta: float = 0.0,
         prior: str | Path | None = None,
-        scheduler: str = "ddim",
-        dtype: str = "float32",
+        scheduler: Literal["ddim", "dpm", "lcm"] = "ddim",
+        dtype: Literal["float32", "bfloat16", "float16"] = "float32",
         device: str | None = None,
         memory: str | None = None,
     ) -> None:

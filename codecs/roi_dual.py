@@ -10,7 +10,7 @@ For comparison the mode "threshold" sends what differs from the response to blac
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -70,7 +70,7 @@ class RoiDual(LatentCodec):
         importance: str | Importance = "box",
         weights: str | Path | None = None,
         share: float = 0.0,
-        select: str = "cells",
+        select: Literal["cells", "threshold"] = "cells",
     ) -> None:
         super().__init__(rho, weights, DualNetwork, variant="")
         if select not in SELECT:

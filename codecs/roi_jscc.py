@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -73,7 +73,7 @@ class RoiJscc(LatentCodec):
         importance: str | Importance = "box",
         weights: str | Path | None = None,
         share: float = 0.0,
-        domain: str = "natural",
+        domain: Literal["natural", "street"] = "natural",
         bandwidth: bool = True,
         contrast: float = 2.0,
     ) -> None:

@@ -64,6 +64,7 @@ class RobustnessFlags(cli.Flags):
         """SemlinkError for metrics and channels to train on that nobody knows."""
         checks.check_metrics(self.metrics)
         checks.check_channels(self.train_channels)
+        checks.check_pictures(*self.train_data)
 
 
 def check(flags: RobustnessFlags) -> None:

@@ -74,6 +74,7 @@ class RoiFlags(cli.Flags):
     def check_names(self) -> None:
         """SemlinkError for importance maps that nobody knows."""
         checks.check_importance([word for word in (self.roi, self.judge) if word])
+        checks.check_channels(self.arms)
 
 
 def words(flags: RoiFlags) -> tuple[str, ...]:
@@ -164,7 +165,6 @@ def figures(
 
 def check(flags: RoiFlags) -> None:
     """SemlinkError for what can be seen to be wrong before anything is measured."""
-    checks.check_channels(flags.arms)
     regions.check(judging(flags))
     for entry in (entry for channel in flags.arms for entry in means_apart(words(flags), channel)):
         make_link(parse(entry.channel))

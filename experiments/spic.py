@@ -53,8 +53,9 @@ class SpicFlags(cli.Flags):
     """Names of their classes; None: classes.json or classes.txt in or beside --labels."""
 
     def check_names(self) -> None:
-        """SemlinkError for metrics that nobody knows."""
+        """SemlinkError for metrics, and codecs to compare with, that nobody knows."""
         checks.check_metrics(self.metrics, (semantics.KID, semantics.FID))
+        checks.check_codecs(self.versus)
 
 
 def words(flags: SpicFlags) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from semlink.simulator.study.card import spent, write_card
 from semlink.simulator.study.cli import start
@@ -63,7 +63,7 @@ class TrainFlags:
     """Range of rho from which each step draws one, for a codec of many rates; --rho is then the curve's."""
     cut: float = 0.0
     """Share of pictures of which only the first symbols arrive, which orders the planes by importance."""
-    loss: str = "log_mse"
+    loss: Literal["log_mse", "mse"] = "log_mse"
     """log_mse (mean PSNR over pictures) or mse."""
     seed: int = 0
     """Seed of initial weights, crops, SNRs and noise."""

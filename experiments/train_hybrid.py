@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.study.card import spent, write_card
@@ -64,7 +64,7 @@ class HybridFlags:
     """Seed of initial weights, qualities, crops, SNRs and noise."""
     threads: int = 0
     """Threads of torch; 0: as many as there are cores."""
-    size: str = "compact"
+    size: Literal["compact", "base"] = "compact"
     """Of the networks: `compact` (2 CPU cores) or `base` (a GPU)."""
     device: str = ""
     """cpu or cuda; empty: cuda when there is one."""

@@ -18,7 +18,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     for room, others in {
         CONTRACT: "",
         GROUND: "",
-        "package": "",
+        "package": "study",
         "channels": "",
         "bits": "",
         "power": "",

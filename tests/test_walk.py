@@ -23,23 +23,72 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 NOISE = re.compile(r"tensorflow|XLA|cuda|oneDNN|absl|Warning|Traceback|Retrying", re.IGNORECASE)
-WORDS = {
-    ("sweeep",): "did you mean 'sweep'?",
-    ("sweep", "--codecs", "semlnk"): "did you mean 'semlink'?",
-    ("sweep", "--codecs", "adjscc:weigths=x"): "did you mean 'weights'?",
-    ("sweep", "--channels", "tld"): "did you mean 'tdl'?",
-    ("sweep", "--channels", "tdl:sped=3"): "did you mean 'speed'?",
-    ("sweep", "--channels", "tdl:csi=lmse"): "did you mean 'lmmse'?",
-    ("sweep", "--channels", "tdl+cliping"): "did you mean 'clipping'?",
-    ("sweep", "--metrics", "pnsr"): "did you mean 'psnr'?",
-    ("sweep", "--data", "kodk"): "did you mean 'kodak'?",
-    ("sweep", "--snrr", "3"): "did you mean '--snr'?",
-    ("sweep", "--style", "iee"): "did you mean 'ieee'?",
-    ("train", "--codec", "adjsc"): "did you mean 'adjscc'?",
-    ("video", "--codecs", "h256"): "did you mean 'h265'?",
+WORDS = {  # what a command is given, and what it was meant to be: every command, and each kind of word that they take
+    "sweeep": "sweep",
+    "completion bsh": "bash",
+    "sweep --codecs semlnk": "semlink",
+    "sweep --codecs adjscc:weigths=x": "weights",
+    "sweep --codecs digital:source=jpg2000": "jpeg2000",
+    "sweep --codecs digital:mcs=qpks-0.50": "qpsk-0.50",
+    "sweep --codecs roi_dual:select=threshld": "threshold",
+    "sweep --codecs roi_jscc:importance=bx": "box",
+    "sweep --codecs ddnm:inner=adjsc": "adjscc",
+    "sweep --codecs cddm:scheduler=ddmi": "ddim",
+    "sweep --codecs cddm:dtype=flaot32": "float32",
+    "sweep --codecs cddm:device=cdua": "cuda",
+    "sweep --codecs sgd_jscc:guidance=edgs": "edges",
+    "sweep --codecs digital deepjscc --versus digitl": "digital",
+    "sweep --channels tld": "tdl",
+    "sweep --channels tdl:sped=3": "speed",
+    "sweep --channels tdl:csi=lmse": "lmmse",
+    "sweep --channels ray_traced:scene=munch": "munich",
+    "sweep --channels tdl+cliping": "clipping",
+    "sweep --channels tdl+clipping:rato_db=3": "ratio_db",
+    "sweep --metrics pnsr": "psnr",
+    "sweep --data kodk": "kodak",
+    "sweep --snrr 3": "--snr",
+    "sweep --style iee": "ieee",
+    "sweep --scheduler tpc://here:8786": "tcp",
+    "diffusion --metrics lpips_alx": "lpips_alex",
+    "diffusion --codecs cddm:setps=4": "steps",
+    "spic --versus digtal": "digital",
+    "roi --roi bx": "box",
+    "roi --roi box:x00=0.2": "x0",
+    "roi --judge segmentation:network=pyramd": "pyramid",
+    "roi --arms tld": "tdl",
+    "power --rules waterfiling": "waterfilling",
+    "mimo --metrics pnsr": "psnr",
+    "robustness --train-channels rayleig": "rayleigh",
+    "robustness --train-data cifar10-trian": "cifar10-train",
+    "video --codecs h256": "h265",
+    "video --codecs wvsc:intra=ture": "true",
+    "video --codecs intra:codec=semlnk": "semlink",
+    "video --codecs cvsc:controller=regrett": "regret",
+    "video --data synthetc": "synthetic",
+    "video --data synthetic --metrics psnr_p6": "psnr_p5",
+    "realtime --controllers regrt": "regret",
+    "realtime --clock wal": "wall",
+    "train --codec adjsc": "adjscc",
+    "train --channels surogate": "surrogate",
+    "train --data cifar10-trian": "cifar10-train",
+    "train --loss log_msee": "log_mse",
+    "train --device cdua": "cuda",
+    "train-diffusion --data cifar10-trian": "cifar10-train",
+    "train-hybrid --size compct": "compact",
+    "train-level --codec sgd_jsc": "sgd_jscc",
+    "train-segmenter --network pyramd": "pyramid",
+    "train-spic --validation camvid-drives-vall": "camvid-drives-val",
+    "train-video --network wvcs": "wvsc",
+    "train-video --photographs cifar10-trian": "cifar10-train",
+    "redraw --style iee": "ieee",
+    "report --oppen": "--open",
+    "import-cir --carrier-freqency 3e9": "--carrier-frequency",
 }
 SWEEP = ("--data", "samples", "--limit", "2", "--snr", "10", "--rho", "1/6", "--channels", "awgn")
-ANSWER, MOVEMENT = 1.5, 20.0  # s of the processor, at most, on a machine that others use too
+ANSWER = 1.5  # s of the processor, at most
+# The bar moves after 7.0 to 8.0 s of an idle processor of this kind once the disk is warm (10.3 s the very first time),
+# within the 10 s that a user should wait. Cores that others use take up to twice as long for the same instructions.
+MOVEMENT = 15.0
 
 
 @pytest.fixture(scope="module")
@@ -87,18 +136,21 @@ def test_the_wheel_is_what_runs(home: Path) -> None:
 def test_every_misspelt_word_is_answered_in_a_line_with_a_suggestion(home: Path) -> None:
     semlink(home)  # bytecode is compiled once
     took = {}
-    for words, told in WORDS.items():
+    for words, meant in WORDS.items():
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        found = semlink(home, *words, code=2)
+        found = semlink(home, *words.split(), code=2)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        took[" ".join(words)] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        assert found.stderr.count("\n") == 1 and told in found.stderr and not found.stdout, found.stderr
+        took[words] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        told = f"did you mean '{meant}'?"
+        assert found.stderr.count("\n") == 1 and told in found.stderr and not found.stdout, f"{words}: {found.stderr}"
     print("".join(f"\n  {seconds:.2f} s  semlink {words}" for words, seconds in took.items()))
     assert max(took.values()) < ANSWER, took
 
 
 @pytest.mark.slow
 def test_a_sweep_moves_its_bar_soon_and_leaves_a_report(home: Path) -> None:
+    load = "import torch, tensorflow, sionna.phy"  # a first time measures the disk
+    run([str(home / "env/bin/python"), "-c", load], home / "empty")
     command = [str(home / "env/bin/semlink"), "sweep", *SWEEP, "--codecs", "deepjscc", "--out", "first"]
     own = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "SEMLINK_DATA")}
     started = time.monotonic()

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from semlink.channels.base.names import did_you_mean
 from semlink.codecs._learned.shipped import local
 from semlink.codecs.importance._maps import one_by_one
 from semlink.codecs.importance._segmenters import OURS, find
@@ -36,7 +38,7 @@ class Segmentation:
     model: str | None = None
     weights: str | None = None
     side: int = 256
-    network: str = "unet"
+    network: Literal["unet", "pyramid"] = "unet"
 
     def __post_init__(self) -> None:
         if self.network not in OURS:
@@ -93,7 +95,7 @@ def _class_number(word: str, names: tuple[str, ...]) -> int:
     if len(found) == 1:
         return found[0]
     what = f"may be {' or '.join(names[i] for i in found)}" if found else "is no class of this network"
-    raise SemlinkError(f"class {word!r} {what}; known: {', '.join(names)}")
+    raise SemlinkError(f"class {word!r} {what}; {did_you_mean(word, names)}known: {', '.join(names)}")
 
 
 PLUGIN = Segmentation

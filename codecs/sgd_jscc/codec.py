@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -68,7 +69,7 @@ class SgdJscc(LatentCodec):
     def __init__(
         self,
         rho: float = 1 / 24,
-        guidance: str | None = "edges/tag",
+        guidance: Literal["none", "edges", "tag", "edges/tag", "tag/edges"] | None = "edges/tag",
         steps: int | str = "budget",
         level: str | float = "told",
         mcs: str = "qpsk-0.25x2",
@@ -76,8 +77,8 @@ class SgdJscc(LatentCodec):
         weights: str | Path | None = None,
         denoiser: str | Path | None = None,
         estimator: str | Path | None = None,
-        scheduler: str | None = None,
-        dtype: str = "float32",
+        scheduler: Literal["ddim", "dpm", "lcm"] | None = None,
+        dtype: Literal["float32", "bfloat16", "float16"] = "float32",
         device: str | None = None,
         memory: str | None = None,
     ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -63,7 +63,7 @@ class Spic(ShownSettings):
         self,
         rho: float = 1 / 48,
         coder: str = "hevc",
-        map_coder: str = "jpegxl",
+        map_coder: Literal["jpegxl", "webp", "png", "flif"] = "jpegxl",
         factor: int | None = None,
         quality: int | None = None,
         cell: int | None = None,
@@ -71,14 +71,14 @@ class Spic(ShownSettings):
         send_map: bool = True,
         map_mcs: str | None = None,
         coarse_mcs: str | None = None,
-        aim: str = "both",
+        aim: Literal["both", "miou", "lpips"] = "both",
         segmenter: str = "segmentation",
         steps: int = STEPS,
         scale: float = GUIDANCE,
         weights: str | Path | None = None,
-        scheduler: str | None = None,
+        scheduler: Literal["ddim", "dpm", "lcm"] | None = None,
         device: str = "cpu",
-        upscaler: str = "bicubic",
+        upscaler: Literal["bicubic", "realesrgan"] = "bicubic",
     ) -> None:
         check(rho, factor, quality, steps, scale, aim)
         loading.check_settings(scheduler, "float32", device, None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from semlink.codecs._learned.prefix import PrefixCodec
 from semlink.codecs.swinjscc.network import Size, SwinNetwork, cell_of
@@ -31,7 +31,12 @@ class Swinjscc(PrefixCodec):
     name = "swinjscc"
     encodes_on = "snr"
 
-    def __init__(self, rho: float = 1 / 12, weights: str | Path | None = None, size: str = "compact") -> None:
+    def __init__(
+        self,
+        rho: float = 1 / 12,
+        weights: str | Path | None = None,
+        size: Literal["small", "compact", "base"] = "compact",
+    ) -> None:
         if size not in SIZES:
             raise SemlinkError(f"swinjscc has no size {size!r}; known: {', '.join(SIZES)}")
         chosen = SIZES[size]

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -31,8 +32,9 @@ from semlink.simulator.values import Stream
 from semlink.simulator.video import Bucket, Clip, VideoInfo
 from semlink.simulator.video import Budget as Uses
 
+Way = Literal["fixed", "regret", "regret2"]
 SNRS, RATES = (-2.0, 20.0), (0.009, 0.035)  # dB, and channel uses per source dimension
-WAYS = (("fixed", 8), ("fixed", 16), ("fixed", 32), ("regret2", 16), ("regret", 16))
+WAYS: tuple[tuple[Way, int], ...] = (("fixed", 8), ("fixed", 16), ("fixed", 32), ("regret2", 16), ("regret", 16))
 LENGTH, SIDE = 40, 128  # of the clips that are collected
 EVER = 0.1  # share of examples at any level; the others are about where chains start, and below
 LATER = 0.4  # share that are not at a chain's first step

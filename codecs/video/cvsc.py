@@ -9,6 +9,7 @@ controller decides frame by frame; the fixed period of the description is `contr
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from semlink.codecs.video._anchored import AnchoredCodec, Settings
 from semlink.codecs.video._clock import Price
@@ -36,7 +37,7 @@ class Cvsc(AnchoredCodec):
     def __init__(
         self,
         rho: float = 1 / 48,
-        controller: str | None = "regret2",
+        controller: Literal["fixed", "cut", "threshold", "none", "regret", "regret2"] | None = "regret2",
         gop: int = 16,
         anchor: str = "adjscc",
         anchor_rho: float = 1 / 12,
@@ -44,14 +45,14 @@ class Cvsc(AnchoredCodec):
         mcs: str | None = None,
         nack: bool = True,
         steps: int = 1,
-        start: str = "short",
+        start: Literal["short", "full"] = "short",
         weights: str | Path | None = None,
         generator: str = "",
         vae: str = "",
         enlarged: int = 4,
         seed: int = 0,
         profile: str | float | None = None,
-        clock: str = "simulated",
+        clock: Literal["wall", "simulated"] = "simulated",
         step_ms: float = 0.0,
         fixed_ms: float = 0.0,
         spike: str = "",

@@ -7,6 +7,7 @@ which generates video and sends nothing: here motion and anchors are what `cvsc`
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from semlink.codecs.video._anchored import AnchoredCodec, Settings
 from semlink.codecs.video._clock import Price
@@ -28,7 +29,7 @@ class DenoisingReuse(AnchoredCodec):
     def __init__(
         self,
         rho: float = 1 / 48,
-        controller: str | None = "regret2",
+        controller: Literal["fixed", "cut", "threshold", "none", "regret", "regret2"] | None = "regret2",
         gop: int = 16,
         anchor: str = "adjscc",
         anchor_rho: float = 1 / 12,
@@ -41,7 +42,7 @@ class DenoisingReuse(AnchoredCodec):
         learned: str | Path | None = None,
         seed: int = 0,
         profile: str | float | None = None,
-        clock: str = "simulated",
+        clock: Literal["wall", "simulated"] = "simulated",
         step_ms: float = 0.0,
         fixed_ms: float = 0.0,
         spike: str = "",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from semlink.channels.base.names import unknown
 from semlink.simulator.errors import SemlinkError
 
 BLOCK_SYMBOLS = (2048, 1024, 512, 256, 128, 64, 32)
@@ -72,4 +73,4 @@ def get(name: str) -> Mcs:
     for scheme in TABLE:
         if scheme.name == name:
             return scheme
-    raise SemlinkError(f"unknown MCS {name!r}; known: {', '.join(s.name for s in TABLE)}")
+    raise SemlinkError(unknown("MCS", name, tuple(scheme.name for scheme in TABLE)))

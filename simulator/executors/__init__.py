@@ -11,10 +11,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
+from semlink.channels.base.names import unknown
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.executors.local import Local, WorkerDied
 
 __all__ = ["Executor", "Local", "WorkerDied", "choose", "executor"]
+
+PROTOCOLS = ("tcp", "tls", "ws", "wss", "ucx", "inproc")  # of Dask's addresses
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -48,6 +51,9 @@ def choose(workers: int, scheduler: str = "") -> Executor:
             f"--scheduler {scheduler}: give an address, such as tcp://10.0.0.1:8786, or the file that dask scheduler "
             "--scheduler-file writes"
         )
+    kind = scheduler.partition("://")[0]
+    if "://" in scheduler and kind not in PROTOCOLS:
+        raise SemlinkError(f"--scheduler {scheduler}: {unknown('protocol', kind, PROTOCOLS)}")
     from semlink.simulator.executors.cluster import Cluster
 
     return Cluster(scheduler)

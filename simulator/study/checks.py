@@ -12,16 +12,44 @@ from semlink.simulator.study.settings import check_setting_names, check_settings
 from semlink.simulator.study.sources import names_in
 from semlink.simulator.words import Word, parse
 
+WITHIN = {  # settings that are words themselves, with the package that knows them
+    "importance": "codecs.importance",
+    "segmenter": "codecs.importance",
+    "inner": "codecs",
+    "anchor": "codecs",
+    "codec": "codecs",
+}
+
 
 def check_codecs(words: Sequence[str], home: str = "codecs") -> None:
     """SemlinkError when a codec's word is misspelt or names an unknown codec or setting; loads the codec's module.
 
     home: the registry, "codecs" of pictures or "codecs.video".
     """
+    check_codec_words(words, home)
+    kinds = package(home)
+    for word in map(parse, words):
+        check_settings(kinds.registry.kind, kinds.registry, word, given=("rho",))
+
+
+def check_codec_words(words: Sequence[str], home: str = "codecs") -> None:
+    """As `check_codecs`, as far as the sources of built-in codecs tell; loads nothing."""
     kinds = package(home)
     check_words(kinds.registry.kind, words, kinds.names())
     for word in map(parse, words):
-        check_settings(kinds.registry.kind, kinds.registry, word, given=("rho",))
+        check_setting_names(kinds.registry.kind, kinds.registry, word, given=("rho",))
+        _check_within(word)
+
+
+def _check_within(word: Word) -> None:
+    """SemlinkError for words within a word of a built-in codec, such as that of an inner codec; loads nothing."""
+    for setting, value in word.settings:
+        home = WITHIN.get(setting)
+        if home and isinstance(value, str) and not word.file:
+            kinds = package(home)
+            inner = value.replace(";", ",")
+            check_words(kinds.registry.kind, (inner,), kinds.names())
+            check_setting_names(kinds.registry.kind, kinds.registry, parse(inner), given=("rho",))
 
 
 def check_channels(words: Sequence[str]) -> None:
@@ -108,6 +136,34 @@ def check_importance(words: Sequence[str]) -> None:
     check_words(kinds.registry.kind, words, kinds.names())
     for word in map(parse, words):
         check_setting_names(kinds.registry.kind, kinds.registry, word)
+
+
+def check_pictures(*names: str) -> None:
+    """SemlinkError for training pictures that are neither a set nor a place; nothing is read."""
+    for name in names:
+        check_data(name)
+
+
+def check_clip_set(*names: str) -> None:
+    """SemlinkError for training clips that are neither a set nor a place."""
+    from semlink.simulator.data import clips
+
+    for name in names:
+        clips.load(name, None)
+
+
+def check_training_channels(words: Sequence[str]) -> None:
+    """As `check_channels`, of channels to train on, of which `surrogate` is the cheap one."""
+    known = ("surrogate", *package("channels").names())
+    check_words("channel", words, known, package("channels.impairments").names())
+    check_channels([word for word in words if word != "surrogate"])
+
+
+def check_file(path: Path | None) -> None:
+    """SemlinkError for a file or folder that is not there; names one beside it that is nearly called so."""
+    if path and not path.expanduser().exists():
+        beside = [file.name for file in path.expanduser().parent.glob("*")]
+        raise SemlinkError(f"{path}: no such file; {did_you_mean(path.name, beside)}".rstrip("; "))
 
 
 def check_clips(text: str, limit: int | None, metrics: Sequence[str], show: str) -> None:

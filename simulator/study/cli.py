@@ -23,11 +23,13 @@ from semlink.simulator.executors import Executor, choose
 from semlink.simulator.plugins import package
 from semlink.simulator.quiet import silence
 from semlink.simulator.records.sweep import Sweep
-from semlink.simulator.study.checks import check_channels, check_codecs, check_data, check_words
+from semlink.simulator.study.checks import check_channels, check_codec_words, check_codecs, check_data
+from semlink.simulator.study.flag_errors import in_a_line
 from semlink.simulator.study.rates import Rate
 from semlink.simulator.study.recipes import with_recipe
 from semlink.simulator.study.sheets import STYLES, check_style, drawn_as
 from semlink.simulator.study.stopping import Terminated, finish, sigterm_stops
+from semlink.simulator.study.training_flags import check_training
 from semlink.simulator.values import SNR_LIMITS_DB
 
 if TYPE_CHECKING:
@@ -114,14 +116,15 @@ def read(default: AnyFlags, arguments: Sequence[str]) -> AnyFlags:
     kind = type(default)
     _check_places(kind, arguments)
     default = with_recipe(default, arguments)
-    flags, others = tyro.cli(
-        kind,
-        prog=os.environ.get(CALLED),
-        default=default,
-        args=list(arguments),
-        description=_help(kind),
-        return_unknown_args=True,
-    )
+    with in_a_line():
+        flags, others = tyro.cli(
+            kind,
+            prog=os.environ.get(CALLED),
+            default=default,
+            args=list(arguments),
+            description=_help(kind),
+            return_unknown_args=True,
+        )
     if others:
         known = [f"--{field.name.replace('_', '-')}" for field in fields(kind)]
         what = "flag" if others[0].startswith("-") else "argument"
@@ -160,8 +163,7 @@ def _check_places(kind: type[DataclassInstance], arguments: Sequence[str]) -> No
 
 def check(flags: Flags) -> None:
     """SemlinkError for what can be seen to be wrong before anything is measured; what is heavy is loaded last."""
-    kinds = package(flags.kind)
-    check_words(kinds.registry.kind, flags.codecs, kinds.names())
+    check_codec_words(flags.codecs, flags.kind)
     flags.check_names()
     if flags.kind == "codecs":
         check_data(flags.data)
@@ -191,7 +193,9 @@ def _check_any(flags: object) -> None:
     seed, codec = getattr(flags, "seed", 0), getattr(flags, "codec", "")
     if seed > LARGEST_SEED:
         raise SemlinkError(f"--seed {seed}: give a whole number of at most 2^63 - 1")
-    if codec:
+    if hasattr(flags, "minutes") and not isinstance(flags, Flags):
+        check_training(flags)
+    if codec and isinstance(codec, str):
         check_codecs((codec,))
 
 

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "train": "train",
     "train-diffusion": "train_diffusion",
     "train-hybrid": "train_hybrid",
+    "train-level": "train_level",
     "train-segmenter": "train_segmenter",
     "train-spic": "train_spic",
     "train-video": "train_video",

@@ -8,6 +8,7 @@ from dataclasses import fields
 from importlib import import_module
 from typing import get_type_hints
 
+from semlink.channels.base.names import did_you_mean
 from semlink.simulator.plugins import package
 from semlink.simulator.study.sheets import STYLES
 
@@ -76,7 +77,8 @@ def _quoted(pattern: str) -> str:
 def print_completion(shell: str, commands: Mapping[str, str]) -> int:
     """Print the script, or what the known shells are; the exit code."""
     if shell not in SHELLS:
-        print(f"error: semlink completion takes {' or '.join(SHELLS)}, not {shell!r}", file=sys.stderr)
+        meant = f"; {did_you_mean(shell, SHELLS).rstrip()}".rstrip("; ")
+        print(f"error: semlink completion takes {' or '.join(SHELLS)}, not {shell!r}{meant}", file=sys.stderr)
         return 2
     print(completion(shell, commands), end="")
     return 0

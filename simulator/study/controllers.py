@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from semlink.channels.base.names import unknown
 from semlink.simulator.analysis.equal_uses import Point, points, verdict
 from semlink.simulator.analysis.statistics import Interval, mean_interval
 from semlink.simulator.analysis.tables import Columns, cell
@@ -44,9 +45,9 @@ def arms(
 
     SemlinkError for controllers that nobody knows and periods that are none.
     """
-    unknown = [name for name in controllers if name not in CONTROLLERS]
-    if unknown:
-        raise SemlinkError(f"unknown controller {unknown[0]!r}; known: {', '.join(CONTROLLERS)}")
+    for name in controllers:
+        if name not in CONTROLLERS:
+            raise SemlinkError(unknown("controller", name, CONTROLLERS))
     if FIXED in controllers and (not gops or min(gops) < 1):
         raise SemlinkError(f"--gops {' '.join(map(str, gops))}: give periods of {FIXED} in frames, from 1 on")
     return tuple(

@@ -109,7 +109,7 @@ def check(judging: Judging) -> None:
         raise SemlinkError(f"--roi {judging.roi}: separate classes by slashes")
     if not 0 <= judging.theta <= 1:
         raise SemlinkError(f"--theta {judging.theta:g}: give a weight within 0 and 1")
-    make_importance(parse(judging.roi))
+    getattr(make_importance(parse(judging.roi)), "chosen", None)  # tells of classes that its network knows not
     if judging.classes and not judging.labels:
         raise SemlinkError(f"--classes {judging.classes}: says what the numbers of --labels mean; give that folder too")
     if any(name.startswith("miou") for name in judging.metrics()):

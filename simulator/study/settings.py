@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from semlink.channels.base.names import did_you_mean, unknown
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import is_here
-from semlink.simulator.study.sources import settings_in
+from semlink.simulator.study.choices import check_choice
+from semlink.simulator.study.sources import annotations_in
 from semlink.simulator.words import Setting, Word
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ def check_settings(
             raise SemlinkError(unknown(f"setting of {kind} {word.name}:", name, (*known, *more)))
         if name in known and not _fits(known[name], value):
             raise SemlinkError(f"{kind} {word}: {name} must be a finite number")
+        if name in known:
+            annotation = inspect.formatannotation(known[name].annotation).strip("'")
+            check_choice(f"{kind} {word}", name, value, annotation)
         if name in known and _is_missing(known[name], value):
             raise SemlinkError(f"{kind} {word}: no {value} is there{_near(Path(str(value)).expanduser())}")
     for name in known.keys() - dict(word.settings).keys():
@@ -50,12 +54,18 @@ def check_settings(
 def check_setting_names(
     kind: str, registry: Registry, word: Word, given: Sequence[str] = (), more: Sequence[str] = ()
 ) -> None:
-    """SemlinkError for a setting that the source of a built-in plug-in does not have; loads nothing."""
-    told = settings_in(registry.package, word.name) if word.settings and not word.file else None
-    own = None if told is None else [name for name in told if name not in given]
-    for name, _ in word.settings if own is not None else ():
-        if own is not None and name not in own and name not in more:
+    """SemlinkError for a setting that the source of a built-in plug-in does not have, or a value that is no choice of
+    what it names there; loads nothing.
+    """
+    told = annotations_in(registry.package, word.name) if word.settings and not word.file else None
+    if told is None:
+        return
+    own = {name: annotation for name, annotation in told.items() if name not in given}
+    for name, value in word.settings:
+        if name not in own and name not in more:
             raise SemlinkError(unknown(f"setting of {kind} {word.name}:", name, (*own, *more)))
+        if name in own:
+            check_choice(f"{kind} {word}", name, value, own[name])
 
 
 def _parameters(registry: Registry, name: str, given: Sequence[str]) -> Mapping[str, Parameter] | None:

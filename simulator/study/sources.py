@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-DEEPEST = 4  # modules that hand a class on
+DEEPEST = 6  # modules that hand a class on, and bases
 
 
 def settings_in(package: str, name: str) -> tuple[str, ...] | None:
     """Names of the parameters of its class, in order; None where the source does not say them plainly."""
+    found = annotations_in(package, name)
+    return None if found is None else tuple(found)
+
+
+def annotations_in(package: str, name: str) -> Mapping[str, str] | None:
+    """The parameters of its class with their annotations as text; None as of `settings_in`."""
     try:
         return _parameters(f"{package}.{name}", "PLUGIN", DEEPEST)
     except (OSError, SyntaxError, ImportError, ValueError):
@@ -29,7 +36,7 @@ def names_in(path: Path) -> tuple[list[str], list[str]]:
     return classes, [*classes, *assigned, *(own.asname or own.name for own in brought)]
 
 
-def _parameters(module: str, wanted: str, depth: int) -> tuple[str, ...] | None:
+def _parameters(module: str, wanted: str, depth: int) -> dict[str, str] | None:
     tree = _tree(module)
     if tree is None or not depth:
         return None
@@ -37,7 +44,7 @@ def _parameters(module: str, wanted: str, depth: int) -> tuple[str, ...] | None:
         if isinstance(node, ast.Assign) and _is_name(node.targets[0], wanted) and isinstance(node.value, ast.Name):
             return _parameters(module, node.value.id, depth - 1)
         if isinstance(node, ast.ClassDef) and node.name == wanted:
-            return _of_constructor(node) or _of_dataclass(node)
+            return _of_constructor(node) or _of_dataclass(node) or _of_base(module, node, depth)
         if isinstance(node, ast.ImportFrom) and node.module and wanted in [name.name for name in node.names]:
             return _parameters(node.module, wanted, depth - 1)
     return None
@@ -57,18 +64,26 @@ def _is_name(node: ast.expr, wanted: str) -> bool:
     return isinstance(node, ast.Name) and node.id == wanted
 
 
-def _of_constructor(node: ast.ClassDef) -> tuple[str, ...] | None:
+def _of_constructor(node: ast.ClassDef) -> dict[str, str] | None:
     """Those of `__init__`, or of `__new__`, unless it takes anything; None without one of its own."""
     for inside in node.body:
         if isinstance(inside, ast.FunctionDef) and inside.name in ("__init__", "__new__"):
             said = inside.args
             if said.vararg or said.kwarg:
                 return None
-            return tuple(one.arg for one in (*said.args[1:], *said.kwonlyargs))
+            return {one.arg: _text(one.annotation) for one in (*said.args[1:], *said.kwonlyargs)}
     return None
 
 
-def _of_dataclass(node: ast.ClassDef) -> tuple[str, ...] | None:
+def _of_base(module: str, node: ast.ClassDef, depth: int) -> dict[str, str] | None:
+    """Those of the only base of a class that says nothing itself."""
+    own = [inside.name for inside in node.body if isinstance(inside, ast.FunctionDef)]
+    plain = not node.decorator_list and len(node.bases) == 1 and not {"__init__", "__new__"} & {*own}
+    base = node.bases[0] if plain else None
+    return _parameters(module, base.id, depth - 1) if isinstance(base, ast.Name) else None
+
+
+def _of_dataclass(node: ast.ClassDef) -> dict[str, str] | None:
     """The fields of a dataclass without bases; None of another class."""
     said = [ast.unparse(one) for one in node.decorator_list]
     if node.bases or not any(text.partition("(")[0] == "dataclass" for text in said):
@@ -77,4 +92,8 @@ def _of_dataclass(node: ast.ClassDef) -> tuple[str, ...] | None:
     if any(word in ast.unparse(one) for one in own for word in ("field(", "KW_ONLY", "InitVar")):
         return None
     fields = [one for one in own if "ClassVar" not in ast.unparse(one.annotation)]
-    return tuple(one.target.id for one in fields if isinstance(one.target, ast.Name))
+    return {one.target.id: _text(one.annotation) for one in fields if isinstance(one.target, ast.Name)}
+
+
+def _text(node: ast.expr | None) -> str:
+    return ast.unparse(node) if node else ""

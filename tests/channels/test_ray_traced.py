@@ -231,7 +231,7 @@ def test_without_llvm_the_error_says_what_to_install(empty_cache, monkeypatch) -
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"scene": "atlantis"}, "'atlantis' is none of .*munich"),
+        ({"scene": "atlantis"}, "unknown scene 'atlantis'; .*munich"),
         ({"users": 0}, "must be positive"),
         ({"users": 1.5}, "whole numbers"),
         ({"speed": -1.0}, "not negative"),

@@ -11,8 +11,7 @@ from semlink.simulator.study.completion import completion
 
 
 def shell(*arguments: str) -> subprocess.CompletedProcess[str]:
-    code = "from semlink.simulator.study.command import main; main()"
-    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-m", "semlink", *arguments], capture_output=True, text=True, check=False)
 
 
 def test_every_command_is_an_experiment_with_a_line_about_it() -> None:
