@@ -102,9 +102,8 @@ def test_scale_and_channels_are_told(case) -> None:
         assert torch.equal(swin.read_flags(told[0][1:], WIDTHS[-1]), chosen) and int(chosen.sum()) == 16
     heard = noiseless(sent)
     halved = ReceivedStream("told", "bits", payload=(None, told[1][:1] + b"\0" * 3), ok=(False, True))
-    pictures = codec.decode(Reception((heard.streams[0], halved), heard.session))
-    assert torch.equal(pictures[0], torch.full((3, 32, 32), 0.5))  # lost, and grey
-    assert bool((pictures[1] == 0.5).all()) == codec.chooses  # bits that choose no channel
+    pictures, undecoded = codec.decode_marked(Reception((heard.streams[0], halved), heard.session))
+    assert (pictures == 0.5).all() and undecoded == (False, True)  # lost; bits that choose no channel, or are too many
 
 
 def test_what_does_not_fit_is_told_in_a_line(tmp_path: Path) -> None:
