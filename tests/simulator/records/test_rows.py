@@ -228,6 +228,13 @@ def test_a_file_without_a_checksum_reads_as_before(tmp_path):
     assert told(rows.read(path)) == expected and "sha256" not in expected
 
 
+@pytest.mark.parametrize("told", ["[", "3", "null", '{"metrics": 3}', '{"codecs": 3}', "[" * 100_000])
+def test_a_configuration_that_no_sweep_wrote_is_none(told):
+    found = replace(made(RAGGED), attributes={"configuration": told})
+    assert found.asked_metrics() == () and not found.stops()
+    assert found.asked() == {m.condition for m in found.measurements}
+
+
 def test_a_shape_that_no_file_of_that_size_holds_is_refused_unread(tmp_path):
     import h5py
 
