@@ -59,4 +59,4 @@ def _keep(found: dict[str, np.ndarray], name: str, item: Any) -> None:
 
 if __name__ == "__main__":
     kept = {name: value for name, value in _arrays(sys.argv[1]).items() if value.dtype.kind in "biufc"}
-    np.savez(sys.argv[2], **kept)  # type: ignore[arg-type]
+    np.savez(sys.argv[2], **kept)
