@@ -26,7 +26,14 @@ from semlink.simulator.words import parse
 SNR_DB = 20.0
 ODD = (61, 83)  # px, a size that no cell divides
 NAN, INF = math.nan, math.inf
-BROKEN = (complex(NAN, 0), 1.0), (complex(0, -INF), 0.5), (complex(INF, NAN), 0.0), (0.5j, NAN), (0.5, INF)
+BROKEN = (
+    (complex(NAN, 0), 1.0),
+    (complex(0, -INF), 0.5),
+    (complex(INF, NAN), 0.0),
+    (0.5j, NAN),
+    (0.5, INF),
+    (complex(0, 1e38), 1.0),
+)
 
 
 def check_codec(codec: Any, images: Tensor | None = None, floor_db: float = 12.0) -> None:
@@ -157,7 +164,7 @@ def check_marks(codec: Any, sent: Transmission, clean: Tensor) -> None:
 
 
 def check_broken_symbols(codec: Any, sent: Transmission) -> None:
-    """Analog symbols that are NaN or infinite, or whose `a` is, decode as those with x_hat = a = 0 do."""
+    """Symbols that are NaN, infinite or too large for any, or whose `a` is not finite, decode as x_hat = a = 0 does."""
     if all(stream.kind == "bits" for stream in sent.streams):
         return
     found, wanted = (codec.decode(broken(sent, values)) for values in (BROKEN, ((0, 0),)))
