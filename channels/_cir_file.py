@@ -8,7 +8,7 @@ Schema "semlink-cir-1", in the root of the file:
     attribute schema              "semlink-cir-1"
 A route is one continuous measurement. gains is mapped into memory, so the size of a file costs nothing; both datasets
 are in the file itself, not behind a link to another. What MATLAB and others write instead is converted once, by
-`write_cir_file`, see `_cir_forms`.
+`write_cir_file`, see `_cir_forms`; it adds a checksum of the rest behind it, see `_cir_seal`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from semlink.channels._cir_forms import MATLAB, as_delays, as_gains, as_number, is_complex64
+from semlink.channels._cir_seal import check_seal, seal
 
 SCHEMA = "semlink-cir-1"
 PIECES, PIECE = 64, 1 << 13  # of the gains that a fingerprint reads: their number, and taps of each
@@ -86,6 +87,8 @@ def write_cir_file(
             file.attrs.update(
                 snapshot_interval=float(snapshot_interval), carrier_frequency=float(carrier_frequency), schema=SCHEMA
             )
+            offset = stored.id.get_offset()
+        seal(part, offset, 8 * math.prod(gains.shape))
         os.replace(part, path)
 
 
@@ -109,6 +112,7 @@ def stamp(path: str) -> tuple[int, int]:
 @lru_cache(maxsize=64)
 def _opened(path: str, size: int, modified: int) -> CirFile:
     try:
+        check_seal(path)
         header = _header(path)
     except Exception as error:  # noqa: BLE001 - the library raises many kinds on a damaged file
         said = str(error).partition("\n")[0]

@@ -15,12 +15,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from semlink.channels._cir_file import write_cir_file
-from semlink.channels._cir_forms import FIELDS
+from semlink.channels._matlab import read_matlab
 
 SPACING = 10e-9  # s
 KEPT = 64  # different delays that are kept as they are
@@ -67,35 +66,14 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise FileNotFoundError(f"no file {path}")
     try:
         if path.suffix == ".mat":
-            return _of_matlab(path)
+            return read_matlab(path)
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
     except Exception as error:  # noqa: BLE001 - libraries raise many kinds on a foreign or damaged file
-        said = str(error).partition("\n")[0]
+        said = str(error).partition("\n")[0][:200]
         raise ValueError(
             f"{path} is no sound .npz or .mat file ({said}): save plain arrays, see docs/channels.md"
         ) from error
-
-
-def _of_matlab(path: Path) -> dict[str, np.ndarray]:
-    import h5py
-    from scipy.io import loadmat
-
-    if not h5py.is_hdf5(path):
-        return {name: np.asarray(value) for name, value in loadmat(path).items() if not name.startswith("__")}
-    found: dict[str, np.ndarray] = {}
-    with h5py.File(path, "r") as file:
-        file.visititems(lambda name, item: _keep(found, name, item))
-    return found
-
-
-def _keep(found: dict[str, np.ndarray], name: str, item: Any) -> None:
-    """A dataset of v7.3 as MATLAB shows it: axes reversed, complex numbers of two fields."""
-    if not hasattr(item, "dtype") or name.startswith("#"):  # groups, and what cells point to
-        return
-    stored = np.asarray(item[()]).T
-    fields = stored.dtype.names
-    found[name.rpartition("/")[2]] = stored[FIELDS[0]] + 1j * stored[FIELDS[1]] if fields == FIELDS else stored
 
 
 def as_paths(path: Path, arrays: Arrays) -> Paths:

@@ -21,6 +21,7 @@ from semlink.codecs._diffusion.pretrained import MODEL, Pretrained, path
 from semlink.codecs._diffusion.states import beyond, check_steps, received_states
 from semlink.codecs._learned.budget import Kept, budget, kept
 from semlink.codecs._learned.codec import pad_to_cells, to_symbols
+from semlink.codecs._learned.received import any_of, payloads_of, undecoded
 from semlink.codecs._regions import mask_code
 from semlink.simulator.bits import framing
 from semlink.simulator.bits.mcs import PROTECTION, get
@@ -138,19 +139,26 @@ class LatentDiffusion(ShownSettings):
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]` in [0, 1]; those of whose latent nothing arrived show its mean, not denoised."""
+        return self.decode_marked(reception)[0]
+
+    def decode_marked(self, reception: Reception) -> tuple[Tensor, tuple[bool, ...]]:
+        """Also of which pictures a scale, a caption or an edge map arrived that is none; it is taken for lost."""
         height, width = reception.session.height, reception.session.width
         unit, a, mean, spread = self.received(reception)
+        texts, maps = self.guides(reception)
         clean = latents.least_square(unit, a, mean, spread)
         arrived = a.flatten(1).amax(1) > 0
         if not arrived.all():
             log.warning("%s: nothing arrived of %d of %d latents", self.name, (~arrived).sum(), len(a))
         if self.steps != 0 and arrived.any():
             states, alpha = latents.to_model(unit, a, mean, spread)
-            found = self.denoised(
-                states[arrived], alpha[arrived], self.hints(reception, arrived), reception.public_seed
-            )
+            hints = [hint_of(texts[i], maps[i]) for i in arrived.nonzero()[:, 0].tolist()]
+            found = self.denoised(states[arrived], alpha[arrived], hints, reception.public_seed)
             clean[arrived] = torch.where(finite(found, self.name), found, clean[arrived])
-        return latents.to_pictures(self.vae(a.device), clean)[..., :height, :width]
+        sizes = (payload and len(payload) == 2 * a.shape[1] for payload in payloads_of(reception, "scale"))
+        pairs = zip(("scale", "caption", "edges"), (map(bool, sizes), texts, maps), strict=True)
+        wrong = any_of(*(undecoded(payloads_of(reception, name), own) for name, own in pairs))
+        return latents.to_pictures(self.vae(a.device), clean)[..., :height, :width], wrong
 
     def received(self, reception: Reception) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """sqrt(a) u + sqrt(1 - a) n and a, `[batch, channels, h, w]`, and the mean and spread that make u a latent."""
@@ -159,16 +167,16 @@ class LatentDiffusion(ShownSettings):
         planes, rows, columns, copies = self.layout(vae, *size)
         stream = self.kept(vae, *size).whole(latents.combined(reception.stream("latent"), copies))
         unit, a = received_states(stream, planes, rows, columns)
-        mean, spread, lost = latents.scales(_payloads(reception, "scale", len(a)), 2 * planes)
+        mean, spread, lost = latents.scales(payloads_of(reception, "scale"), 2 * planes)
         if lost:
             log.warning("%s: scales of %d of %d latents lost; mean 0 and spread 1 taken", self.name, lost, len(a))
         return unit, a, mean.to(a), spread.to(a)
 
-    def hints(self, reception: Reception, chosen: Tensor) -> list[Hint]:
-        """Prompt and edge picture `[1, 3, H, W]` of each chosen picture; "" and None for what was lost or not sent."""
-        texts = [captions.unpack(payload) for payload in _payloads(reception, "caption", len(chosen))]
+    def guides(self, reception: Reception) -> tuple[list[str | None], list[Tensor | None]]:
+        """Caption and edge map, bool `[rows, columns]`, of each picture; None for what was lost or not sent."""
+        texts = [captions.unpack(payload) for payload in payloads_of(reception, "caption")]
         rows, columns = (-(-side // guides.CELL) for side in (reception.session.height, reception.session.width))
-        maps = [mask_code.unpack(payload, rows, columns) for payload in _payloads(reception, "edges", len(chosen))]
+        maps = [mask_code.unpack(payload, rows, columns) for payload in payloads_of(reception, "edges")]
         for name, found, sent in (
             ("captions", texts, self.captions is not None),
             ("edge maps", maps, bool(self.pretrained.controlnet)),
@@ -176,8 +184,7 @@ class LatentDiffusion(ShownSettings):
             lost = sum(one is None for one in found) if sent else 0
             if lost:
                 log.warning("%s: %d of %d %s lost; those pictures go without", self.name, lost, len(found), name)
-        pairs = zip(texts, maps, chosen.tolist(), strict=True)
-        return [(text or "", None if edges is None else drawn(edges)) for text, edges, wanted in pairs if wanted]
+        return texts, maps
 
     def denoised(self, states: Tensor, alpha: Tensor, hints: list[Hint], public_seed: int) -> Tensor:
         """Clean latents; each picture starts at the level of its own worst symbol, with noise of the same seed."""
@@ -209,10 +216,9 @@ def drawn(edges: Tensor) -> Tensor:
     return wide.expand(1, 3, -1, -1)
 
 
-def _payloads(reception: Reception, name: str, batch: int) -> list[bytes | None]:
-    """The bytes of each picture in that stream, None where they were lost or the stream was not sent."""
-    found = [stream for stream in reception.streams if stream.name == name]
-    return list(cast(Any, found[0].payload)) if found else [None] * batch
+def hint_of(text: str | None, edges: Tensor | None) -> Hint:
+    """Prompt and edge picture `[1, 3, H, W]` of what arrived of them."""
+    return text or "", None if edges is None else drawn(edges)
 
 
 PLUGIN = LatentDiffusion

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from semlink.codecs._learned.codec import PIXELS_AT_ONCE, LatentCodec, in_parts, pad_to_cells, snr_per_image
 from semlink.codecs._learned.modulated import AdaptiveNetwork
-from semlink.codecs._learned.received import sound_symbols
+from semlink.codecs._learned.received import any_of, payloads_of, sound_symbols, undecoded
 from semlink.codecs._learned.shipped import WEIGHTS
 from semlink.codecs._learned.trained import range_of, set_range
 from semlink.codecs._learned.weights import read_weights, rebuilt
@@ -164,33 +164,41 @@ class RoiDual(LatentCodec):
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]`; clipped to [0, 1] unless the network is in training."""
+        return self.decode_marked(reception)[0]
+
+    def decode_marked(self, reception: Reception) -> tuple[Tensor, tuple[bool, ...]]:
+        """Also of which pictures a mask or positions arrived that are none; they are decoded as if these were lost."""
         height, width = reception.session.height, reception.session.width
         network = self.network(height, width)
-        inputs = self._received(reception, network)
+        inputs, wrong = self._received(reception, network)
         told = network.told(inputs[0], inputs[2])
         decode = self.tiled(network, network.decode, 1, (PLACE, PLACE, PLACE, None), 1)
         pictures = in_parts(network.training, decode, *inputs, told, pixels=height * width)[..., :height, :width]
-        return pictures if network.training else pictures.clamp(0, 1)
+        return (pictures if network.training else pictures.clamp(0, 1)), wrong
 
-    def _received(self, reception: Reception, network: DualNetwork) -> tuple[Tensor, Tensor, Tensor]:
-        """What the network decodes: latents, region, and the places with vectors of each codec."""
+    def _received(
+        self, reception: Reception, network: DualNetwork
+    ) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[bool, ...]]:
+        """What the network decodes: latents, region, and the places with vectors of each codec. And what was wrong."""
         height, width = reception.session.height, reception.session.width
         rows, columns = place_grid(height, width)
         stream = reception.stream("latent")
         x_hat, a = sound_symbols(stream)
         cells, known = (part.to(a.device) for part in received_cells(reception))
+        wrong = undecoded(payloads_of(reception, "mask"), known.tolist())
         region = spread(cells, rows, columns, CELL // PLACE)
         sent, whole = in_cells(region, network.rates), torch.stack([region, ~region], 1)
         if self.select == "threshold":
             sent, snr_db, power, listed = (
                 part.to(a.device) for part in threshold.received_positions(reception, sent.shape[1])
             )
+            wrong = any_of(wrong, undecoded(payloads_of(reception, "positions"), listed.tolist()))
             known, whole = known & listed, torch.ones_like(whole)
         order, a = sent_order(sent, network.rates, self.uses(height, width)), a * known[:, None]
         received = combined(x_hat, a, order, sent.shape[1]).reshape(len(a), -1, rows, columns)
         if self.select == "threshold":
             received = threshold.filled(received, order, network.black(snr_db) / power.sqrt()[:, None, None, None], a)
-        return received, region, whole
+        return (received, region, whole), wrong
 
     def loss(self, received: Tensor, images: Tensor) -> Tensor:
         """Mean over images of log(theta MSE(region) + (1 - theta) MSE(rest) + 1e-4), without empty ones."""

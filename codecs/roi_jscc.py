@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from semlink.codecs._learned.codec import LatentCodec, in_parts, pad_to_cells, snr_per_image
 from semlink.codecs._learned.modulated import CONDITION, PIXELS, steering
-from semlink.codecs._learned.received import sound_symbols
+from semlink.codecs._learned.received import payloads_of, sound_symbols, undecoded
 from semlink.codecs._learned.trained import RangedNetwork
 from semlink.codecs._regions import mask_code, unet
 from semlink.codecs._regions.cells import (
@@ -144,12 +144,18 @@ class RoiJscc(LatentCodec):
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]`; clipped to [0, 1] unless the network is in training."""
+        return self.decode_marked(reception)[0]
+
+    def decode_marked(self, reception: Reception) -> tuple[Tensor, tuple[bool, ...]]:
+        """Also of which pictures a mask arrived that is none; they are decoded as if it were lost."""
         height, width = reception.session.height, reception.session.width
         network, budget = self.network(height, width), self.budget(height, width)
         rows, columns = place_grid(height, width)
         stream = reception.stream("latent")
         x_hat, a = sound_symbols(stream)
-        cells, known = (part.to(a.device) for part in self.received_cells(reception))
+        found, arrived = self.received_cells(reception)
+        wrong = undecoded(payloads_of(reception, "mask"), arrived.tolist())
+        cells, known = self.told(found.to(a.device), arrived.to(a.device))
         levels = spread(levels_of(cells), rows, columns, CELL // PLACE)
         counts = budget.counts(levels)
         order = budget.order(counts)
@@ -161,15 +167,19 @@ class RoiJscc(LatentCodec):
         decode = self.tiled(network, network.decode, 1, (PLACE, None, PLACE), 1)
         pictures = in_parts(network.training, decode, *inputs, pixels=rows * columns * PLACE**2)
         pictures = pictures[..., :height, :width]
-        return pictures if network.training else pictures.clamp(0, 1)
+        return (pictures if network.training else pictures.clamp(0, 1)), wrong
 
     def received_cells(self, reception: Reception) -> tuple[Tensor, Tensor]:
         """The masks that arrived, bool `[batch, rows, columns]` (none of interest where lost), and which did."""
-        if self.importance is not None and self.bandwidth:
+        if self.importance is not None:
             return received_cells(reception)
         batch = len(cast(Tensor, reception.stream("latent").a))
         empty = torch.zeros(cell_grid(reception.session.height, reception.session.width), dtype=torch.bool)
         return empty.expand(batch, -1, -1), torch.ones(batch, dtype=torch.bool)
+
+    def told(self, cells: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network makes of masks and of which are known: nothing, and that of all, unless they steer it."""
+        return (cells, known) if self.bandwidth else (torch.zeros_like(cells), torch.ones_like(known))
 
     def loss(self, received: Tensor, images: Tensor) -> Tensor:
         """Mean over images of log(MSE(all) + 2 MSE(ROI) + 0.25 MSE(ROP) + 1e-4), each MSE over its own region.

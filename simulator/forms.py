@@ -14,6 +14,7 @@ from torch import Tensor
 Values = TypeVar("Values", Tensor, np.ndarray)
 
 SMALLEST = 1e-6  # below this a symbol carries nothing and its form is 0
+LARGEST = 1e4  # of a received symbol's parts: all power of a hundred million symbols in one
 
 
 def zero_forcing(x_hat: Tensor, a: Tensor) -> Tensor:
@@ -27,8 +28,11 @@ def variance_preserving(x_hat: Tensor, a: Tensor) -> Tensor:
 
 
 def finite(x_hat: Tensor, a: Tensor) -> tuple[Tensor, Tensor, int]:
-    """x_hat and a with what is not finite as lost, 0 in both, and how many symbols that are; a within 0 and 1."""
-    good = torch.isfinite(x_hat.real) & torch.isfinite(x_hat.imag) & torch.isfinite(a)
+    """x_hat and a with what is not finite as lost, 0 in both, and how many symbols that are; a within 0 and 1.
+
+    So is what is larger than any symbol of mean power 1 (`LARGEST`): squares of it would not be finite.
+    """
+    good = (torch.maximum(x_hat.real.abs(), x_hat.imag.abs()) <= LARGEST) & torch.isfinite(a)  # no NaN is
     a = torch.where(good, a, 0.0).clamp(0, 1)
     return torch.where(good & (a > 0), x_hat, 0.0), a, int((~good).sum())
 

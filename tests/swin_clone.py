@@ -4,6 +4,16 @@ residual layer in its place, but resolutions, masks, modulators and all that the
 
 from pathlib import Path
 
+import torch
+
+from semlink.codecs.checkpoint import swin
+
+WIDTHS, WINDOW = (16, 24), 2
+ENDS = {
+    "encoder": swin.Stages(WIDTHS, (1, 2), (2, 4), WINDOW),
+    "decoder": swin.Stages(WIDTHS[::-1], (2, 1), (4, 2), WINDOW),
+}
+
 MODULES = """
 import torch
 from torch import nn
@@ -196,3 +206,18 @@ def swin_clone(folder: Path, kind: str = "SwinJSCC", second: bool = False) -> Pa
             text = text.replace(word, own)
         (folder / f"net/{name}.py").write_text(text)
     return folder
+
+
+def trained(
+    folder: Path, model: str = "SwinJSCC_w/_RA", kind: str = "SwinJSCC", channels: int | None = None
+) -> dict[str, str]:
+    """Clone and weights of random networks whose pictures say something of what was sent."""
+    second = model.endswith("SAandRA") and "w/o" not in model
+    repo = swin_clone(folder / "clone", kind, second)
+    layout = swin.Layout(**ENDS, channels=channels, second=second)
+    torch.manual_seed(3)
+    network = swin.published(str(repo), layout, model)
+    state = {f"module.{name}": tensor for name, tensor in network.state_dict().items()}
+    state["module.encoder.layers.1.blocks.1.attn_mask"] = torch.zeros(64, 64)  # of the last size in its training
+    torch.save({**state, "module.distortion_loss.window": torch.ones(3)}, folder / "net.model")
+    return {"repo": str(repo), "weights": str(folder / "net.model"), "model": model}

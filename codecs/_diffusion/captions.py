@@ -157,8 +157,14 @@ def unpack(payload: bytes | None) -> str | None:
     if payload is None:
         return None
     try:
-        if payload.startswith(SQUEEZED):
-            payload = zlib.decompressobj(-15, PHRASES).decompress(payload[1:], LONGEST)
-        return payload.decode()
+        text = _inflated(payload[len(SQUEEZED) :]) if payload.startswith(SQUEEZED) else payload
+        return text.decode() if text is not None and len(text) <= LONGEST else None
     except (zlib.error, UnicodeDecodeError):
         return None
+
+
+def _inflated(squeezed: bytes) -> bytes | None:
+    """What was deflated, at most a byte more than captions have; None of bytes that end early or go on behind it."""
+    tool = zlib.decompressobj(-15, PHRASES)
+    text = tool.decompress(squeezed, LONGEST + 1)
+    return text if tool.eof and not tool.unused_data else None

@@ -167,4 +167,15 @@ def told_beyond(word: str, snr_db: np.ndarray, levels: list[float]) -> None:
 def _table() -> list[dict[str, Any]]:
     wrong = "no table of errors; experiments/measure_sigma.py makes one"
     with reading(TABLE, wrong):
-        return read_json(TABLE, wrong)["entries"]
+        found = read_json(TABLE, wrong)["entries"]
+        for entry in found:
+            _check(entry)
+        return found
+
+
+def _check(entry: Any) -> None:
+    """ValueError, or nearly anything, for what is no entry of the table."""
+    numbers = [entry["rho"], entry["pool"], entry["side"], *entry["snr_db"], *entry["sigma"]]
+    finite = np.isfinite(np.array(numbers, float)).all() and min(entry["rho"], entry["side"]) > 0
+    if not isinstance(entry["inner"], str) or len(entry["snr_db"]) != len(entry["sigma"]) or not finite:
+        raise ValueError(f"entry {str(entry)[:60]}")

@@ -18,7 +18,7 @@ from typing import Any
 from semlink.codecs._learned.foreign import first_line
 from semlink.codecs._learned.trained import card_of
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import is_here, read_json, write_json
+from semlink.simulator.files import is_here, read_json, reading, write_json
 
 WEIGHTS, CONFIG, CARD, MODEL_CARD = "model.safetensors", "config.json", "card.json", "README.md"
 WAIT = 3.0  # s until the hub is out of reach
@@ -80,11 +80,12 @@ def load(kind: Any, name: str | Path) -> Any:
         folder = fetched(str(name))
     said = read_json(folder / CONFIG, "no configuration of a codec") if is_here(folder / CONFIG) else {}
     if not isinstance(said, dict) or said.get("codec") != kind.name:
-        held = said.get("codec") if isinstance(said, dict) else None
+        held = str(said.get("codec") or "")[:60] if isinstance(said, dict) else ""
         raise SemlinkError(f"{name} holds {f'a network of {held}' if held else 'no codec'}, not one of {kind.name}")
     known = signature(kind).parameters.keys()
-    settings = {key: value for key, value in said.get("settings", {}).items() if key in known and key != "weights"}
-    return kind(**settings, weights=str(folder / WEIGHTS))
+    with reading(folder / CONFIG, f"its settings are not those of {kind.name}; save the codec again"):
+        settings = {key: value for key, value in said.get("settings", {}).items() if key in known and key != "weights"}
+        return kind(**settings, weights=str(folder / WEIGHTS))
 
 
 def fetched(name: str) -> Path:

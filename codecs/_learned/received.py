@@ -1,9 +1,12 @@
-"""What decoders take of a reception: symbols that are not finite are lost symbols, for every codec alike."""
+"""What decoders take of a reception, for every codec alike: symbols that are not finite are lost symbols, and a payload
+that arrived and is none of its kind is marked."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import cast
 
 from torch import Tensor
 
@@ -26,6 +29,25 @@ def sound_symbols(stream: ReceivedStream) -> tuple[Tensor, Tensor]:
 def sound(reception: Reception) -> Reception:
     """A reception whose analog streams are as `sound_symbols` gives them; bits as they are."""
     return replace(reception, streams=tuple(map(_sound, reception.streams)))
+
+
+def payloads_of(reception: Reception, name: str) -> Sequence[bytes | None]:
+    """The payloads of a bits stream, one per picture; None where it was lost or never sent."""
+    for stream in reception.streams:
+        if stream.name == name:
+            return cast("Sequence[bytes | None]", stream.payload)
+    first = reception.streams[0]
+    return [None] * len(cast(Sequence[object], first.payload if first.x_hat is None else first.x_hat))
+
+
+def undecoded(payloads: Iterable[bytes | None], found: Iterable[object]) -> tuple[bool, ...]:
+    """Of which pictures a payload arrived of which nothing was found: None, or False."""
+    return tuple(p is not None and (f is None or f is False) for p, f in zip(payloads, found, strict=True))
+
+
+def any_of(*marks: Iterable[bool]) -> tuple[bool, ...]:
+    """Which pictures are marked in one of several."""
+    return tuple(map(any, zip(*marks, strict=True)))
 
 
 def _sound(stream: ReceivedStream) -> ReceivedStream:

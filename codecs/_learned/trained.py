@@ -27,6 +27,7 @@ FAINTEST_DB = -10.0  # no network is told less of what it hears, in training or 
 FADES_DB = 5.0  # 95 % of Rayleigh fades are weaker: what training up to an SNR has heard beyond it
 CARD = "card.json"  # as a training script names it
 KEY = "trained_snr_db"
+FARTHEST_DB = 300.0  # that a trained range can name
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def range_of(weights: Path) -> SnrRange:
         return SnrRange()
     if not _is_range(found):
         raise SemlinkError(
-            f"{card or weights}: trained SNRs {found!r}; give the lowest and the highest in dB, [-3, 16]"
+            f"{card or weights}: trained SNRs {repr(found)[:60]}; give the lowest and the highest in dB, [-3, 16]"
         )
     return SnrRange(float(found[0]), float(found[1]))
 
@@ -152,6 +153,6 @@ def _is_range(found: Any) -> bool:
     return (
         isinstance(found, list)
         and len(found) == 2
-        and all(isinstance(value, (int, float)) and abs(value) < inf for value in found)
+        and all(isinstance(value, (int, float)) and abs(value) <= FARTHEST_DB for value in found)
         and found[0] <= found[1]
     )

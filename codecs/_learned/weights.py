@@ -42,7 +42,9 @@ def _check_settings(settings: Any, state: Mapping[str, Tensor], path: Path) -> N
     most = max([LARGEST, *(side for tensor in state.values() for side in tensor.shape)])
     for name, value in settings.items():
         if any(not 0 <= number <= most for number in _numbers(value)):
-            raise SemlinkError(f"{path}: {name} is {value!r}, more than its tensors hold; train the network again")
+            raise SemlinkError(
+                f"{path}: {name[:60]} is {repr(value)[:60]}, more than its tensors hold; train the network again"
+            )
 
 
 def _numbers(value: Any) -> Iterator[float]:

@@ -156,7 +156,10 @@ def mask_stream(cells: Tensor, uses: int) -> Stream:
 
 
 def received_cells(reception: Reception) -> tuple[Tensor, Tensor]:
-    """The masks that arrived, bool `[batch, rows, columns]` (none of interest where lost), and which did, `[batch]`."""
+    """The masks that arrived, bool `[batch, rows, columns]` (none of interest where lost), and which did, `[batch]`.
+
+    A payload that is no mask counts as lost here; `undecoded` marks it.
+    """
     rows, columns = cell_grid(reception.session.height, reception.session.width)
     masks = [mask_code.unpack(p, rows, columns) for p in reception.stream("mask").payload or ()]
     empty = torch.zeros(rows, columns, dtype=torch.bool)

@@ -21,7 +21,7 @@ from semlink.codecs._sources.coders import SourceCoder, coder
 from semlink.simulator.bits.mcs import TABLE
 from semlink.simulator.bits.success import success
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import read_json
+from semlink.simulator.files import read_json, reading
 from semlink.simulator.reprs import ShownSettings
 from semlink.simulator.values import Reception, Session, TxInfo
 
@@ -109,5 +109,11 @@ def rate_curve(source: str, small: bool) -> dict:
 
     A coder that was not measured borrows the curve of HEVC, which only decides between schemes.
     """
-    curves = read_json(CURVES, "a damaged table; take it from the package again")["coders"][DOMAINS[small]]
-    return curves.get(source, curves[SUBSTITUTE])
+    wrong = "a damaged table; take it from the package again"
+    with reading(CURVES, wrong):
+        curves = read_json(CURVES, wrong)["coders"][DOMAINS[small]]
+        found = curves.get(source, curves[SUBSTITUTE])
+        numbers = np.array([found["bpp"], found["psnr"]], float)
+        if numbers.ndim != 2 or not np.isfinite([*numbers.flat, found["flat"], found["grey"]]).all():
+            raise ValueError(f"curve of {source}")
+    return found

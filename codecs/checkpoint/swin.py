@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from semlink.codecs._learned.budget import Kept
 from semlink.codecs._learned.clone import TOLD, Staying, clone_module, published_tensors
 from semlink.codecs._learned.codec import LatentCodec, pad_to_cells, snr_per_image, to_symbols
-from semlink.codecs._learned.received import sound_symbols
+from semlink.codecs._learned.received import payloads_of, sound_symbols, undecoded
 from semlink.codecs._learned.shipped import local
 from semlink.codecs._learned.weights import fit_weights
 from semlink.simulator.bits import framing
@@ -150,21 +150,33 @@ class SwinClone(LatentCodec):
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]` in [0, 1]; grey where what is told was lost."""
+        return self.decode_marked(reception)[0]
+
+    def decode_marked(self, reception: Reception) -> tuple[Tensor, tuple[bool, ...]]:
+        """Also of which pictures what is told arrived and cannot be; these are grey."""
         height, width = reception.session.height, reception.session.width
         network = self.network(height, width)
         x_hat, a = sound_symbols(reception.stream("latent"))
         z, reliability = self.planes_of(x_hat, a, height, width)
         latent, snrs_db = zero_forcing(z, reliability.repeat(1, 2, 1, 1)), snr_of(a.mean(1), least=1e-4)
-        told = reception.stream("told").payload or ()
+        payloads = payloads_of(reception, "told")
+        told = [payload if payload and self._is_told(payload) else None for payload in payloads]
         pictures = [self._decoded(network, *one) for one in zip(latent, snrs_db, told, strict=True)]
-        return torch.cat(pictures)[..., :height, :width].clamp(0, 1)
+        return torch.cat(pictures)[..., :height, :width].clamp(0, 1), undecoded(payloads, told)
+
+    def _is_told(self, told: bytes) -> bool:
+        """Whether these bytes are a scale and, where channels are chosen, as many as this rate has."""
+        if not self.chooses:
+            return len(told) == 1
+        own = read_flags(told[1:], self.layout.encoder.widths[-1])
+        return own is not None and int(own.sum()) == 2 * self.planes
 
     def _decoded(self, network: Any, latent: Tensor, snr_db: Tensor, told: bytes | None) -> Tensor:
         """One picture, of whole units, from a latent `[2 m, h, w]` of power 1 per symbol."""
-        own = read_flags(told[1:], self.layout.encoder.widths[-1]) if told and self.chooses else None
         latent = pad_to_cells(latent[None], self.layout.encoder.window)
-        if not told or (self.chooses and (own is None or int(own.sum()) != latent.shape[1])):
+        if told is None:
             return torch.full((1, 3, *(side * self.cell for side in latent.shape[-2:])), 0.5, device=latent.device)
+        own = read_flags(told[1:], self.layout.encoder.widths[-1]) if self.chooses else None
         return network.decode(latent * sqrt(2) * scale_of(told), _within(snr_db), own)
 
     def __getstate__(self) -> dict[str, Any]:

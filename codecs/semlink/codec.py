@@ -222,7 +222,7 @@ def numbers_of(header: ReceivedStream | None, known: int, reception: Reception) 
         stream = reception.streams[0]
         return [0] * len(cast(Sequence[bytes | None], stream.payload) if stream.x_hat is None else stream.x_hat)
     told = cast(Sequence[bytes | None], header.payload)
-    return [payload[0] if payload and payload[0] < known else UNKNOWN for payload in told]
+    return [payload[0] if payload and len(payload) == 1 and payload[0] < known else UNKNOWN for payload in told]
 
 
 def symbols_of(stream: ReceivedStream | None, rows: Sequence[int], count: int) -> tuple[Tensor, Tensor]:

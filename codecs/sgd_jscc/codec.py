@@ -28,10 +28,11 @@ from semlink.codecs._diffusion.states import Denoiser, check_steps, denoise_each
 from semlink.codecs._diffusion.training import Examples
 from semlink.codecs._learned.budget import budget
 from semlink.codecs._learned.codec import LatentCodec, in_parts, pad_to_cells, planes_for, to_symbols
+from semlink.codecs._learned.received import any_of, payloads_of, undecoded
 from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.codecs._regions import mask_code
 from semlink.codecs.sgd_jscc.blind import alpha_of, blind_states, level_network
-from semlink.codecs.sgd_jscc.guidance import check_guidance, received_bytes, uses_of
+from semlink.codecs.sgd_jscc.guidance import GUIDES, check_guidance, uses_of
 from semlink.codecs.sgd_jscc.latent import CELL, LatentNetwork, unit
 from semlink.simulator.bits import framing
 from semlink.simulator.bits.mcs import get
@@ -137,15 +138,22 @@ class SgdJscc(LatentCodec):
 
     def decode(self, reception: Reception) -> Tensor:
         """Pictures `[batch, 3, H, W]`; clipped to [0, 1] unless the network is in training, which denoises nothing."""
+        return self.decode_marked(reception)[0]
+
+    def decode_marked(self, reception: Reception) -> tuple[Tensor, tuple[bool, ...]]:
+        """Also of which pictures a guide arrived that is none; they are decoded without it."""
         height, width = reception.session.height, reception.session.width
         network = self.network(height, width)
         states, alpha = self.received(reception)
+        given = self.hints(reception), self.labels(reception)
         if not network.training and self.steps != 0:
-            states = self.denoised(states, alpha, reception)
+            states = self.denoised(states, alpha, given, reception.public_seed)
         decode = self.tiled(network, network.decode, 1, (CELL,), 1)
         pictures = in_parts(network.training, decode, states, pixels=states[0, 0].numel() * CELL**2)
         pictures = pictures[..., :height, :width]
-        return pictures if network.training else shown(pictures, alpha)
+        known = zip(GUIDES, ((given[0][:, 1, 0, 0] > 0).tolist(), (given[1] < guides.TAGS).tolist()), strict=True)
+        wrong = any_of(*(undecoded(payloads_of(reception, name), found) for name, found in known))
+        return (pictures if network.training else shown(pictures, alpha)), wrong
 
     def received(self, reception: Reception) -> tuple[Tensor, Tensor]:
         """The latent as diffusion states and the alpha that the receiver believes, `[batch, 2 planes, h, w]` each."""
@@ -158,22 +166,21 @@ class SgdJscc(LatentCodec):
             alpha = torch.where(alpha > 0, alpha_of(torch.tensor(float(self.level))), 0.0)
         return states, alpha
 
-    def denoised(self, states: Tensor, alpha: Tensor, reception: Reception) -> Tensor:
-        """Clean states of noisy ones, with the guides that arrived."""
+    def denoised(self, states: Tensor, alpha: Tensor, given: tuple[Tensor, Tensor], public_seed: int) -> Tensor:
+        """Clean states of noisy ones, with the guides that arrived, `hints` and `labels`."""
         pipeline = self.denoiser.pipeline(states.device)
-        given = self.hints(reception), self.labels(reception)
-        return denoise_each(pipeline, states, alpha, reception.public_seed, self.steps, *given, self.scale)
+        return denoise_each(pipeline, states, alpha, public_seed, self.steps, *given, self.scale)
 
     def hints(self, reception: Reception) -> Tensor:
         """Two planes `[batch, 2, h, w]`: the edge map that arrived, and 1 where there is one; 0 where it is lost."""
         rows, columns = grid(reception.session.height, reception.session.width)
-        found = [mask_code.unpack(payload, rows, columns) for payload in received_bytes("edges", reception)]
+        found = [mask_code.unpack(payload, rows, columns) for payload in payloads_of(reception, "edges")]
         lost = torch.zeros(2, rows, columns)
         return torch.stack([lost if m is None else torch.stack([m.float(), torch.ones_like(lost[0])]) for m in found])
 
     def labels(self, reception: Reception) -> Tensor:
         """The tag that arrived, int64 `[batch]`; the null label where there is none."""
-        found = received_bytes("tag", reception)
+        found = payloads_of(reception, "tag")
         return torch.tensor([p[0] if p is not None and len(p) == 1 else guides.TAGS for p in found])
 
     def loss(self, received: Tensor, images: Tensor) -> Tensor:

@@ -1,15 +1,10 @@
-"""The guides as streams: which are asked for, the channel uses of each, what arrived of them."""
+"""The guides as streams: which are asked for, the channel uses of each."""
 
 from __future__ import annotations
-
-from typing import cast
-
-from torch import Tensor
 
 from semlink.simulator.bits import framing
 from semlink.simulator.bits.mcs import Mcs
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.values import Reception
 
 GUIDES = ("edges", "tag")
 NEEDED = {"edges": 5, "tag": 1}  # bytes at least; edge maps of fewer tell nothing
@@ -31,11 +26,3 @@ def uses_of(guidance: tuple[str, ...], spare: int, mcs: Mcs) -> dict[str, int]:
     edges = edges if framing.blocks_in(edges, mcs) else 0
     uses = {"edges": edges, "tag": tag if spare >= tag else 0}
     return {name: uses[name] for name in guidance if framing.room(uses[name], mcs) >= NEEDED[name]}
-
-
-def received_bytes(name: str, reception: Reception) -> list[bytes | None]:
-    """The payloads of a bits stream, one per image; None where it was lost or never sent."""
-    for stream in reception.streams:
-        if stream.name == name:
-            return list(cast("tuple[bytes | None, ...]", stream.payload))
-    return [None] * len(cast(Tensor, reception.stream("latent").x_hat))

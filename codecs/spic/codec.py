@@ -16,6 +16,7 @@ from torch import Tensor
 
 from semlink.codecs._diffusion import loading
 from semlink.codecs._learned.budget import budget
+from semlink.codecs._learned.received import payloads_of
 from semlink.codecs._learned.shipped import WEIGHTS, local
 from semlink.codecs._learned.trained import card_of
 from semlink.codecs._learned.weights import no_weights
@@ -33,7 +34,7 @@ from semlink.simulator.bits.success import BLER
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import is_here
 from semlink.simulator.reprs import ShownSettings
-from semlink.simulator.values import ReceivedStream, Reception, Session, Stream, Transmission, TxInfo
+from semlink.simulator.values import Reception, Session, Stream, Transmission, TxInfo
 
 SHIPPED = WEIGHTS / "spic-street.safetensors"
 PROTECTED = {"map": "robust", "coarse": "normal"}  # of the paper's mode, where no scheme is given
@@ -188,10 +189,9 @@ class Spic(ShownSettings):
 
     def decode_marked(self, reception: Reception) -> tuple[Tensor, tuple[bool, ...]]:
         """Also of which pictures a map or a coarse picture arrived that is none, or came empty and nothing else did."""
-        streams = {stream.name: stream for stream in reception.streams}
         size = reception.session.height, reception.session.width
         shown, marks = [], []
-        for data in zip(*(_payloads(streams.get(name), reception) for name in ("map", "coarse")), strict=True):
+        for data in zip(*(payloads_of(reception, name) for name in ("map", "coarse")), strict=True):
             known, picture = self.read_map(data[0], size), self.read_coarse(data[1], size)
             shown.append(self._shown(known, picture, size, reception.public_seed))
             marks.append(is_undecoded(data, (known, picture)))
@@ -209,10 +209,9 @@ class Spic(ShownSettings):
     def views(self, reception: Reception) -> dict[str, Tensor]:
         """What arrived of the first picture: `map`, first class of each group `[H, W]`, and `coarse picture`, grown,
         `[3, H, W]`."""
-        streams = {stream.name: stream for stream in reception.streams}
         size = reception.session.height, reception.session.width
-        known = self.read_map(_payloads(streams.get("map"), reception)[0], size)
-        picture = self.read_coarse(_payloads(streams.get("coarse"), reception)[0], size)
+        known = self.read_map(payloads_of(reception, "map")[0], size)
+        picture = self.read_coarse(payloads_of(reception, "coarse")[0], size)
         found = {}
         if known:
             firsts = torch.tensor([*(group[0] for group in known[1]), len(self.segmenter.names)])
@@ -260,12 +259,6 @@ def is_undecoded(arrived: Sequence[bytes | None], found: Sequence[object]) -> bo
     """Whether a payload arrived that was read as nothing, or there is nothing though one came, empty."""
     wrong = any(data and part is None for data, part in zip(arrived, found, strict=True))
     return wrong or (all(part is None for part in found) and any(data is not None for data in arrived))
-
-
-def _payloads(stream: ReceivedStream | None, reception: Reception) -> Sequence[bytes | None]:
-    if stream is None:
-        return [None] * len(cast(Sequence[bytes | None], reception.streams[0].payload))
-    return cast(Sequence[bytes | None], stream.payload)
 
 
 PLUGIN = Spic

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -10,12 +11,35 @@ from pathlib import Path
 from semlink.simulator.files import reading
 
 Level = Mapping[str, str]
+KINDS = (
+    {"scheme", "channel", "rho", "snr_db", "psnr"},
+    {"codec", "channel", "metric", "snr_db", "rho_total", "mean"},
+)
+NUMBERS = {"rho", "snr_db", "psnr", "rho_total", "mean"}
 
 
 def read_levels(path: Path) -> list[dict[str, str]]:
-    """The lines of a CSV file: published levels (set, channel, scheme, rho, snr_db, psnr, source) or a summary."""
+    """The lines of a CSV file: published levels (set, channel, scheme, rho, snr_db, psnr, source) or a summary.
+
+    SemlinkError for one that lacks a column, or with a line of other columns or without numbers.
+    """
     with reading(path, "no CSV file with a line of names"), open(path, newline="") as file:
-        return list(csv.DictReader(file))
+        lines = list(csv.DictReader(file))
+        for number, line in enumerate(lines, 2):
+            _check(line, number)
+        return lines
+
+
+def _check(line: Level, number: int) -> None:
+    """ValueError that says where, and what is wrong."""
+    if None in line or None in line.values():
+        raise ValueError(f"line {number} has other columns than the first")
+    lacks = min((kind - line.keys() for kind in KINDS), key=len)
+    if lacks:
+        raise ValueError(f"no column {', '.join(sorted(lacks))}")
+    for name in sorted(NUMBERS & line.keys()):
+        if line[name] and not math.isfinite(Fraction(line[name])):
+            raise ValueError(f"{name} of line {number} is {line[name]!r}")
 
 
 def beside(published: Sequence[Level], summary: Sequence[Level]) -> str:

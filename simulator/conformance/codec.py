@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,7 +26,14 @@ from semlink.simulator.words import parse
 SNR_DB = 20.0
 ODD = (61, 83)  # px, a size that no cell divides
 NAN, INF = math.nan, math.inf
-BROKEN = (complex(NAN, 0), 1.0), (complex(0, -INF), 0.5), (complex(INF, NAN), 0.0), (0.5j, NAN), (0.5, INF)
+BROKEN = (
+    (complex(NAN, 0), 1.0),
+    (complex(0, -INF), 0.5),
+    (complex(INF, NAN), 0.0),
+    (0.5j, NAN),
+    (0.5, INF),
+    (complex(0, 1e38), 1.0),
+)
 
 
 def check_codec(codec: Any, images: Tensor | None = None, floor_db: float = 12.0) -> None:
@@ -33,8 +41,8 @@ def check_codec(codec: Any, images: Tensor | None = None, floor_db: float = 12.0
 
     What it declares; types, shapes and unit power; same result twice and picture by picture; uses as `codec.uses` says,
     all streams within floor(rho 3 H W), also at a size that no cell divides (`check_budget`); a noiseless round trip
-    above `floor_db` PSNR; a finite picture when everything is lost; symbols that are not finite taken for lost;
-    decoding in a fresh process.
+    above `floor_db` PSNR; a finite picture when everything is lost, and of noise in place of payloads; symbols that are
+    not finite taken for lost; decoding in a fresh process.
     All that for an SNR of 20 dB, and where it encodes for a link also with the statistics of one, over which the
     pictures must arrive.
     """
@@ -46,7 +54,10 @@ def check_codec(codec: Any, images: Tensor | None = None, floor_db: float = 12.0
         if codec.encodes_on == "link":
             sent.append(check_over_link(codec, images, floor_db))
         clean = [check_decoding(codec, images, one, floor_db) for one in sent]
-        fresh = in_fresh_process(codec, *map(noiseless, sent))
+        heard = [*map(noiseless, sent), *(noise_for_bits(one) for one in sent if with_bits(one))]
+        clean += [codec.decode(wrong) for wrong in heard[len(sent) :]]
+        check_pictures(torch.cat(clean), images.repeat(len(heard), 1, 1, 1))
+        fresh = in_fresh_process(codec, *heard)
         assert torch.allclose(fresh, torch.cat(clean), atol=1e-4), "a fresh process decodes another picture"
 
 
@@ -153,7 +164,7 @@ def check_marks(codec: Any, sent: Transmission, clean: Tensor) -> None:
 
 
 def check_broken_symbols(codec: Any, sent: Transmission) -> None:
-    """Analog symbols that are NaN or infinite, or whose `a` is, decode as those with x_hat = a = 0 do."""
+    """Symbols that are NaN, infinite or too large for any, or whose `a` is not finite, decode as x_hat = a = 0 does."""
     if all(stream.kind == "bits" for stream in sent.streams):
         return
     found, wanted = (codec.decode(broken(sent, values)) for values in (BROKEN, ((0, 0),)))
@@ -223,6 +234,24 @@ def _broken(stream: ReceivedStream, values: Sequence[tuple[complex, float]]) -> 
 def lost(sent: Transmission) -> Reception:
     """A reception in which nothing arrived."""
     return Reception(tuple(_received(s, 0.0) for s in sent.streams), sent.session)
+
+
+def with_bits(sent: Transmission) -> bool:
+    """Whether a stream of bits is among what is sent."""
+    return any(stream.kind == "bits" for stream in sent.streams)
+
+
+def noise_for_bits(sent: Transmission, seed: int = 0, longer: int = 0) -> Reception:
+    """A reception without noise in which payloads are random bytes that the CRC let through, so many more than sent."""
+    rng, whole = np.random.default_rng(seed), noiseless(sent)
+    return replace(whole, streams=tuple(_noise_for_bits(stream, rng, longer) for stream in whole.streams))
+
+
+def _noise_for_bits(stream: ReceivedStream, rng: np.random.Generator, longer: int) -> ReceivedStream:
+    if stream.kind == "analog":
+        return stream
+    payload = tuple(rng.bytes(longer + len(p or b"")) for p in cast(Sequence[bytes | None], stream.payload))
+    return replace(stream, payload=payload)
 
 
 def _received(stream: Stream, a: float) -> ReceivedStream:

@@ -36,9 +36,23 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], int]:
         text = path.read_text(encoding="utf-8")
         said: Any = json.loads(text) if path.suffix == ".json" else [line for line in text.splitlines() if line.strip()]
         written = said["classes"] if isinstance(said, dict) else said
-        names = tuple(name.strip().lower() for name in written)
+        names = _names(written)
         unlabelled = next((i for i, name in enumerate(names) if name in UNLABELLED), NOWHERE)
-        ignore = int(said.get("ignore_index", unlabelled)) if isinstance(said, dict) else unlabelled
-    if not names or len(set(names)) < len(names) or len(names) > NOWHERE:
+        ignore = _number(said.get("ignore_index", unlabelled)) if isinstance(said, dict) else unlabelled
+    if not all(names) or not names or len(set(names)) < len(names) or len(names) > NOWHERE:
         raise SemlinkError(f"{path}: {len(names)} names, some of them equal or none at all; write {FORMS}")
     return (names[:-1] if ignore == len(names) - 1 else names), ignore
+
+
+def _names(written: Any) -> tuple[str, ...]:
+    """In small letters. ValueError unless they are a list of texts: those of one text would be its letters."""
+    if not isinstance(written, list) or not all(isinstance(name, str) for name in written):
+        raise ValueError(f"classes are {str(written)[:40]}")
+    return tuple(name.strip().lower() for name in written)
+
+
+def _number(value: Any) -> int:
+    """The number that pixels have. ValueError unless one can have it."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= NOWHERE:
+        raise ValueError(f"ignore_index is {str(value)[:40]}, not a number from 0 to {NOWHERE}")
+    return value

@@ -25,7 +25,7 @@ from semlink.simulator.data import load as load_pictures
 from semlink.simulator.data.frame_rate import Slower, slower
 from semlink.simulator.data.spread import spread
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import read_json
+from semlink.simulator.files import is_here, read_json, reading
 from semlink.simulator.video import Clip
 
 if TYPE_CHECKING:
@@ -283,13 +283,17 @@ def decoded(path: Path) -> Iterator[Image]:
     """All frames of a video file. SemlinkError that names a file that is none or is damaged."""
     import av
 
-    try:
-        with av.open(str(path)) as container:
-            container.streams.video[0].codec_context.thread_count = 1
-            for frame in container.decode(video=0):
-                yield frame.to_image()
-    except (av.FFmpegError, IndexError, OSError, ValueError) as error:
-        raise SemlinkError(f"{path}: not a readable video ({' '.join(str(error).split())})") from error
+    with readable(path), av.open(str(path)) as container:
+        container.streams.video[0].codec_context.thread_count = 1
+        for frame in container.decode(video=0):
+            yield frame.to_image()
+
+
+def readable(path: Path) -> reading:
+    """What libraries raise on a video as one line. SemlinkError where there is none."""
+    if not is_here(path):
+        raise SemlinkError(f"{path}: not a readable video (no such file)")
+    return reading(path, "not a readable video")
 
 
 def _sources(data: str) -> tuple[Source, ...]:
@@ -321,7 +325,11 @@ def _chosen(kind: str, name: str, names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _named(name: str) -> tuple[Source, ...]:
     place = root() / "video"
-    told = _described(place)
+    with reading(place / "clips.json", DAMAGED):
+        return _in_set(place, _described(place), name)
+
+
+def _in_set(place: Path, told: dict[str, Any], name: str) -> tuple[Source, ...]:
     if name in PARTS:
         return tuple(_clip(place, told, clip) for clip, own in told["clips"].items() if own["split"] == name)
     names = (*PARTS, *told["clips"], *told["montages"])
@@ -362,12 +370,9 @@ def _file(path: Path) -> FileSource:
     """A file of unknown length; where it does not tell, its frames are counted."""
     import av
 
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            fps, frames = float(stream.average_rate or FPS), stream.frames
-    except (av.FFmpegError, IndexError, OSError) as error:
-        raise SemlinkError(f"{path}: not a readable video ({' '.join(str(error).split())})") from error
+    with readable(path), av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        fps, frames = float(stream.average_rate or FPS), stream.frames
     frames = frames or sum(1 for _ in decoded(path))
     if not frames:
         raise SemlinkError(f"{path}: a video without a frame")

@@ -1,7 +1,8 @@
 """Link statistics on disk: one JSON file for all that they depend on, in the user's cache folder.
 
 That is the link's settings, SNR and uses, the files that the channel reads, the source text of link, engine and
-channels, and the versions of what computes. A file that cannot be read is measured again.
+channels, and the versions of what computes. A file that cannot be read, or is not what was written by its checksum, is
+measured again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 from semlink.channels.base.cache import cache_folder
 from semlink.channels.base.grid import Grid
 from semlink.simulator.errors import SemlinkError
-from semlink.simulator.files import is_here, write_aside
+from semlink.simulator.files import check_file, is_here, write_aside
 from semlink.simulator.link.settings import LinkSettings
 from semlink.simulator.values import LinkStatistics
 
@@ -36,20 +37,34 @@ def remembered(settings: LinkSettings, snr_db: float, uses: int, make: Callable[
     parts = (told, f"{float(snr_db):.9g}", uses, _read_by(settings.channel), code_of(type(settings.channel)))
     file = cache_folder() / "link" / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.json"
     try:
+        check_file(file)
         return read(file.read_text())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, SemlinkError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         made = make()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_aside(file, lambda aside: aside.write_text(json.dumps(asdict(made))))
+        write_aside(file, lambda aside: aside.write_text(write(made)))
     except (OSError, SemlinkError) as error:
         warnings.warn(f"link statistics are not kept ({error}): point SEMLINK_CACHE to a folder", stacklevel=2)
     return made
 
 
+def write(statistics: LinkStatistics) -> str:
+    """A file's text: a line of statistics, and one of its checksum."""
+    told = json.dumps(asdict(statistics))
+    return f"{told}\n{_checksum(told)}\n"
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def read(text: str) -> LinkStatistics:
     """The statistics in a file's text. ValueError, KeyError, TypeError or AttributeError for other text."""
-    told: dict[str, Any] = json.loads(text)
+    line, _, checksum = text.partition("\n")
+    if checksum != f"{_checksum(line)}\n":
+        raise ValueError("not what was written")
+    told: dict[str, Any] = json.loads(line)
     arrival = {int(size): {n: tuple(p) for n, p in of.items()} for size, of in told["arrival"].items()}
     return LinkStatistics(int(told["uses"]), tuple(told["information"]), tuple(told["reliability"]), arrival)
 

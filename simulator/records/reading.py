@@ -31,9 +31,11 @@ def read(path: Path, most: int = MOST) -> Told:
     """
     import h5py
 
+    stamped = seal.is_stamped(path)
     file = h5py.File(path, "r")
     try:
-        seal.check(file)
+        if not stamped:
+            seal.check(file)
         numbers = {name: item for name, item in file.items() if item.ndim == 5}
         large = sum(dataset.size for dataset in numbers.values()) > most
         data = numbers if large else {name: dataset[()] for name, dataset in numbers.items()}

@@ -95,15 +95,25 @@ class Rows(Shown):
         yield "failed", sum(bool(m.error) for m in self.measurements)
         yield "numbers", sorted({name for m in self.measurements for name in m.values})
 
+    def _configuration(self) -> dict[str, Any]:
+        """The settings of the last sweep; none where the attribute is not one that a sweep wrote."""
+        try:
+            told = json.loads(self.attributes.get("configuration", "{}"))
+        except (TypeError, ValueError, RecursionError):
+            return {}
+        lists = ("codecs", "channels", "snr_db", "rho", "metrics")
+        sound = isinstance(told, dict) and all(isinstance(told.get(name, []), list) for name in lists)
+        return told if sound else {}
+
     def asked_metrics(self) -> tuple[str, ...]:
         """The quality metrics that the last sweep was asked for, by their names in rows: a suffix may tell how."""
         found = {name for m in self.measurements for name in m.values}
-        asked = json.loads(self.attributes.get("configuration", "{}")).get("metrics", ())
+        asked = self._configuration().get("metrics", ())
         return tuple(name for want in asked for name in sorted(n for n in found if _is(n, want)) or (want,))
 
     def asked(self) -> frozenset[Condition]:
         """What the last sweep was asked for; all that rows hold where they do not tell."""
-        told = json.loads(self.attributes.get("configuration", "{}"))
+        told = self._configuration()
         if not {"codecs", "channels", "snr_db", "rho"} <= told.keys():
             return frozenset(m.condition for m in self.measurements)
         known = {name: told[name] for name in ("codecs", "channels", "snr_db", "rho")}
@@ -111,7 +121,7 @@ class Rows(Shown):
 
     def stops(self) -> bool:
         """Whether the last sweep measured each condition until it was precise, so on pictures of its own number."""
-        told = json.loads(self.attributes.get("configuration", "{}"))
+        told = self._configuration()
         return any(told.get(name) is not None for name in ("target_ci", "target_lost"))
 
     def variable(self, name: str) -> Variable:

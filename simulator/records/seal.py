@@ -1,13 +1,18 @@
-"""The checksum of a rows file: SHA-256 of all that it holds, kept in it as an attribute, finds any flipped bit.
+"""The checksums of a rows file: SHA-256 of its bytes behind them, and of all that it holds as an attribute.
 
-A file without one, written before there were any, reads as it is.
+The first is asked before HDF5 sees the file: on damaged bytes the library may crash, or never come back. HDF5 leaves
+what is behind its own bytes alone, and cuts it off where it changes the file; then the second finds what was changed.
+A file without them, written before there were any, reads as it is.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import math
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +23,40 @@ if TYPE_CHECKING:  # h5py loads when a file is read or written
 NAME = "sha256"
 _LINKS = ("DIMENSION_LIST", "REFERENCE_LIST")  # places in the file, which tell nothing of what was measured
 _AT_ONCE = 1 << 24  # bytes
+_STAMP, _STAMPED = b"\nsha256 %s\n", re.compile(rb"\nsha256 ([0-9a-f]{64})\n")
 _PACKING = 1100  # bytes that deflate makes of one at most, and some more
 
 
 def seal(file: h5py.File) -> None:
     """Add the checksum of what a file holds."""
     file.attrs[NAME] = _digest(file)
+
+
+def stamp(target: io.IOBase) -> None:
+    """Add the checksum of its bytes to a file that is open for reading and writing."""
+    found = _digest_of(target, target.seek(0, io.SEEK_END))
+    target.seek(0, io.SEEK_END)
+    target.write(_STAMP % found.encode())
+
+
+def is_stamped(path: Path) -> bool:
+    """Whether a file ends in the checksum of its bytes. ValueError when that is not theirs."""
+    with open(path, "rb") as file:
+        size = file.seek(0, io.SEEK_END) - len(_STAMP % bytes(64))
+        file.seek(max(0, size))
+        told = _STAMPED.fullmatch(file.read())
+        if told and told[1].decode() != _digest_of(file, size):
+            raise ValueError("not what was written")
+    return told is not None
+
+
+def _digest_of(file: io.IOBase, size: int) -> str:
+    """Of the first bytes of a file."""
+    found = hashlib.sha256()
+    file.seek(0)
+    for start in range(0, size, _AT_ONCE):
+        found.update(file.read(min(_AT_ONCE, size - start)))
+    return found.hexdigest()
 
 
 def check(file: h5py.File) -> None:

@@ -97,6 +97,7 @@ def write(
         _write_texts(file, told, axes)
         _write_numbers(file, told, axes, measured, variables)
         seal.seal(file)
+    seal.stamp(target)
 
 
 class Careful(io.RawIOBase):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from semlink.channels import _matlab
 from semlink.channels._cir_import import Paths, import_cir, on_common_delays
 from semlink.channels.base.grid import Grid
 from semlink.channels.recorded import Recorded
@@ -153,3 +154,31 @@ def test_what_is_no_impulse_response_is_told_in_a_line(tmp_path, rng) -> None:
         assert "\n" not in str(error.value)
     with pytest.raises(FileNotFoundError, match="no file"):
         import_cir([tmp_path / "none.mat"], tmp_path / "cir.h5", 1e-3, 2e9)
+
+
+@pytest.mark.parametrize("save", ["v7.3", "v5"])
+def test_a_damaged_file_that_kills_or_holds_the_library_is_a_line(tmp_path, rng, monkeypatch, save) -> None:
+    """SciPy crashes on some bytes of v5, HDF5 never comes back from some of v7.3."""
+    path = tmp_path / "a.mat"
+    arrays = {"coeff": draws(rng, 2, 1, 4, 3), "delay": np.abs(draws(rng, 4, 3)) * 1e-7}
+    (save_matlab if save == "v7.3" else lambda where, **what: savemat(where, what))(path, **arrays)
+    whole, refused = path.read_bytes(), 0
+    for place in range(40, len(whole), len(whole) // 12):
+        path.write_bytes(whole[:place] + b"\xff" * 6 + whole[place + 6 :])
+        try:
+            import_cir([path], tmp_path / "out.h5", 1e-3, 3e9)
+        except ValueError as error:
+            refused += 1
+            assert "a.mat" in str(error) and "\n" not in str(error) and len(str(error)) < 500
+    assert refused
+    monkeypatch.setattr(_matlab, "PATIENCE", 0.01)
+    with pytest.raises(ValueError, match="a.mat is no sound .npz or .mat file .the library .* crashed or did not come"):
+        import_cir([path], tmp_path / "out.h5", 1e-3, 3e9)
+
+
+def test_bytes_that_crash_the_library_are_a_line(tmp_path, monkeypatch) -> None:
+    (tmp_path / "crash.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    monkeypatch.setattr(_matlab, "__file__", str(tmp_path / "crash.py"))
+    (tmp_path / "a.mat").write_bytes(b"MATLAB 5.0 MAT-file")
+    with pytest.raises(ValueError, match="a.mat is no sound .* crashed or did not come back"):
+        import_cir([tmp_path / "a.mat"], tmp_path / "out.h5", 1e-3, 3e9)

@@ -367,6 +367,29 @@ def test_any_damage_is_a_line(tmp_path) -> None:
     assert refused > 50
 
 
+def test_the_library_never_sees_bytes_that_are_not_what_was_written(tmp_path, monkeypatch) -> None:
+    """HDF5 may crash on a damaged header, or never come back: it is refused before it is asked."""
+    rng = np.random.default_rng(3)
+    whole = write(tmp_path / "a.h5", complex_normal(rng, (2, 5, 1, 1, 3))).read_bytes()
+    offset = Recorded(str(tmp_path / "a.h5")).file().offset
+    header = [*range(offset), *range(offset + 8 * 2 * 5 * 3, len(whole) - 160)]
+    monkeypatch.setattr(h5py, "File", lambda *_: pytest.fail("the library was asked"))
+    for trial, place in enumerate(rng.choice(header, 120)):
+        rest = [bytes([whole[place] ^ 4]) + whole[place + 1 :], whole[place + 1 :], b"\0" + whole[place:]][trial % 3]
+        path = tmp_path / f"{trial}.h5"
+        path.write_bytes(whole[:place] + rest)
+        with pytest.raises(ValueError, match=f"{path.name} is no sound HDF5 file .not what was written"):
+            Recorded(str(path))
+
+
+def test_a_file_of_others_has_no_checksum(tmp_path) -> None:
+    path = write(tmp_path / "a.h5", complex_normal(np.random.default_rng(0), (2, 5, 1, 1, 3)))
+    expected = Recorded(str(path)).draw(np.random.default_rng(0), 2).response(0, 1, GRID)
+    bare = tmp_path / "b.h5"
+    bare.write_bytes(path.read_bytes().partition(b"\nsha256")[0])
+    assert (Recorded(str(bare)).draw(np.random.default_rng(0), 2).response(0, 1, GRID) == expected).all()
+
+
 @pytest.mark.parametrize("use", ["draw", "correlation", "specular"])
 @pytest.mark.parametrize(
     ("tap", "message"),

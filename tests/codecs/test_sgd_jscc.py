@@ -120,7 +120,9 @@ def only(reception: Reception, i: int) -> Reception:
 def error(codec, reception: Reception, images: Tensor) -> float:
     """Mean squared error of the denoised latent, whose clean one has power 1."""
     states, alpha = codec.received(reception)
-    return float((codec.denoised(states, alpha, reception) - codec.states_of(images)).square().mean())
+    given = codec.hints(reception), codec.labels(reception)
+    clean = codec.denoised(states, alpha, given, reception.public_seed)
+    return float((clean - codec.states_of(images)).square().mean())
 
 
 def test_conformance(make) -> None:

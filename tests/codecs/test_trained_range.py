@@ -178,11 +178,14 @@ def test_ranges_of_a_users_weights(tmp_path) -> None:
     assert range_of(other) == SnrRange(5, 6), "a card.json belongs to weights.safetensors"
 
 
-@pytest.mark.parametrize("said", ['{"trained_snr_db": [16, -3]}', '{"trained_snr_db": "16"}', "{"])
+FAR, LONG = '{"trained_snr_db": [-1e308, 16]}', '{"trained_snr_db": "' + 5000 * "a" + '"}'
+
+
+@pytest.mark.parametrize("said", ['{"trained_snr_db": [16, -3]}', '{"trained_snr_db": "16"}', "{", FAR, LONG])
 def test_cards_without_sense_are_refused_in_one_line(tmp_path, said: str) -> None:
     weights = tmp_path / "mine.safetensors"
     save_file({"a": torch.zeros(1)}, weights)
     (tmp_path / "mine.json").write_text(said)
     with pytest.raises(SemlinkError, match="mine.json") as error:
         range_of(weights)
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 400

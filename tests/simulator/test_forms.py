@@ -40,10 +40,10 @@ def test_nothing_received_is_zero_and_finite() -> None:
 
 
 def test_symbols_that_are_not_finite_are_lost() -> None:
-    x_hat = torch.tensor([[1 + 1j, complex("nan"), 2.0, 3.0, 4.0, complex(0, -torch.inf)]])
-    a = torch.tensor([[0.5, 0.5, float("nan"), float("inf"), 0.0, 0.5]])
+    x_hat = torch.tensor([[1 + 1j, complex("nan"), 2.0, 3.0, 4.0, complex(0, -torch.inf), 2e4j, -1e38]])
+    a = torch.tensor([[0.5, 0.5, float("nan"), float("inf"), 0.0, 0.5, 0.5, 1.0]])
     x, reliability, bad = finite(x_hat, a)
-    assert bad == 4 and x.tolist() == [[1 + 1j, 0, 0, 0, 0, 0]] and reliability.tolist() == [[0.5, 0, 0, 0, 0, 0]]
+    assert bad == 6 and x.tolist() == [[1 + 1j] + 7 * [0]] and reliability.tolist() == [[0.5] + 7 * [0]]
 
 
 @pytest.mark.parametrize("db", [-20.0, 0.0, 17.5])

@@ -46,6 +46,18 @@ def test_a_folder_of_another_codec_is_told(tmp_path) -> None:
         codecs.create("adjscc", weights=str(tmp_path / "none.safetensors")).save_pretrained(tmp_path / "other")
 
 
+@pytest.mark.parametrize(
+    "settings", ["[]", "3", '"rho"', '{"rho": "x"}', '{"rho": NaN}', '{"rho": [1]}', '{"rho": Infinity}']
+)
+def test_settings_of_no_codec_are_a_line(tmp_path, settings) -> None:
+    codec = codecs.create("adjscc", rho=1 / 12)
+    codec.save_pretrained(tmp_path, 32, 32)
+    (tmp_path / "config.json").write_text(f'{{"codec": "adjscc", "settings": {settings}}}')
+    with pytest.raises(SemlinkError, match="config.json: its settings are not those of adjscc") as caught:
+        type(codec).from_pretrained(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 def test_the_hub_is_asked_once_and_not_again_where_it_is_out_of_reach(monkeypatch) -> None:
     nobody_answers(monkeypatch)
     with pytest.raises(SemlinkError, match="'me/mine' is neither a folder nor on the hub"):

@@ -216,9 +216,11 @@ def test_class_files_of_users(tmp_path, name, text) -> None:
 
 
 WRONG = ["[]", '["sky", "Sky"]', '{"names": []}', "[1, 2]", "no JSON", '{"classes": 3}', "[" * 100_000]
+WRONG += ['"text"', '{"classes": "text"}', '{"classes": {"a": 1}}', '["sky", " "]']
+WRONG += [f'{{"classes": ["sky", "road"], "ignore_index": {value}}}' for value in ("-1", "256", "1.5", "true", "null")]
 
 
-@pytest.mark.parametrize("text", WRONG, ids=lambda text: text[:9])
+@pytest.mark.parametrize("text", WRONG, ids=lambda text: text[-25:])
 def test_class_files_that_are_none(tmp_path, text) -> None:
     (tmp_path / "classes.json").write_text(text)
     with pytest.raises(SemlinkError, match="classes.json: .*write a JSON list of names"):

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from semlink.simulator.analysis.published import beside, read_levels
+from semlink.simulator.errors import SemlinkError
 
 PUBLISHED = Path(__file__).parents[3] / "results" / "reference" / "published.csv"
 
@@ -42,3 +45,23 @@ def test_the_committed_levels_are_readable() -> None:
     assert all(15 < float(line["psnr"]) < 50 and line["source"] for line in levels)
     for name, rates in (("cifar10", 3), ("kodak", 4)):
         assert beside([x for x in levels if x["set"] == name], []).count("WITT, published") == rates
+
+
+HEAD = "set,channel,scheme,rho,snr_db,psnr,source"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{HEAD}\nkodak,awgn,BPG,1/12,5\n", "line 2 has other columns"),
+        (f"{HEAD}\nkodak,awgn,BPG,1/12,5,27.1,x,y\n", "line 2 has other columns"),
+        (f"{HEAD}\nk,awgn,BPG,1/12,5,27,x\nk,awgn,BPG,1/12,five,27,x\n", "five"),
+        (f"{HEAD}\nk,awgn,BPG,1/0,5,27,x\n", "Fraction"),
+        (f"{HEAD.replace('snr_db', 'snr')}\nk,awgn,BPG,1/12,5,27,x\n", "no column snr_db"),
+        ("codec,channel,snr_db,rho_total,metric\na,awgn,5,0.1,psnr\n", "no column mean"),
+    ],
+)
+def test_a_damaged_table_is_a_line(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "levels.csv").write_text(text)
+    with pytest.raises(SemlinkError, match=f"levels.csv: no CSV file .*{said}"):
+        read_levels(tmp_path / "levels.csv")

@@ -1,7 +1,9 @@
 """Clips by name, file, folder and picture; the synthetic suite; moving crops of photographs."""
 
 import json
+import random
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -97,6 +99,41 @@ def test_a_damaged_file_is_told(tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"no video" * 100)
     with pytest.raises(SemlinkError, match="not a readable video"):
         clips.load(str(tmp_path / "broken.mp4"))
+
+
+def test_no_damage_of_a_video_escapes(tmp_path):
+    path, dice = tmp_path / "clip.mp4", random.Random(4)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for level in range(6):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * level, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    whole, refused = path.read_bytes(), 0
+    for _ in range(150):
+        at, other = dice.randrange(len(whole) - 8), dice.randrange(len(whole) - 32)
+        path.write_bytes(whole[:at] + dice.choice([b"\xff" * 8, whole[other : other + 32]]) + whole[at + 8 :])
+        try:
+            list(clips.load(str(path))[0].frames())
+        except SemlinkError as error:
+            assert "clip.mp4" in str(error) and "\n" not in str(error)
+            refused += 1
+    assert refused > 30
+
+
+@pytest.mark.parametrize(
+    "told", ["[]", "3", "{}", '{"clips": 3, "montages": {}}', '{"clips": {"a": {}}, "montages": {}}']
+)
+def test_a_list_of_clips_that_is_none_is_a_line(tmp_path, monkeypatch, told):
+    monkeypatch.setenv("SEMLINK_DATA", str(tmp_path))
+    (tmp_path / "video").mkdir()
+    (tmp_path / "video" / "clips.json").write_text(told)
+    clips._described.cache_clear()
+    for name in ("video/test", "video/a"):
+        with pytest.raises(SemlinkError, match=r"clips.json|known: ") as caught:
+            clips.load(name)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_limit_takes_clips_spread_over_the_set():

@@ -81,7 +81,9 @@ def test_statistics_are_kept_on_disk_by_all_they_depend_on(tmp_path, monkeypatch
     for other in (replace(link, csi="perfect"), Link(channels.create("rayleigh", coherence="slot"))):
         with pytest.raises(IndexError):
             other.statistics(5.0, 300)
-    for text in ("", "[]", "{}", "[" * 100_000, '{"uses": 1, "information": 3}'):
+    kept = files[0].read_text()
+    changed = [kept[:place] + chr(ord(kept[place]) ^ 1) + kept[place + 1 :] for place in range(0, len(kept), 97)]
+    for text in ("", "[]", "{}", "[" * 100_000, '{"uses": 1, "information": 3}', *changed):
         files[0].write_text(text)
         with pytest.raises(IndexError):
             Link(channels.create("rayleigh")).statistics(5.0, 300)

@@ -161,6 +161,30 @@ def test_no_damage_escapes_as_another_error_or_reads_as_other_values(tmp_path, c
     assert found >= cases // 5
 
 
+def test_the_library_never_sees_bytes_that_are_not_what_was_written(tmp_path, monkeypatch):
+    """HDF5 may crash on damaged bytes, or never come back: they are refused before it is asked."""
+    import h5py
+
+    path, dice = tmp_path / "rows.h5", random.Random(1)
+    rows.write(made(RAGGED), path)
+    whole = path.read_bytes()
+    monkeypatch.setattr(h5py, "File", lambda *_: pytest.fail("the library was asked"))
+    for case in range(200):
+        at = dice.randrange(len(whole) - 100)
+        path.write_bytes(whole[:at] + WRONG[case % len(WRONG)](whole[at:]))
+        with pytest.raises(SemlinkError, match="rows.h5: damaged"):
+            rows.read(path)
+
+
+WRONG = [
+    lambda rest: bytes([rest[0] ^ 4]) + rest[1:],
+    lambda rest: rest[1:],
+    lambda rest: b"\0" + rest,
+    lambda rest: b"\xff" * 8 + rest[8:],
+    lambda rest: rest[64:] + rest[:64] + rest[-73:],
+]
+
+
 def cut(content, dice):
     return content[: dice.randrange(len(content))]
 
@@ -202,6 +226,13 @@ def test_a_file_without_a_checksum_reads_as_before(tmp_path):
     with h5py.File(path, "r+") as file:
         del file.attrs["sha256"]
     assert told(rows.read(path)) == expected and "sha256" not in expected
+
+
+@pytest.mark.parametrize("told", ["[", "3", "null", '{"metrics": 3}', '{"codecs": 3}', "[" * 100_000])
+def test_a_configuration_that_no_sweep_wrote_is_none(told):
+    found = replace(made(RAGGED), attributes={"configuration": told})
+    assert found.asked_metrics() == () and not found.stops()
+    assert found.asked() == {m.condition for m in found.measurements}
 
 
 def test_a_shape_that_no_file_of_that_size_holds_is_refused_unread(tmp_path):
