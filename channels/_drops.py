@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from semlink.channels import _scenario_3gpp
+from semlink.channels import _scenario_3gpp, _states_3gpp
 from semlink.channels._clusters import OFFSETS, Rays, ray_fade, with_line_of_sight, with_subclusters
 from semlink.channels._tr38901 import LIGHT
 from semlink.channels.base.arrays import check_antennas
@@ -195,12 +195,14 @@ def _generators(name: str, carrier_frequency: float, los: str) -> tuple[Any, Any
     from sionna.phy.channel import tr38901
 
     element = tr38901.PanelArray(1, 1, "single", "V", "omni", carrier_frequency)
-    corrected = _scenario_3gpp.corrected(getattr(tr38901, f"{name}Scenario"))
-    arrays = {"ut_array": element, "bs_array": element, "direction": "downlink"}
-    scenario = corrected(carrier_frequency, **arrays, **({} if name == "RMa" else {"o2i_model": "low"}))
-    small = tr38901.RaysGenerator(scenario)
+    settings = {"ut_array": element, "bs_array": element, "direction": "downlink"}
+    settings |= {} if name == "RMa" else {"o2i_model": "low"}
+    theirs = getattr(tr38901, f"{name}Scenario")
+    answering = _states_3gpp.one_of_each(theirs(carrier_frequency, **settings))
+    scenario = _scenario_3gpp.corrected(_states_3gpp.gathering(theirs, answering))(carrier_frequency, **settings)
+    small = _states_3gpp.rays_generator(scenario)
     small._ray_offsets = tf.constant(OFFSETS, tf.float32)  # the 16th of its own is -0.1481
-    return scenario, tr38901.LSPGenerator(scenario), small
+    return scenario, _states_3gpp.large_scale_generator(scenario), small
 
 
 def _array(tensor: Any) -> np.ndarray:

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from semlink.channels._states_3gpp import states
+
 
 def corrected(scenario: type) -> type:
-    """A class of Sionna's scenarios, e.g. UMiScenario, with these corrections."""
+    """A class of Sionna's scenarios, e.g. UMiScenario, with these corrections, which also tells each user's `state`."""
     mended = {
         "distance_3d": property(lambda self: self._distance_3d),
         "_sample_indoor_distance": _go_inside,
@@ -46,6 +48,7 @@ def _look_from_outside(scenario: Any) -> None:
     super(type(scenario), scenario)._sample_los()
     scenario._in_state, scenario.sight = inside, scenario._los
     scenario._los = tf.logical_and(scenario.sight, tf.logical_not(inside[:, None]))
+    scenario.state = states(scenario._los, inside[:, None])
 
 
 def _lose_outside(scenario: Any) -> None:
