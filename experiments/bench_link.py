@@ -40,16 +40,22 @@ class BenchFlags:
 
 
 def median_s(function: Callable[[], Any], rounds: int) -> float:
-    """Median seconds of a call after one warm-up."""
-    function()
-    return float(np.median([timed(function) for _ in range(rounds)]))
+    """Median seconds on the clock of a call after one warm-up."""
+    return median_seconds(function, rounds)[0]
 
 
-def timed(function: Callable[[], Any]) -> float:
-    """Seconds of one call."""
-    started = time.perf_counter()
+def median_seconds(function: Callable[[], Any], rounds: int) -> tuple[float, float]:
+    """Median seconds of a call after one warm-up, on the clock and of all cores."""
     function()
-    return time.perf_counter() - started
+    clock, cpu = np.median([timed(function) for _ in range(rounds)], axis=0)
+    return float(clock), float(cpu)
+
+
+def timed(function: Callable[[], Any]) -> tuple[float, float]:
+    """Seconds of one call, on the clock and of all cores."""
+    started, cpu = time.perf_counter(), time.process_time()
+    function()
+    return time.perf_counter() - started, time.process_time() - cpu
 
 
 def bench_bridge(rounds: int) -> dict[str, dict[str, float]]:
@@ -78,7 +84,7 @@ def bench_link(rounds: int) -> dict[str, dict[str, float]]:
     times = {name: np.empty(rounds) for name in calls}
     for turn in range(rounds):
         for name, call in calls.items():
-            times[name][turn] = timed(call)
+            times[name][turn] = timed(call)[0]
     base = times[BASE]
     return {
         name: {"ms": 1e3 * float(np.median(t)), "ratio to Sionna XLA": float(np.median(t / base))}
@@ -99,10 +105,13 @@ def bench_channels(words: tuple[str, ...], rounds: int) -> dict[str, dict[str, f
         for word in words:
             link = make_link(parse(f"recorded:path={played(Path(folder))}" if word == "recorded" else word))
             sent = Transmission((Stream("x", "analog", torch.ones(256, link.places, dtype=torch.complex64)),))
-            seconds, fades = (median_s(f, few) for f in (partial(link, sent, 10.0), partial(draw_fades, link)))
+            (seconds, cpu), (_, fades) = (
+                median_seconds(f, few) for f in (partial(link, sent, 10.0), partial(draw_fades, link))
+            )
             table[word] = {
                 "million symbols per second": 256 * link.places / seconds / 1e6,
-                "share of fades": fades / seconds,
+                "per CPU second": 256 * link.places / cpu / 1e6,
+                "share of fades": fades / cpu,
             }
     return table
 
