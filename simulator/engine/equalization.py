@@ -16,9 +16,7 @@ from semlink.simulator.engine.backend import squared, tensorflow
 from semlink.simulator.engine.pilots import sionna_grid
 from semlink.simulator.engine.setup import SLOTS, Setup
 
-Equalizer = Callable[
-    ..., tuple[Any, Any]
-]  # (y, h, error, n0) -> unbiased symbols, their noise, `[SLOTS, layers, data]`
+Equalizer = Callable[..., tuple[Any, Any]]
 
 
 def make_equalizer(setup: Setup) -> Equalizer:
@@ -40,7 +38,7 @@ def make_equalizer(setup: Setup) -> Equalizer:
 
 
 def sionnas(setup: Setup) -> Equalizer:
-    """Sionna's equaliser of any number of layers."""
+    """Sionna's, of any number of layers: (y, h, error, n0) to symbols without bias and the variance of their noise."""
     from sionna.phy.mimo import StreamManagement
     from sionna.phy.ofdm import LMMSEEqualizer, MFEqualizer, ZFEqualizer
 
@@ -55,7 +53,7 @@ def sionnas(setup: Setup) -> Equalizer:
 
 
 def one_layer(setup: Setup) -> Equalizer:
-    """Antennas weighted by w and added: x = w y / w h, with noise w s w* / |w h|^2, s what is unknown at each antenna.
+    """The same for one layer: x = w y / w h over antennas, with noise w s w* / |w h|^2, s what is unknown at each.
 
     w is h* / s for LMMSE (maximum ratio), h* for the others.
     """
