@@ -1,23 +1,27 @@
 """Drops of users, 3GPP TR 38.901 clause 7.5: every image is one user at a random place of a sector.
 
-Ours: places, heights and who is indoors (table 7.2-1; floors from TR 36.873, table 6-1), depths in buildings (7.4.3.1),
-removal of faint clusters (end of step 6), phases and coefficients (steps 10 and 11), so that a fade runs on through any
-number of slots. Sionna's, with the corrections of `_scenario_3gpp`: line of sight (table 7.4.2-1), path and penetration
-loss (7.4.1-1; 7.4.3 with low loss), large-scale parameters, clusters and rays (steps 2 to 9, tables 7.5-2 to 7.5-9).
+Tables are those that Sionna ships, and numbers are drawn in its order, so that both drop the same users from the same
+seed but for where Sionna 1.2.2 differs from the report (`tests/channels/sionna_corrected.py` tells where, and is what
+drops are compared with). Heights and who is indoors follow table 7.2-1, floors TR 36.873, table 6-1; buildings have low
+loss. A scenario, `umi`, `uma` or `rma`, tells its own formulas: line of sight (table 7.4.2-1), path loss (7.4.1-1) and
+zenith angles of departure (7.5-7 to 7.5-9).
 Not drawn: the loss into cars (7.4.3.2), and the base station's antenna pattern.
 """
 
 from __future__ import annotations
 
-import os
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from semlink.channels import _scenario_3gpp
-from semlink.channels._clusters import OFFSETS, Rays, ray_fade, with_line_of_sight, with_subclusters
+from semlink.channels._clusters import RAYS, Rays, ray_fade, with_line_of_sight, with_subclusters
+from semlink.channels._philox import Philox
+from semlink.channels._scenario_3gpp import INDOORS, NLOS, Site, Table, read_table
+from semlink.channels._scenario_3gpp import LOS as LOS_STATE
+from semlink.channels._small_scale import Departure, LargeScale, draw_clusters
 from semlink.channels._tr38901 import LIGHT
 from semlink.channels.base.arrays import check_antennas
 from semlink.channels.base.fade import RayFade, ray_correlation
@@ -35,7 +39,7 @@ LONGEST_DELAY = 30e-6  # s, 9 km: log-normal delay spreads have tails beyond any
 
 
 @dataclass(frozen=True)
-class Drops:
+class Drops(ABC):
     """los: "any" (drawn by distance, clause 7.4.2), "los" or "nlos". indoor: share of users in buildings.
 
     speed in m/s, in a random horizontal direction per user; carrier_frequency in Hz. rx_antennas (user, random bearing)
@@ -56,9 +60,11 @@ class Drops:
     max_distance: float = 115.0
     large_scale: bool = False
     csi = "ls"
-    scenario: ClassVar[str]  # Sionna's name of it
+    scenario: ClassVar[str]  # as the files of its tables are named
     base_height: ClassVar[float]  # m
     floors: ClassVar[tuple[int, int]] = FLOORS
+    deepest: ClassVar[float] = 25.0  # m in a building
+    lowest_tabulated: ClassVar[float] = 0.0  # GHz: below it the tables' formulas are taken there
     highest_carrier: ClassVar[float] = 100e9  # Hz
 
     def __post_init__(self) -> None:
@@ -79,6 +85,16 @@ class Drops:
     def max_doppler(self) -> float:
         """Largest Doppler shift in Hz."""
         return self.speed * self.carrier_frequency / LIGHT
+
+    @property
+    def gigahertz(self) -> float:
+        """The carrier."""
+        return self.carrier_frequency / 1e9
+
+    @property
+    def table(self) -> Table:
+        """The scenario's numbers at this carrier."""
+        return read_table(self.scenario, max(self.gigahertz, self.lowest_tabulated))
 
     @property
     def specular_power(self) -> float:
@@ -109,6 +125,39 @@ class Drops:
         sights = RayFade(known.delays[:, :1], known.gains[:, :1, :1], known.doppler[:, :1, :1])
         return ray_correlation(sights, seconds, hertz) / self.specular_power
 
+    @abstractmethod
+    def sight_probability(self, site: Site) -> np.ndarray:
+        """Table 7.4.2-1: chance of each user, or of the building's wall, to be in line of sight."""
+
+    @abstractmethod
+    def basic_loss(self, site: Site, sight: np.ndarray, numbers: Philox) -> np.ndarray:
+        """Table 7.4.1-1 in dB; sight: of the user, or of the building's wall."""
+
+    @abstractmethod
+    def zenith_spread(self, site: Site, los: np.ndarray) -> np.ndarray:
+        """Tables 7.5-7 to 7.5-9: mean of lg ZSD."""
+
+    @abstractmethod
+    def zenith_offset(self, site: Site) -> np.ndarray:
+        """The same tables: of zenith angles of departure without line of sight, degrees."""
+
+    def shadow_deviation(self, at: Placed) -> np.ndarray:
+        """Table 7.4.1-1 in dB."""
+        return self.table.numbers["sigmaSF"][at.state]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Users at their places: in sight of it they or their building's wall, `state` as in `_scenario_3gpp`, and their
+    basic path loss in dB; numbers: of all that is still to be drawn.
+    """
+
+    site: Site
+    sight: np.ndarray
+    state: np.ndarray
+    loss: np.ndarray
+    numbers: Philox
+
 
 @dataclass(frozen=True)
 class Users:
@@ -120,20 +169,19 @@ class Users:
 
 
 def drop(channel: Drops, rng: np.random.Generator, users: int) -> Users:
-    """Users at random places; their randomness comes from `rng`, through Sionna's seed."""
-    scenario, large, small = _placed(channel, rng, users)
-    parameters = large()
-    clusters = small(parameters)
-    gain = 10 ** (-_array(large.sample_pathloss()) / 10) * _array(parameters.sf)
-    powers = without_faint(_array(clusters.powers))
-    angles = (_array(a) for a in (clusters.aoa, clusters.zoa, clusters.aod, clusters.zod))
-    delays = np.where(powers > 0, _array(clusters.delays), 0).clip(max=LONGEST_DELAY)
-    rays = Rays(delays, np.repeat(powers[:, :, None] / len(OFFSETS), len(OFFSETS), 2), *angles)
-    k = _array(parameters.k_factor)
-    specular = np.where(_array(scenario.los) > 0, k / (k + 1), 0)
-    aod, zod = np.radians(_array(scenario.los_aod)), np.radians(_array(scenario.los_zod))
-    direct = (aod + np.pi, np.pi - zod, aod, zod)
-    spread = 1e-9 * _array(scenario.get_param("cDS"))
+    """Users at random places; their randomness comes from `rng`, through a seed as Sionna takes one."""
+    at = placed(channel, rng, users)
+    large, departure = draw_large_scale(channel, at)
+    clusters = draw_clusters(at.numbers, at.site, at.state, channel.table, large, departure)
+    gain = 10 ** (-(at.loss + loss_into_buildings(at, channel.gigahertz)) / 10) * large.sf
+    powers = without_faint(clusters.powers)
+    delays = np.where(powers > 0, clusters.delays, 0).clip(max=LONGEST_DELAY)
+    per_ray = np.repeat(powers[:, :, None] / RAYS, RAYS, 2)
+    rays = Rays(delays, per_ray, clusters.aoa, clusters.zoa, clusters.aod, clusters.zod)
+    specular = np.where(at.state == LOS_STATE, large.k / (large.k + 1), 0)
+    azimuth, zenith = at.site.azimuth, at.site.zenith
+    direct = (azimuth + np.pi, np.pi - zenith, azimuth, zenith)
+    spread = 1e-9 * channel.table.numbers["cDS"][at.state]
     return Users(with_line_of_sight(with_subclusters(rays, spread), specular, direct), specular, gain)
 
 
@@ -150,63 +198,65 @@ def mean_gain(channel: Drops) -> float:
 
 @lru_cache(maxsize=16)
 def _mean_gain(channel: Drops) -> float:
-    scenario, large, _ = _placed(channel, np.random.default_rng(0), AVERAGED_USERS)
-    shadow = np.exp((np.log(10) * _array(scenario.lsp_log_std)[:, 3]) ** 2 / 2)
-    return float((10 ** (-_array(large.sample_pathloss()) / 10) * shadow).mean())
+    at = placed(channel, np.random.default_rng(0), AVERAGED_USERS)
+    shadow = np.exp((np.log(10) * large_scale_law(channel, at)[1][:, 3]) ** 2 / 2)
+    return float((10 ** (-(at.loss + loss_into_buildings(at, channel.gigahertz)) / 10) * shadow).mean())
 
 
-def _placed(channel: Drops, rng: np.random.Generator, users: int) -> tuple[Any, Any, Any]:
-    """Sionna's scenario, with users at random places, and its generators of large-scale parameters and of rays."""
-    scenario, large, small = _generators(channel.scenario, channel.carrier_frequency, channel.los)
-    import tensorflow as tf
-    from sionna.phy import config
-
-    config.seed = int(rng.integers(1 << 31))
+def placed(channel: Drops, rng: np.random.Generator, users: int) -> Placed:
+    """Users at random places, and what their state is there."""
+    numbers = Philox(int(rng.integers(1 << 31)))
     area = channel.min_distance**2, channel.max_distance**2
-    distance, azimuth = np.sqrt(rng.uniform(*area, users)), rng.uniform(-HALF_SECTOR, HALF_SECTOR, users)
+    flat, azimuth = np.sqrt(rng.uniform(*area, users)), rng.uniform(-HALF_SECTOR, HALF_SECTOR, users)
     indoors = rng.random(users) < channel.indoor
     height = heights(rng, indoors, channel.floors) if channel.indoor else np.full(users, USER_HEIGHT)
-    place = np.stack([distance * np.cos(azimuth), distance * np.sin(azimuth), height], -1)
-    base = np.tile([0, 0, channel.base_height], (users, 1))
-    zeros = tf.zeros([users, 1, 3])
-    inside = tf.constant(indoors)[:, None]
-    user, base = (tf.constant(v[:, None], tf.float32) for v in (place, base))
-    los = None if channel.los == "any" else channel.los == "los"
-    scenario.set_topology(user, base, zeros, zeros, zeros, inside, los)
-    large.topology_updated_callback()
-    small.topology_updated_callback()
-    return scenario, large, small
+    depth = np.where(indoors, depths(numbers.uniform(users), channel.deepest), 0)
+    site = Site(flat, azimuth, height, indoors, depth, channel.base_height)
+    sight = np.full(users, channel.los == "los")
+    if channel.los == "any":
+        sight = numbers.uniform(users) < channel.sight_probability(site)
+    state = np.where(indoors, INDOORS, np.where(sight, LOS_STATE, NLOS))
+    return Placed(site, sight, state, channel.basic_loss(site, sight, numbers), numbers)
+
+
+def large_scale_law(channel: Drops, at: Placed) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of the logarithms of LARGE_SCALE, `[users, 7]` each."""
+    of, state = channel.table.numbers, at.state
+    zsd = channel.zenith_spread(at.site, state == LOS_STATE)
+    means = (of["muDS"], of["muASD"], of["muASA"], 0 * of["muK"], of["muK"] / 10, of["muZSA"])
+    deviations = (of["sigmaDS"], of["sigmaASD"], of["sigmaASA"], of["sigmaK"] / 10, of["sigmaZSA"], of["sigmaZSD"])
+    ds, asd, asa, k, zsa, spread = (deviation[state] for deviation in deviations)
+    sf = channel.shadow_deviation(at) / 10
+    return np.stack([*(m[state] for m in means), zsd], 1), np.stack([ds, asd, asa, sf, k, zsa, spread], 1)
+
+
+def draw_large_scale(channel: Drops, at: Placed) -> tuple[LargeScale, Departure]:
+    """Step 4, and what it says of zenith angles of departure."""
+    mean, deviation = large_scale_law(channel, at)
+    drawn = np.einsum("uij,uj->ui", channel.table.roots[at.state], at.numbers.normal(len(mean), mean.shape[1]))
+    ds, asd, asa, sf, k, zsa, zsd = (10 ** (mean + deviation * drawn)).T
+    azimuths, zeniths = (np.minimum(asd, 104), np.minimum(asa, 104)), (np.minimum(zsa, 52), np.minimum(zsd, 52))
+    offset = np.where(at.state == LOS_STATE, 0, channel.zenith_offset(at.site))
+    return LargeScale(ds, *azimuths, sf, k, *zeniths), Departure(offset, 3 / 8 * 10 ** mean[:, 6])
+
+
+def depths(drawn: np.ndarray, most: float) -> np.ndarray:
+    """Clause 7.4.3.1: the least of two uniform draws within `most` metres; 1 - sqrt(1 - u) of one has its law."""
+    return most * (1 - np.sqrt(1 - drawn.astype(float)))
+
+
+def loss_into_buildings(at: Placed, gigahertz: float) -> np.ndarray:
+    """Clause 7.4.3.1, low loss, dB: the wall, 0.5 dB a metre, and 4.4 dB at random; 0 outdoors."""
+    glass, concrete = 2 + 0.2 * gigahertz, 5 + 4 * gigahertz
+    wall = 5 - 10 * np.log10(0.3 * 10 ** (-glass / 10) + 0.7 * 10 ** (-concrete / 10))
+    drawn = at.numbers.normal(len(at.state))
+    return np.where(at.site.indoors, wall + 0.5 * at.site.depth + 4.4 * drawn, 0)
 
 
 def heights(rng: np.random.Generator, indoors: np.ndarray, floors: tuple[int, int]) -> np.ndarray:
     """Of users in m: 3 (n - 1) + 1.5 on floor n, any of a building's indoors, the first outdoors."""
     own = rng.integers(1, rng.integers(floors[0], floors[1] + 1, len(indoors)) + 1)
     return USER_HEIGHT + FLOOR_HEIGHT * np.where(indoors, own - 1, 0)
-
-
-@lru_cache(maxsize=16)
-def _generators(name: str, carrier_frequency: float, los: str) -> tuple[Any, Any, Any]:
-    """Sionna 1.2.2's objects for one scenario (`los`: it remembers a forced one), corrected."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
-    # whoever wakes TensorFlow first decides whether torch keeps room on a GPU
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
-    from sionna.phy.channel import tr38901
-
-    element = tr38901.PanelArray(1, 1, "single", "V", "omni", carrier_frequency)
-    corrected = _scenario_3gpp.corrected(getattr(tr38901, f"{name}Scenario"))
-    arrays = {"ut_array": element, "bs_array": element, "direction": "downlink"}
-    scenario = corrected(carrier_frequency, **arrays, **({} if name == "RMa" else {"o2i_model": "low"}))
-    small = tr38901.RaysGenerator(scenario)
-    small._ray_offsets = tf.constant(OFFSETS, tf.float32)  # the 16th of its own is -0.1481
-    return scenario, tr38901.LSPGenerator(scenario), small
-
-
-def _array(tensor: Any) -> np.ndarray:
-    """A tensor `[users, 1 base, 1 user, ...]` as float64 `[users, ...]`."""
-    return tensor.numpy()[:, 0, 0].astype(np.float64)
 
 
 def _unit(channel: Drops) -> Drops:

@@ -1,63 +1,92 @@
-"""Sionna 1.2.2's scenarios of 3GPP TR 38.901, made to say what the report does where they differ.
+"""Tables of 3GPP TR 38.901 by the state of a user, and where users are: what its scenarios share.
 
-Corrected: `distance_3d` was the horizontal distance; depths in buildings were one uniform draw, where clause 7.4.3.1
-has the least of two; users in buildings had the path loss of no line of sight, where the same clause has that of the
-way to the building, in line of sight with the probability of table 7.4.2-1 at its outdoor length; RMa's offset of
-zenith angles (table 7.5-9) was in radians among degrees. Left as it is: for users above 13 m the report draws UMa's
-height of the environment from 12, 15, ... m, Sionna from all values between.
+A user is in line of sight (state 0), without one (1), or in a building (2). The numbers of tables 7.5-2, 7.5-4 and
+7.5-6 are read from the files that Sionna ships.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from semlink.channels._tr38901 import sionna_table
+
+LOS, NLOS, INDOORS = STATES = range(3)
+FILES = ("LoS", "NLoS", "O2I")
+SPREADS = ("DS", "ASD", "ASA", "ZSA")  # whose logarithm's mean and deviation follow the carrier
+LARGE_SCALE = ("DS", "ASD", "ASA", "SF", "K", "ZSA", "ZSD")  # correlated with each other
 
 
-def corrected(scenario: type) -> type:
-    """A class of Sionna's scenarios, e.g. UMiScenario, with these corrections."""
-    mended = {
-        "distance_3d": property(lambda self: self._distance_3d),
-        "_sample_indoor_distance": _go_inside,
-        "_sample_los": _look_from_outside,
-        "_compute_pathloss_basic": _lose_outside,
-    }
-    if scenario.__name__.startswith("RMa"):
-        mended["_compute_lsp_log_mean_std"] = _in_degrees
-    return type(scenario.__name__, (scenario,), mended)
+@dataclass(frozen=True)
+class Site:
+    """Where users are, arrays `[users]`: metres and radians.
+
+    flat: horizontal distance to the base station, which is at height `base`. depth: how much of it is in a building.
+    azimuth: direction to the user as seen from the base station.
+    """
+
+    flat: np.ndarray
+    azimuth: np.ndarray
+    height: np.ndarray
+    indoors: np.ndarray
+    depth: np.ndarray
+    base: float
+
+    @cached_property
+    def slant(self) -> np.ndarray:
+        """Distance in three dimensions."""
+        return np.hypot(self.flat, self.base - self.height)
+
+    @cached_property
+    def outside(self) -> np.ndarray:
+        """Horizontal distance to the building, or to the user."""
+        return self.flat - self.depth
+
+    @cached_property
+    def zenith(self) -> np.ndarray:
+        """Angle of the direction to the user from the vertical, as seen from the base station."""
+        return np.arctan2(self.flat, self.height - self.base)
 
 
-def _go_inside(scenario: Any) -> None:
-    """Depths of users in buildings, the least of two uniform draws: 1 - sqrt(1 - u) has its law."""
-    import tensorflow as tf
+@dataclass(frozen=True)
+class Table:
+    """numbers: of each state, float64 `[3]` by name. roots: of the correlation of LARGE_SCALE, `[3, 7, 7]`."""
 
-    super(type(scenario), scenario)._sample_indoor_distance()
-    most = scenario.max_2d_in
-    depth = most * (1 - tf.sqrt(1 - scenario._distance_2d_in / most))
-    scenario._distance_2d_in, scenario._distance_2d_out = depth, scenario.distance_2d - depth
-    scenario._distance_3d_in = depth / scenario.distance_2d * scenario.distance_3d
-    scenario._distance_3d_out = scenario.distance_3d - scenario._distance_3d_in
+    numbers: dict[str, np.ndarray]
+    roots: np.ndarray
 
-
-def _look_from_outside(scenario: Any) -> None:
-    """Line of sight as if buildings had no walls, kept as `sight`; of it users in buildings have none."""
-    import tensorflow as tf
-
-    inside = scenario._in_state
-    scenario._in_state = tf.zeros_like(inside)
-    super(type(scenario), scenario)._sample_los()
-    scenario._in_state, scenario.sight = inside, scenario._los
-    scenario._los = tf.logical_and(scenario.sight, tf.logical_not(inside[:, None]))
+    @property
+    def clusters(self) -> np.ndarray:
+        """How many there are in each state."""
+        return self.numbers["numClusters"].astype(int)
 
 
-def _lose_outside(scenario: Any) -> None:
-    """Basic path loss by `sight`."""
-    los = scenario._los
-    scenario._los = scenario.sight
-    super(type(scenario), scenario)._compute_pathloss_basic()
-    scenario._los = los
+@lru_cache(maxsize=16)
+def read_table(scenario: str, gigahertz: float) -> Table:
+    """Numbers of "UMi", "UMa" or "RMa" at a carrier, e.g. `muDS`, `cDS`, and the others as the files name them."""
+    files = [sionna_table(f"{scenario}_{name}") for name in FILES]
+    known = {key: np.array([file.get(key, np.nan) for file in files], float) for key in files[LOS]}
+    carrier = np.log10(gigahertz)
+    for name in (f"{moment}{spread}" for spread in SPREADS for moment in ("mu", "sigma")):
+        slope, added, constant = (known[name + part] for part in "abc")
+        known[name] = slope * np.log10(added + gigahertz) + constant
+    known["cDS"] = np.maximum(known["cDSa"], known["cDSb"] - known["cDSc"] * carrier)
+    return Table(known, np.linalg.cholesky(_correlation(known)))
 
 
-def _in_degrees(scenario: Any) -> None:
-    import numpy as np
+def _correlation(numbers: dict[str, np.ndarray]) -> np.ndarray:
+    """Of LARGE_SCALE with each other: `[3, 7, 7]`."""
+    whole = np.tile(np.eye(len(LARGE_SCALE)), (len(STATES), 1, 1))
+    for i, one in enumerate(LARGE_SCALE):
+        for j, other in enumerate(LARGE_SCALE):
+            if (value := numbers.get(f"corr{one}vs{other}")) is not None:
+                whole[:, i, j] = whole[:, j, i] = value
+    return whole
 
-    super(type(scenario), scenario)._compute_lsp_log_mean_std()
-    scenario._zod_offset = scenario._zod_offset * (180 / np.pi)
+
+def near_or(distance: np.ndarray, near: float, scale: float) -> np.ndarray:
+    """Table 7.4.2-1: in line of sight within `near` metres, beyond it less and less by `scale` metres."""
+    d = np.maximum(distance, near)
+    return near / d + np.exp(-d / scale) * (1 - near / d)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +41,22 @@ class BenchFlags:
 
 
 def median_s(function: Callable[[], Any], rounds: int) -> float:
-    """Median seconds of a call after one warm-up."""
-    function()
-    return float(np.median([timed(function) for _ in range(rounds)]))
+    """Median seconds on the clock of a call after one warm-up."""
+    return median_seconds(function, rounds)[0]
 
 
-def timed(function: Callable[[], Any]) -> float:
-    """Seconds of one call."""
-    started = time.perf_counter()
+def median_seconds(function: Callable[[], Any], rounds: int) -> tuple[float, float]:
+    """Median seconds of a call after one warm-up, on the clock and of all cores."""
     function()
-    return time.perf_counter() - started
+    clock, cpu = np.median([timed(function) for _ in range(rounds)], axis=0)
+    return float(clock), float(cpu)
+
+
+def timed(function: Callable[[], Any]) -> tuple[float, float]:
+    """Seconds of one call, on the clock and of all cores."""
+    started, cpu = time.perf_counter(), time.process_time()
+    function()
+    return time.perf_counter() - started, time.process_time() - cpu
 
 
 def bench_bridge(rounds: int) -> dict[str, dict[str, float]]:
@@ -78,7 +85,7 @@ def bench_link(rounds: int) -> dict[str, dict[str, float]]:
     times = {name: np.empty(rounds) for name in calls}
     for turn in range(rounds):
         for name, call in calls.items():
-            times[name][turn] = timed(call)
+            times[name][turn] = timed(call)[0]
     base = times[BASE]
     return {
         name: {"ms": 1e3 * float(np.median(t)), "ratio to Sionna XLA": float(np.median(t / base))}
@@ -94,25 +101,34 @@ def bench_channels(words: tuple[str, ...], rounds: int) -> dict[str, dict[str, f
     from semlink.simulator.plugins import make_link
     from semlink.simulator.words import parse
 
-    table, few = {}, max(3, rounds // 5)
+    table, few, seeds = {}, max(3, rounds // 5), count()  # a seed a call: a link keeps what it drew for the last one
     with tempfile.TemporaryDirectory() as folder:
         for word in words:
             link = make_link(parse(f"recorded:path={played(Path(folder))}" if word == "recorded" else word))
             sent = Transmission((Stream("x", "analog", torch.ones(256, link.places, dtype=torch.complex64)),))
-            seconds, fades = (median_s(f, few) for f in (partial(link, sent, 10.0), partial(draw_fades, link)))
+            (seconds, cpu), (_, fades) = (
+                median_seconds(partial(f, seeds), few)
+                for f in (partial(sent_by, link, sent), partial(draw_fades, link))
+            )
             table[word] = {
                 "million symbols per second": 256 * link.places / seconds / 1e6,
-                "share of fades": fades / seconds,
+                "per CPU second": 256 * link.places / cpu / 1e6,
+                "share of fades": fades / cpu,
             }
     return table
 
 
-def draw_fades(link: Any) -> None:
+def sent_by(link: Any, transmission: Any, seeds: Iterator[int]) -> None:
+    """One transmission with fades of its own."""
+    link(transmission, 10.0, next(seeds))
+
+
+def draw_fades(link: Any, seeds: Iterator[int]) -> None:
     """The fades of 256 images of one slot."""
     from semlink.simulator.link.fades import Fades
 
     images = np.arange(256)
-    fades = Fades(link.channel, 0)
+    fades = Fades(link.channel, next(seeds))
     for part in np.split(images, 4):
         fades.at(part, 0 * part, link.grid)
 

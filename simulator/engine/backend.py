@@ -27,6 +27,12 @@ def tensorflow() -> ModuleType:
     return tf
 
 
+def squared(x: Any) -> Any:
+    """|x|^2 of a complex tensor; XLA takes roots for `abs(x) ** 2`."""
+    real, imaginary = tensorflow().math.real(x), tensorflow().math.imag(x)
+    return real**2 + imaginary**2
+
+
 @contextmanager
 def later(name: str) -> Iterator[None]:
     """Within it the package of that name is found but raises ImportError; afterwards it imports as ever."""

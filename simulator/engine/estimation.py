@@ -9,8 +9,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from semlink.simulator.engine.backend import tensorflow
-from semlink.simulator.engine.pilots import combs, interpolator, pilot_grid, pilots, sionna_grid
+from semlink.simulator.engine.backend import squared, tensorflow
+from semlink.simulator.engine.pilots import combs, pilot_grid, pilots, separable_interpolation
 from semlink.simulator.engine.setup import SLOTS, Setup, arguments
 
 Estimator = Callable[[Any, dict[str, Any]], tuple[Any, Any]]
@@ -88,20 +88,14 @@ def common_gain(setup: Setup, told: dict[str, Any]) -> Any:
 
 def _ls(setup: Setup) -> Estimator:
     tf = tensorflow()
-    from sionna.phy.ofdm import LSChannelEstimator
-
-    ls = LSChannelEstimator(
-        sionna_grid(setup.grid, setup.tx), interpolator=interpolator(setup.grid, setup.csi, setup.tx)
-    )
-    scale = setup.tx**0.5  # Sionna's pilots have modulus sqrt(tx), ours 1
+    observe, interpolate = observing(setup), interpolating(setup)
 
     def estimate(y: Any, told: dict[str, Any]) -> tuple[Any, Any]:
         root = _lift(tf.sqrt(told["local"]))
-        h_hat, _ = ls(y[:, None], told["n0"])
         level = _lift(pilot_noise(setup, told)) * told["noise_gain"]
         if setup.hardware:
             level += told["added_noise"] / root**2
-        unit = scale * h_hat[:, 0, :, 0] / tf.cast(root, tf.complex64)
+        unit = interpolate(observe(y) * tf.cast(1 / root[..., 0], tf.complex64))
         cross, power = tf.math.conj(told["cross"]), told["signal"] + level
         return _scaled(conditional_mean(unit, cross, power, _line_of_sight(setup, told), told["line"]), root)
 
@@ -110,20 +104,16 @@ def _ls(setup: Setup) -> Estimator:
 
 def _wiener(setup: Setup) -> Estimator:
     tf = tensorflow()
-    comb = combs(setup.grid, setup.tx)
-    values = tf.constant([p[c] for p, c in zip(pilots(setup.grid, setup.tx), comb, strict=True)], tf.complex64)
-    rows = list(setup.grid.pilot_symbols)
+    observe = observing(setup)
     shape = [SLOTS, setup.rx, setup.tx, setup.grid.symbols, setup.grid.subcarriers]
 
     def estimate(y: Any, told: dict[str, Any]) -> tuple[Any, Any]:
         root = _lift(tf.sqrt(told["local"]))
-        raster = tf.reshape(tf.gather(y, rows, axis=2), [SLOTS, setup.rx, -1])
-        observed = tf.gather(raster, comb, axis=2) / values * tf.cast(told["whitening"], tf.complex64)
-        observed /= tf.cast(root[..., 0], tf.complex64)
+        observed = observe(y) * tf.cast(told["whitening"] / root[..., 0], tf.complex64)
         gains = 1 / (told["eigenvalues"] + pilot_noise(setup, told)[:, None, None])
         modes = tf.einsum("srtp,tqp->srtq", observed, told["basis"]) * tf.cast(gains[:, None], tf.complex64)
         h_hat = tf.reshape(tf.einsum("srtq,tqe->srte", modes, told["spread"]), shape)
-        known = tf.einsum("stq,tqe->ste", gains, tf.abs(told["spread"]) ** 2)  # E|h_hat|^2 = E[h h_hat*]
+        known = tf.einsum("stq,tqe->ste", gains, squared(told["spread"]))  # E|h_hat|^2 = E[h h_hat*]
         known = tf.reshape(known, [SLOTS, 1, *shape[2:]])
         if not setup.specular:
             return _scaled((h_hat, tf.maximum(1 - known, 0.0) + tf.zeros(shape)), root)
@@ -131,6 +121,35 @@ def _wiener(setup: Setup) -> Estimator:
         return _scaled(conditional_mean(unbiased, tf.ones_like(h_hat), 1 / known, _line_of_sight(setup, told)), root)
 
     return estimate
+
+
+def observing(setup: Setup) -> Callable[[Any], Any]:
+    """y to the gains of each antenna's pilots, with their noise: `[SLOTS, rx, tx, pilots]`."""
+    tf, rows = tensorflow(), list(setup.grid.pilot_symbols)
+    comb = combs(setup.grid, setup.tx)
+    sent = tf.constant([p[c] for p, c in zip(pilots(setup.grid, setup.tx), comb, strict=True)], tf.complex64)
+
+    def observe(y: Any) -> Any:
+        raster = tf.reshape(tf.gather(y, rows, axis=2), [SLOTS, setup.rx, -1])
+        return tf.gather(raster, comb, axis=2) * tf.math.conj(sent)  # of modulus 1
+
+    return observe
+
+
+def interpolating(setup: Setup) -> Callable[[Any], Any]:
+    """Gains of pilots to those of all elements, `[SLOTS, rx, tx, symbols, subcarriers]`: in frequency, then in time."""
+    tf = tensorflow()
+    in_time, in_frequency = separable_interpolation(setup.grid, setup.csi, setup.tx)
+    times, frequencies = (tf.constant(m, tf.complex64) for m in (in_time, in_frequency))
+    shape = [SLOTS, setup.rx, setup.tx, len(setup.grid.pilot_symbols), -1]
+
+    def interpolate(gains: Any) -> Any:
+        gains = tf.reshape(gains, shape)
+        if setup.tx > 1:  # one antenna's pilots are on all subcarriers
+            gains = tf.einsum("srtpn,tkn->srtpk", gains, frequencies)
+        return tf.reduce_sum(times[:, :, None] * gains[:, :, :, None], 4)
+
+    return interpolate
 
 
 def pilot_noise(setup: Setup, told: dict[str, Any]) -> Any:
@@ -148,21 +167,21 @@ def conditional_mean(h_hat: Any, cross: Any, power: Any, los: Any | None, line: 
     """
     tf = tensorflow()
     if los is None:
-        shrink = cross / tf.cast(power, tf.complex64)
-        error = tf.maximum(1 - tf.abs(cross) ** 2 / power, 0.0)
+        shrink = cross * tf.cast(1 / power, tf.complex64)
+        error = tf.maximum(1 - squared(cross) / power, 0.0)
         return shrink * h_hat, error + tf.zeros(h_hat.shape)
     line = tf.ones([1] * 5, tf.complex64) if line is None else line
-    through = tf.maximum(tf.abs(line), 1e-6)
+    through = tf.maximum(tf.sqrt(squared(line)), 1e-6)
     scattered = cross - tf.cast(los, tf.complex64) * tf.math.conj(line)
     spread = tf.maximum(power - los * through**2, 1e-9)
-    shrink = scattered / tf.cast(spread, tf.complex64)
-    size = tf.maximum(tf.abs(h_hat), 1e-9)
+    shrink = scattered * tf.cast(1 / spread, tf.complex64)
+    size = tf.maximum(tf.sqrt(squared(h_hat)), 1e-9)
     concentration = 2 * tf.sqrt(los) * through * size / spread
     certainty = tf.math.bessel_i1e(concentration) / tf.math.bessel_i0e(concentration)
-    direction = h_hat * tf.math.conj(line) / tf.cast(size * through, tf.complex64)
+    direction = h_hat * tf.math.conj(line) * tf.cast(1 / (size * through), tf.complex64)
     specular = tf.cast(tf.sqrt(los) * certainty, tf.complex64) * direction
     rest = 1 - shrink * line
-    error = 1 - los - tf.abs(scattered) ** 2 / spread + tf.abs(rest) ** 2 * los * (1 - certainty**2)
+    error = 1 - los - squared(scattered) / spread + squared(rest) * los * (1 - certainty**2)
     return shrink * h_hat + rest * specular, tf.maximum(error, 0.0)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from semlink.channels.base.grid import Grid
-from semlink.simulator.engine.backend import tensorflow
+from semlink.simulator.engine.backend import squared, tensorflow
 from semlink.simulator.engine.equalization import make_equalizer
 from semlink.simulator.engine.estimation import make_estimator
 from semlink.simulator.engine.hardware import overrun, receive, transmit
@@ -82,7 +82,7 @@ def effective_channel(setup: Setup, told: Tensors, h_hat: Any, error: Any) -> tu
     if setup.precoded:
         v = told["precoder"][:, None, :, :, None]
         h_hat = tf.reduce_sum(h_hat[:, :, :, None] * v, 2)
-        error = tf.reduce_sum(error[:, :, :, None] * tf.abs(v) ** 2, 2)
+        error = tf.reduce_sum(error[:, :, :, None] * squared(v), 2)
     return h_hat * tf.cast(tf.sqrt(power), tf.complex64), error * power + unknown
 
 
@@ -91,7 +91,7 @@ def distortion(setup: Setup, told: Tensors, h_hat: Any, error: Any) -> Any:
     tf = tensorflow()
     if not setup.hardware:
         return 0.0
-    unknown = told["distortion"] * tf.reduce_mean(tf.abs(h_hat) ** 2 + error, 2, keepdims=True) + told["profile"]
+    unknown = told["distortion"] * tf.reduce_mean(squared(h_hat) + error, 2, keepdims=True) + told["profile"]
     if "local" in told:  # intersymbol interference comes from late paths alone, so it does not follow |h|
         unknown += (told["overrun"] * told["local"])[:, None, None, None, None]
     return unknown / setup.layers
@@ -121,4 +121,4 @@ def unit_power(setup: Setup) -> Any:
 def mean_power(x: Any) -> Any:
     """Mean |x|^2 of each slot."""
     tf = tensorflow()
-    return tf.reduce_mean(tf.math.real(x) ** 2 + tf.math.imag(x) ** 2, [1, 2, 3])
+    return tf.reduce_mean(squared(x), [1, 2, 3])

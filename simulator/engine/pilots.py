@@ -63,3 +63,14 @@ def interpolation_matrix(grid: Grid, csi: str, ports: int = 1) -> np.ndarray:
     answers, _ = interpolator(grid, csi, ports)(unit, tf.math.real(unit))
     matrices = np.real(answers.numpy()).reshape(count, ports, -1).transpose(1, 2, 0).astype(np.float64)
     return np.stack([m[:, comb] for m, comb in zip(matrices, combs(grid, ports), strict=True)])
+
+
+def separable_interpolation(grid: Grid, csi: str, ports: int) -> tuple[np.ndarray, np.ndarray]:
+    """`interpolation_matrix` as its two factors: `[symbols, pilot symbols]` and `[ports, subcarriers, comb]`.
+
+    Pilots are on the same subcarriers in every pilot symbol, so that what is done in frequency does not depend on time;
+    the weights of an element sum to 1 in either direction.
+    """
+    rows = len(grid.pilot_symbols)
+    whole = interpolation_matrix(grid, csi, ports).reshape(ports, grid.symbols, grid.subcarriers, rows, -1)
+    return whole.sum(4).mean((0, 2)), whole.sum(3).mean(1)

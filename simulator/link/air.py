@@ -85,7 +85,8 @@ class Air:
         channel, impaired = self.settings.channel, long_term.impaired
         self._seed, self._key = seed, key
         first = int(slots.image[0])
-        self.fades, self.noise = Fades(channel, seed, fade, first), long_term.noise(seed, key)
+        self.fades = long_term.fades(seed) if fade is None else Fades(channel, seed, fade, first)
+        self.noise = long_term.noise(seed, key)
         self._recalling = self._feedback_noise("recalled")
         self.disturbances = (
             None

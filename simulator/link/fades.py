@@ -14,6 +14,7 @@ from semlink.channels.base.grid import Grid
 from semlink.simulator.rng import generator, key
 
 FADE_BLOCK = 32  # images per draw; a constant of the results, never tuned
+KEPT = 8  # blocks in memory
 T = TypeVar("T")
 
 
@@ -48,8 +49,8 @@ class DrawnBlocks(Generic[T]):
 
     def _block(self, block: int) -> T:
         if block not in self._drawn:
-            for old in [b for b in self._drawn if b < block - 2]:  # bounded memory: images come in order
-                del self._drawn[old]
+            while len(self._drawn) >= KEPT:  # the first that were drawn: images come in order
+                del self._drawn[next(iter(self._drawn))]
             self._drawn[block] = self.draw(block)
         return self._drawn[block]
 
@@ -132,7 +133,7 @@ class Noise:
 
     def __init__(self, channel: Channel, seed: int, snr: str, grid: Grid) -> None:
         self._bits = np.random.Philox(key=key("noise", seed, identity(channel), snr))
-        self._rng = np.random.Generator(self._bits)
+        self._rng, self._start = np.random.Generator(self._bits), self._bits.state
         self._shape = (antennas(channel)[0], grid.symbols, grid.subcarriers, 2)
         self._next: tuple[int, int] | None = None  # image and slot at which the generator stands
 
@@ -163,6 +164,5 @@ class Noise:
 
     def _begin(self, image: int) -> None:
         """Go to the counter of an image; a new bit generator would take 20 microseconds."""
-        state = self._bits.state
-        state["state"]["counter"][:] = (0, 0, image, 0)
-        self._bits.state = {**state, "buffer_pos": 4, "has_uint32": 0}
+        self._start["state"]["counter"][2] = image
+        self._bits.state = self._start

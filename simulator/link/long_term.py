@@ -16,7 +16,7 @@ from semlink.simulator.engine.calibration import hardware_arguments, measure
 from semlink.simulator.engine.knowledge import Distortion, none, receiver_statistics
 from semlink.simulator.engine.setup import Setup
 from semlink.simulator.engine.statistics import Prior
-from semlink.simulator.link.fades import Noise, identity
+from semlink.simulator.link.fades import Fades, Noise, identity
 from semlink.simulator.link.settings import LinkSettings
 from semlink.simulator.rng import generator
 
@@ -34,6 +34,7 @@ class LongTerm:
         self.impaired = settings.impaired
         self._statistics: dict[tuple[Setup, float], dict[str, Any]] = {}
         self._noises: dict[tuple[int, str, str], Noise] = {}
+        self._faded: tuple[int, Fades] | None = None
 
     def noise(self, seed: int, snr: str, use: str = "data") -> Noise:
         """The noise of a seed and SNR. The last few are kept where they stand, so that a clip's next frame goes on.
@@ -46,6 +47,12 @@ class LongTerm:
             del self._noises[next(iter(self._noises))]
         self._noises[asked] = found
         return found
+
+    def fades(self, seed: int) -> Fades:
+        """The fades of a seed. Those of the last one are kept, so that the SNRs of a sweep share what is drawn."""
+        if self._faded is None or self._faded[0] != seed:
+            self._faded = seed, Fades(self.settings.channel, seed)
+        return self._faded[1]
 
     @cached_property
     def age(self) -> int:

@@ -92,10 +92,7 @@ def checked_analog(stream: Stream) -> Tensor:
     if not isinstance(x, Tensor) or x.dtype != torch.complex64 or x.ndim != 2:
         raise SemlinkError(f"stream {stream.name!r}: analog payload must be a complex64 tensor [batch, k]")
     counts = torch.from_numpy(fixed_uses(stream))
-    sent = torch.arange(x.shape[1]) < counts[:, None]
-    energy = torch.view_as_real(x.detach().resolve_conj()).square().sum(2)
-    power = (energy.cpu() * sent).sum(1) / counts
-    power = torch.where(counts == 0, 1.0, power)
+    power = torch.where(counts == 0, 1.0, _energy(x.detach(), counts).cpu() / counts)
     if not bool(torch.isfinite(power).all()):
         raise SemlinkError(
             f"stream {stream.name!r}: NaN or infinite symbols in image {int((~torch.isfinite(power)).nonzero()[0])}"
@@ -106,6 +103,14 @@ def checked_analog(stream: Stream) -> Tensor:
             f"found {float(power.min()):.4g} to {float(power.max()):.4g}"
         )
     return x
+
+
+def _energy(x: Tensor, counts: Tensor) -> Tensor:
+    """Of the first `counts[i]` symbols of each image."""
+    squares = torch.view_as_real(x.resolve_conj()).flatten(1).square()  # real and imaginary parts by turns
+    if not bool((counts == x.shape[1]).all()):
+        squares = squares * (torch.arange(2 * x.shape[1]) < 2 * counts[:, None]).to(x.device)
+    return squares.sum(1)
 
 
 def fixed_uses(stream: Stream) -> np.ndarray:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,8 @@ def link_variants() -> dict[str, Callable[[], Any]]:
     link, sent = make_link(parse("tdl")), Transmission((Stream("x", "analog", x),))
     plain = {"Sionna eager": plain_sionna(None), "Sionna tf.function": plain_sionna(False), BASE: plain_sionna(True)}
     calls: dict[str, Callable[[], Any]] = {name: partial(run, tx, no) for name, run in plain.items()}
-    return {**calls, OWN: partial(link, sent, SNR_DB)}
+    seeds = count()  # Sionna draws anew in every call; a link keeps what it drew for a seed
+    return {**calls, OWN: lambda: link(sent, SNR_DB, next(seeds))}
 
 
 def symbols(count: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import kstest
 
 from semlink import channels
-from semlink.channels._drops import LONGEST_DELAY, _placed, drop, mean_gain
+from semlink.channels._drops import LONGEST_DELAY, drop, mean_gain, placed
 from semlink.channels.base.grid import Grid
 from semlink.simulator.conformance.channel import check_draws
 
@@ -170,10 +170,9 @@ def test_distance_is_uniform_over_the_area() -> None:
 def test_depth_in_buildings_is_the_least_of_two_uniform_draws(name: str, most: float) -> None:
     """TR 38.901, clause 7.4.3.1: P(depth < d) = 1 - (1 - d / most)^2; and the rest of the way is outdoors."""
     channel = channels.create(name, indoor=1.0)
-    scenario, *_ = _placed(channel, np.random.default_rng(12), USERS)
-    inside, outside = (getattr(scenario, f"distance_2d_{where}").numpy()[:, 0, 0] for where in ("in", "out"))
-    assert kstest(inside, lambda d: 1 - (1 - d / most) ** 2).pvalue > 1e-3
-    assert np.allclose(inside + outside, scenario.distance_2d.numpy()[:, 0, 0], rtol=1e-5)
+    site = placed(channel, np.random.default_rng(12), USERS).site
+    assert kstest(site.depth, lambda d: 1 - (1 - d / most) ** 2).pvalue > 1e-3
+    assert np.allclose(site.depth + site.outside, site.flat, rtol=1e-5)
 
 
 def test_antennas() -> None:
@@ -198,7 +197,7 @@ def test_delays_stay_within_what_a_grid_can_hold() -> None:
 
 
 def test_a_draw_depends_on_its_key_alone() -> None:
-    """Not on what Sionna drew before, for this channel or another."""
+    """Not on what was drawn before, for this channel or another."""
     channel = channels.create("umi", speed=10.0)
     first = channel.draw(np.random.default_rng(13), 8)
     channels.create("rma", los="nlos").draw(np.random.default_rng(1), 5)

@@ -1,4 +1,4 @@
-"""Every number of TR 38.901 that drops ask Sionna for, and every draw that is our own.
+"""Every number of TR 38.901 that drops take from Sionna's tables, and every draw.
 
 The tables are written down here a second time, and were compared with those of QuaDRiGa (its files 3GPP_38.901_*), an
 implementation by others.
@@ -13,7 +13,18 @@ import pytest
 from scipy.stats import kstest
 
 from semlink import channels
-from semlink.channels._drops import FAINTEST, _placed, drop, heights, without_faint
+from semlink.channels._drops import (
+    FAINTEST,
+    Drops,
+    draw_large_scale,
+    drop,
+    heights,
+    large_scale_law,
+    loss_into_buildings,
+    placed,
+    without_faint,
+)
+from semlink.channels._scenario_3gpp import INDOORS
 from semlink.channels._tr38901 import sionna_table
 
 USERS = 2000
@@ -82,8 +93,9 @@ def test_cluster_delay_spreads() -> None:
     told = {"umi": (5, 11, 11), "uma": (uma, uma, 11), "rma": (3.91, 3.91, 3.91)}
     for name, spreads in told.items():
         for settings, spread in zip(({"los": "los"}, {"los": "nlos"}, {"indoor": 1.0}), spreads, strict=True):
-            scenario, *_ = _placed(channels.create(name, **settings), np.random.default_rng(0), 3)
-            assert np.allclose(scenario.get_param("cDS").numpy(), spread, rtol=1e-5), (name, settings)
+            channel = channels.create(name, **settings)
+            at = placed(channel, np.random.default_rng(0), 3)
+            assert np.allclose(channel.table.numbers["cDS"][at.state], spread, rtol=1e-5), (name, settings)
 
 
 def test_cells_of_table_7_2_1() -> None:
@@ -108,17 +120,14 @@ def test_heights_of_users() -> None:
         told = sum(1 / (5 * n) for n in range(max(floor, 4), 9))
         assert abs((floors == floor).mean() - told) < 4 * math.sqrt(told / 30000)
     for name, tall in (("umi", True), ("uma", True), ("rma", False)):
-        scenario, *_ = _placed(channels.create(name, indoor=1.0), np.random.default_rng(1), 200)
-        assert (scenario.h_ut.numpy().max() > 10) is np.bool_(tall)
+        at = placed(channels.create(name, indoor=1.0), np.random.default_rng(1), 200)
+        assert (at.site.height.max() > 10) is np.bool_(tall)
 
 
 def test_share_of_users_indoors() -> None:
-    scenario, *_ = _placed(channels.create("umi", indoor=0.8), np.random.default_rng(0), USERS)
-    inside = scenario.indoor.numpy()[:, 0]
-    assert abs(inside.mean() - 0.8) < 4 * math.sqrt(0.16 / USERS)
-    assert (
-        np.allclose(scenario.h_ut.numpy()[~inside], 1.5) and not scenario.distance_2d_in.numpy()[:, 0, 0][~inside].any()
-    )
+    site = placed(channels.create("umi", indoor=0.8), np.random.default_rng(0), USERS).site
+    assert abs(site.indoors.mean() - 0.8) < 4 * math.sqrt(0.16 / USERS)
+    assert (site.height[~site.indoors] == 1.5).all() and not site.depth[~site.indoors].any()
 
 
 def basic_loss(name: str, sight: np.ndarray, flat: np.ndarray, height: np.ndarray) -> np.ndarray:
@@ -144,10 +153,9 @@ def basic_loss(name: str, sight: np.ndarray, flat: np.ndarray, height: np.ndarra
 def test_path_loss_outdoors(name: str, los: str) -> None:
     """To rounding, per user; shadow fading comes on top of it."""
     channel = channels.create(name, los=los, max_distance=60.0)
-    scenario, large, _ = _placed(channel, np.random.default_rng(2), 200)
-    flat = scenario.distance_2d.numpy()[:, 0, 0]
-    told = basic_loss(name, np.full(200, los == "los"), flat, np.full(200, 1.5))
-    assert np.allclose(large.sample_pathloss().numpy()[:, 0, 0], told, atol=1e-3)
+    at = placed(channel, np.random.default_rng(2), 200)
+    told = basic_loss(name, np.full(200, los == "los"), at.site.flat, np.full(200, 1.5))
+    assert np.allclose(at.loss, told, atol=1e-3) and not loss_into_buildings(at, GHZ).any()
 
 
 @pytest.mark.parametrize("name", ["umi", "uma", "rma"])
@@ -156,14 +164,13 @@ def test_loss_into_buildings(name: str) -> None:
 
     Windows of 2 + 0.2 f dB on 30 % of the wall, concrete of 5 + 4 f dB on the rest, and 5 dB.
     """
-    scenario, large, _ = _placed(channels.create(name, indoor=1.0, max_distance=60.0), np.random.default_rng(3), USERS)
-    flat, inside = (part.numpy()[:, 0, 0] for part in (scenario.distance_2d, scenario.distance_2d_in))
-    sight, height = scenario.sight.numpy()[:, 0, 0], scenario.h_ut.numpy()[:, 0]
+    at = placed(channels.create(name, indoor=1.0, max_distance=60.0), np.random.default_rng(3), USERS)
+    flat, inside, sight, height = at.site.flat, at.site.depth, at.sight, at.site.height
     wall = 5 - 10 * math.log10(0.3 * 10 ** -((2 + 0.2 * GHZ) / 10) + 0.7 * 10 ** -((5 + 4 * GHZ) / 10))
     told = basic_loss(name, sight, flat, height) + wall + 0.5 * inside
-    left = large.sample_pathloss().numpy()[:, 0, 0] - told
+    left = at.loss + loss_into_buildings(at, GHZ) - told
     assert kstest(left / 4.4, "norm").pvalue > 1e-3
-    assert 0.1 < sight.mean() < 0.999 and not scenario.los.numpy().any()
+    assert 0.1 < sight.mean() < 0.999 and (at.state == INDOORS).all()
     near = {"umi": 18, "uma": 18, "rma": 10}[name]
     assert sight[flat - inside < near].all(), "nothing hides a wall so near"
 
@@ -172,29 +179,31 @@ def test_walls_are_in_sight_as_often_as_table_7_4_2_1_says() -> None:
     """By the distance outdoors; in UMa more often from the upper floors, C'(h) = ((h - 13) / 10)^1.5 above 13 m."""
     for name, scale in (("umi", 36.0), ("uma", 63.0)):
         channel = channels.create(name, indoor=1.0, min_distance=100.0, max_distance=100.0)
-        scenario, *_ = _placed(channel, np.random.default_rng(4), 8000)
-        d, height = scenario.distance_2d_out.numpy()[:, 0, 0], scenario.h_ut.numpy()[:, 0]
+        at = placed(channel, np.random.default_rng(4), 8000)
+        d, height = at.site.outside, at.site.height
         told = 18 / d + np.exp(-d / scale) * (1 - 18 / d)
         if name == "uma":
             c = np.where(height > 13, ((height - 13).clip(0) / 10) ** 1.5, 0)
             told = told * (1 + c * 5 / 4 * (d / 100) ** 3 * np.exp(-d / 150))
-        assert abs(scenario.sight.numpy().mean() - told.mean()) < 4 * 0.5 / math.sqrt(8000)
+        assert abs(at.sight.mean() - told.mean()) < 4 * 0.5 / math.sqrt(8000)
 
 
 def test_shadow_fading() -> None:
     """Table 7.4.1-1: 4 dB in sight (RMa 4 and, past the breakpoint of 2 pi h h f / c, 6); 7.5-6 indoors: 7, RMa 8."""
     told = {("umi", "los"): 4, ("umi", "nlos"): 7.82, ("uma", "los"): 4, ("uma", "nlos"): 6, ("rma", "nlos"): 8}
     for (name, los), deviation in told.items():
-        scenario, *_ = _placed(channels.create(name, los=los), np.random.default_rng(5), 3)
-        assert np.allclose(10 * scenario.lsp_log_std.numpy()[..., 3], deviation), (name, los)
+        assert np.allclose(shadow_deviation(channels.create(name, los=los)), deviation), (name, los)
     for name, deviation in (("umi", 7), ("uma", 7), ("rma", 8)):
-        scenario, *_ = _placed(channels.create(name, indoor=1.0), np.random.default_rng(5), 3)
-        assert np.allclose(10 * scenario.lsp_log_std.numpy()[..., 3], deviation), name
+        assert np.allclose(shadow_deviation(channels.create(name, indoor=1.0)), deviation), name
     breakpoint_m = 2 * math.pi * 35 * 1.5 * GHZ * 1e9 / 299792458
     for distance, deviation in ((0.9 * breakpoint_m, 4), (1.1 * breakpoint_m, 6)):
         channel = channels.create("rma", los="los", min_distance=distance, max_distance=distance)
-        scenario, *_ = _placed(channel, np.random.default_rng(5), 3)
-        assert np.allclose(10 * scenario.lsp_log_std.numpy()[..., 3], deviation)
+        assert np.allclose(shadow_deviation(channel), deviation)
+
+
+def shadow_deviation(channel: Drops) -> np.ndarray:
+    """In dB, of three users."""
+    return 10 * large_scale_law(channel, placed(channel, np.random.default_rng(5), 3))[1][:, 3]
 
 
 def test_zenith_spreads_and_offsets_of_departure() -> None:
@@ -212,9 +221,9 @@ def test_zenith_spreads_and_offsets_of_departure() -> None:
     }
     for (name, los), (spread, offset) in told.items():
         channel = channels.create(name, los=los, min_distance=d, max_distance=d)
-        scenario, *_ = _placed(channel, np.random.default_rng(6), 3)
-        assert np.allclose(scenario.lsp_log_mean.numpy()[..., 6], spread, atol=1e-4), (name, los)
-        assert np.allclose(scenario.zod_offset.numpy(), offset, atol=1e-3), (name, los)
+        at = placed(channel, np.random.default_rng(6), 3)
+        assert np.allclose(large_scale_law(channel, at)[0][:, 6], spread, atol=1e-4), (name, los)
+        assert np.allclose(draw_large_scale(channel, at)[1].offset, offset, atol=1e-3), (name, los)
 
 
 def test_faint_clusters_are_removed() -> None:

@@ -244,3 +244,18 @@ def test_a_clip_is_the_same_however_it_is_cut_into_calls(settings: dict) -> None
     noise = (whole - x * (whole / x).mean()).flatten(0, 1)
     alike = torch.corrcoef(torch.view_as_real(noise).flatten(1)) - torch.eye(len(noise))
     assert alike.abs().max() < 0.2, "two slots share noise"
+
+
+def test_snrs_of_a_sweep_share_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block of fades is drawn once for all SNRs; going back to images long past draws the same again."""
+    link, drawn = Link(channels.create("rayleigh"), csi="perfect"), []
+    kind = type(link.channel)
+    draw = kind.draw
+    monkeypatch.setattr(kind, "draw", lambda self, rng, images: drawn.append(images) or draw(self, rng, images))
+    sent = Transmission((Stream("x", "analog", symbols(40, 100)),))
+    first = [link(sent, snr, seed=1).streams[0].a for snr in (0.0, 10.0, 20.0)]
+    assert drawn.count(32) == 2  # images 0 to 39 are of two blocks
+    for start in range(64, 640, 32):
+        link(Transmission((Stream("x", "analog", symbols(1, 100)),)), 0.0, seed=1, first_image=start)
+    assert torch.equal(link(sent, 0.0, seed=1).streams[0].a, first[0])
+    assert not torch.equal(link(sent, 0.0, seed=2).streams[0].a, first[0])
