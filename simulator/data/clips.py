@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from semlink.channels.base.names import did_you_mean
 from semlink.simulator.data import SAMPLES, pictures, root, synthetic
 from semlink.simulator.data import load as load_pictures
+from semlink.simulator.data.clip_source import Source
 from semlink.simulator.data.frame_rate import Slower, slower
 from semlink.simulator.data.spread import spread
 from semlink.simulator.errors import SemlinkError
@@ -41,20 +42,6 @@ SIZE = (128, 128)
 MAY_SHIP = frozenset(("bunny", "bunny_open", "motorway", "drive"))  # CC BY 3.0 (Blender Foundation), and MIT
 SPEC = re.compile(r"(\d+(?:x\d+){0,2})(?:,(\d+(?:\.\d+)?)fps)?")
 DAMAGED = "no description of clips; unpack the data again"
-
-
-class Source(Protocol):
-    """Frames from the first on, at the size that is asked for: the largest centred crop of that shape, scaled."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def fps(self) -> float: ...
-    @property
-    def frames(self) -> int: ...
-    @property
-    def cuts(self) -> tuple[int, ...]: ...
-    def read(self, height: int, width: int) -> Iterator[np.ndarray]: ...
 
 
 @dataclass(frozen=True)
@@ -252,7 +239,7 @@ def with_size(data: str, size: str, frames: int | None, fps: float | None = None
 
 
 def read_spec(text: str) -> tuple[str, int, int, int | None, float | None]:
-    """Name or path, height, width, frames and frames per second of `NAME@SIZE`. SemlinkError for a size that is none."""
+    """Name or path, height, width, frames, and frames per second, of `NAME@SIZE`. SemlinkError for what is no size."""
     data, at, told = text.rpartition("@")
     if not at:
         return text, *SIZE, None, None
@@ -260,8 +247,8 @@ def read_spec(text: str) -> tuple[str, int, int, int | None, float | None]:
     numbers = found[1].split("x") if found else ["0"]
     if not found or not all(map(int, numbers)) or (found[2] and float(found[2]) <= 0):
         raise SemlinkError(
-            f"{text}: behind @ follows a size such as 128, 192x256 or 192x256x96 (height, width, frames), and 10 frames "
-            "per second as 128,10fps"
+            f"{text}: behind @ follows a size such as 128, 192x256 or 192x256x96 (height, width, frames), and 10 "
+            "frames per second as 128,10fps"
         )
     height = int(numbers[0])
     width = int(numbers[1]) if len(numbers) > 1 else height

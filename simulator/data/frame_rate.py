@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-    from semlink.simulator.data.clips import Source
+    from semlink.simulator.data.clip_source import Source
 
 TINY = 1e-9  # of a frame
 
