@@ -20,8 +20,8 @@ CUT = (0.45, 0.85)  # innovation and doubt from which on it is another scene; ch
 @dataclass(frozen=True)
 class Transition:
     """From one frame to another. innovation: `[batch]`, squared error of the moved frame, lighting fitted, over the
-    variance of the new one. doubt: `[batch]` in [0, 1], share of cells whose motion does not lead back; 0 where so little
-    is new that nobody asks. flow: as of `block_motion`.
+    variance of the new one. doubt: `[batch]` in [0, 1], share of cells whose motion does not lead back, not looked for
+    and 0 where little is new. flow: as of `block_motion`.
     """
 
     innovation: Tensor
