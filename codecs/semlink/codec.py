@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -61,10 +61,10 @@ class Semlink(PrefixCodec):
         self,
         rho: float = 1 / 12,
         weights: str | Path | None = None,
-        size: str = "compact",
+        size: Literal["compact", "base"] = "compact",
         base: str | None = "auto",
         hybrid: str | Path | None = None,
-        aim: str = "psnr",
+        aim: Literal["psnr", "lpips"] = "psnr",
     ) -> None:
         base = base or "none"  # what the word `none` on a command line is read as
         for what, value, known in (("size", size, tuple(SIZES)), ("base", base, BASES), ("aim", aim, AIMS)):

@@ -72,7 +72,7 @@ class SgdJscc(LatentCodec):
         rho: float = 1 / 24,
         guidance: Literal["none", "edges", "tag", "edges/tag", "tag/edges"] | None = "edges/tag",
         steps: int | str = "budget",
-        level: str | float = "told",
+        level: Literal["told", "blind"] | float = "told",
         mcs: str = "qpsk-0.25x2",
         scale: float = 1.0,
         weights: str | Path | None = None,

@@ -51,7 +51,7 @@ class Cvsc(AnchoredCodec):
         vae: str = "",
         enlarged: int = 4,
         seed: int = 0,
-        profile: str | float | None = None,
+        profile: Literal["conversational", "interactive"] | float | None = None,
         clock: Literal["wall", "simulated"] = "simulated",
         step_ms: float = 0.0,
         fixed_ms: float = 0.0,

@@ -41,7 +41,7 @@ class DenoisingReuse(AnchoredCodec):
         weights: str | Path | None = None,
         learned: str | Path | None = None,
         seed: int = 0,
-        profile: str | float | None = None,
+        profile: Literal["conversational", "interactive"] | float | None = None,
         clock: Literal["wall", "simulated"] = "simulated",
         step_ms: float = 0.0,
         fixed_ms: float = 0.0,

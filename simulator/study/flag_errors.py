@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from semlink.channels.base.names import did_you_mean
 from semlink.simulator.errors import SemlinkError
 
-_FRAME = re.compile(r"[\u2500-\u257f]|\x1b\[[0-9;]*m")  # lines of boxes and colours
+_FRAME = re.compile(r"[\u2500-\u257f]|\x1b\[[0-9;]*m|-{9,}")  # lines of boxes and colours
 _CHOICE = re.compile(r"invalid choice '(.*?)' for argument '(.*?)'\. Expected one of \((.*?),?\)")
-_UNREAD = re.compile(r"Error parsing (--\S+?):.*?\[('.*?')\]")
+_UNREAD = re.compile(r"Error parsing (--\S+?):.*?('[^']*')")
 _MISSING = re.compile(r"Missing value for argument '(.*?)'")
 
 
