@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,16 +32,22 @@ class Crops:
         """Those of them, `[n, 3, 32, 32]`."""
         import torch
 
-        from semlink.simulator.data import load
-
-        whole = load("samples")
-        pictures = [whole.batch([i])[0] for i in range(4)]
+        pictures = photographs()
         return torch.stack([self._crop(pictures[i % 4], i) for i in indices])
 
     def _crop(self, picture: Tensor, index: int) -> Tensor:
         height, width = picture.shape[1:]
         y, x = 37 * index % (height - SIDE), 101 * index % (width - SIDE)
         return picture[:, y : y + SIDE, x : x + SIDE]
+
+
+@cache
+def photographs() -> tuple[Tensor, ...]:
+    """Four sample photographs, decoded once a process: their files are not what is timed."""
+    from semlink.simulator.data import load
+
+    whole = load("samples")
+    return tuple(whole.batch([i])[0] for i in range(4))
 
 
 def crops(data: str, limit: int | None) -> Crops:
