@@ -22,7 +22,7 @@ help: ## list the targets
 setup: $(VENV)/.setup-done ## make .venv with everything pinned in constraints.txt
 
 COARSE := spic:send_map=false
-VIDEO := --data video/test --size 128 --frames 32 --rho 1/48 --workers 2 --metrics psnr psnr_p5 ssim lpips_alex \
+VIDEO := --data video/test --size 128 --frames 32 --workers 2 --metrics psnr psnr_p5 ssim lpips_alex \
 	motion_energy motion_correlation psnr_after_cut intact frozen
 
 demo: $(VENV)/.setup-done ## quality against SNR on sample photographs, under 3 minutes; figures in results/demo
@@ -107,9 +107,11 @@ spic: $(VENV)/.fid-done ## measure a transmitted map with a coarse picture anew 
 		--metrics lpips_alex --out results/reference/spic_lost
 
 video: $(VENV)/.setup-done ## measure video codecs anew (real data, an hour)
-	@$(BIN)/python experiments/video.py $(VIDEO) --channels awgn tdl:speed=3 --snr 0 5 10 15 --versus h265 \
+	@$(BIN)/python experiments/video.py $(VIDEO) --rho 1/48 --channels awgn tdl:speed=3 --snr 0 5 10 15 --versus h265 \
 		--codecs wvsc wvsc_d cmd h265 --out results/reference/video
-	@$(BIN)/python experiments/video.py $(VIDEO) --channels awgn tdl:speed=3 --snr 0 10 --versus wvsc:intra=true \
+	@$(BIN)/python experiments/video.py $(VIDEO) --rho 1/24 1/96 --channels awgn tdl:speed=3 --snr 0 10 --versus h265 \
+		--codecs wvsc h265 cmd --out results/reference/video_rates
+	@$(BIN)/python experiments/video.py $(VIDEO) --rho 1/48 --channels awgn tdl:speed=3 --snr 0 10 --versus wvsc:intra=true \
 		--codecs wvsc wvsc:intra=true --out results/reference/video_intra
 	@$(BIN)/python experiments/video.py --data video/test --size 128 --frames 32 --rho 1/265 --channels awgn --snr 6 12 \
 		--codecs cmd wvsc h265 --workers 2 --out results/reference/video_low

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from semlink.simulator.records.rows import Measurement
 
 ROOT = Path(__file__).parent.parent
-SETS = ("video", "video_intra", "video_low")
+SETS = ("video", "video_rates", "video_intra", "video_low")
 METRICS = {"psnr": 2, "psnr_p5": 2, "lpips_alex": 3, "motion_energy": 2}  # and their digits
 OWN, GROUPED, INTRA, BASELINE = "wvsc", "cmd", "wvsc:intra=true", "h265"
 WHERE = 48  # 1 / rate at which differences are told clip by clip
@@ -66,7 +66,7 @@ def contents(results: Path) -> dict[str, str]:
         for name, own in found.items()
     }
     if "video" in found:
-        made["video_overtaken"] = overtaken(found["video"])
+        made["video_overtaken"] = overtaken(found["video"] | found.get("video_rates", {}))
     if "video_intra" in found:
         made["video_clips"] = "\n".join(by_clip(found["video_intra"], OWN, INTRA))
         made["video_cmd_clips"] = "\n".join(by_clip(found.get("video", {}) | found["video_intra"], GROUPED, INTRA))
