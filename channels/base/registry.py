@@ -18,6 +18,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,7 @@ class Registry:
             raise TypeError(f"{self.kind} {name!r}: {error}") from error
 
     def _builtin(self) -> tuple[str, ...]:
-        path = importlib.import_module(self.package).__path__
-        found = (m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_"))
+        found = _modules(tuple(importlib.import_module(self.package).__path__))
         return tuple(name for name in found if name not in self.skip)
 
     def _external(self) -> dict[str, EntryPoint]:
@@ -92,6 +92,12 @@ class Registry:
             else:
                 found[point.name] = point
         return found
+
+
+@cache
+def _modules(folders: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the public modules in them; a link asks for a plug-in in every call, so they are listed once."""
+    return tuple(m.name for m in pkgutil.iter_modules(folders) if not m.name.startswith("_"))
 
 
 def _of_file(kind: str, path: Path, name: str) -> Callable[..., Any]:

@@ -1,6 +1,7 @@
-"""One XLA graph: power -> resource grid -> channel -> estimation -> equalisation, of Sionna blocks, for SLOTS slots.
+"""One XLA graph for SLOTS slots: power -> resource grid -> channel -> estimation -> equalisation.
 
-Shapes are fixed, SNR, channel and its statistics are arguments: neither SNR nor codec nor channel recompiles it.
+Grids, pilots, interpolators and equalisers of several layers are Sionna's. Shapes are fixed, SNR, channel and its
+statistics are arguments: neither SNR nor codec nor channel recompiles it.
 """
 
 from __future__ import annotations
