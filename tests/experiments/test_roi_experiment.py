@@ -281,5 +281,9 @@ def test_the_same_command_measures_nothing_again(experiment, ran, capsys):
     ],
 )
 def test_mistakes_are_named(experiment, flags, change, message):
+    def looked_at(wrong):
+        wrong.check_names()
+        experiment.check(wrong)
+
     with pytest.raises((SemlinkError, LookupError), match=message):
-        experiment.check(replace(flags, **change))
+        looked_at(replace(flags, **change))
