@@ -133,6 +133,9 @@ def check_metrics(names: Sequence[str], more: Sequence[str] = ()) -> None:
 def check_importance(words: Sequence[str]) -> None:
     """SemlinkError when the word of an importance map is misspelt, or names an unknown kind or setting of one."""
     kinds = package("codecs.importance")
+    for word in map(parse, words):
+        if word.added:
+            raise SemlinkError(f"{word}: separate classes by slashes")
     check_words(kinds.registry.kind, words, kinds.names())
     for word in map(parse, words):
         check_setting_names(kinds.registry.kind, kinds.registry, word)

@@ -105,8 +105,6 @@ class Judging:
 
 def check(judging: Judging) -> None:
     """SemlinkError for a region or weight that is none, maps that are missing and classes the segmenter knows not."""
-    if parse(judging.roi).added:
-        raise SemlinkError(f"--roi {judging.roi}: separate classes by slashes")
     if not 0 <= judging.theta <= 1:
         raise SemlinkError(f"--theta {judging.theta:g}: give a weight within 0 and 1")
     getattr(make_importance(parse(judging.roi)), "chosen", None)  # tells of classes that its network knows not
