@@ -20,6 +20,7 @@ COLOURS = (  # Okabe and Ito's, safe for the colour-blind, then Tol's muted ones
 )  # fmt: skip
 MARKERS = "os^DvPX*<>phd8"
 SHADES = (0.0, 0.35, -0.4)  # towards white, and towards black
+LUMA, DARK = (0.299, 0.587, 0.114), 75  # of 255: darker ones would be as good as black
 
 
 class Look(NamedTuple):
@@ -106,7 +107,7 @@ def _turned(choices: Sequence[Choice], label: str) -> list[Choice]:
 def _shaded(colour: str, shade: float) -> str:
     """A colour mixed with so much white, or black where that is negative; what is dark is only made lighter."""
     parts = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-    if shade < 0 and max(parts) < 0x90:
-        shade = 0.25 - shade
+    if shade < 0 and sum(share * part for share, part in zip(LUMA, parts, strict=True)) < DARK:
+        shade = 0.2 - shade
     mixed = [p + (255 - p) * shade if shade > 0 else p * (1 + shade) for p in parts]
     return "#" + "".join(f"{round(p):02X}" for p in mixed)
