@@ -90,7 +90,7 @@ def curves(
     drawn = [interval_of(line) for line in chosen]
     fit(grid[0, 0], drawn + ([ZERO] if difference else []), variable)
     name_lost(grid[0, 0], drawn)
-    figure.supylabel(y_label(metric, variable), fontsize=10)
+    figure.supylabel(beside(figure, y_label(metric, variable)), fontsize=10)
     _count(figure, drawn, left_out(chosen))
     legend_below(figure, list(grid.flat)[: len(panels)])
     return figure
@@ -136,7 +136,7 @@ def panels(rows: Sequence[Sequence[Panel]], size: tuple[float, float], y: str = 
             name_lost(axes, drawn)
     for axes in grid[-1]:
         axes.set_xlabel(x, fontsize=9)
-    figure.supylabel(y, fontsize=10)
+    figure.supylabel(beside(figure, y), fontsize=10)
     _count(figure, [i for curve in figure.curves for _, i in curve.points])
     legend_below(figure, list(grid.flat), columns=5)
     return figure

@@ -129,8 +129,8 @@ def _figure(path: Path) -> str:
     inside = base64.b64encode(path.read_bytes()).decode()
     image = f'<img alt="{escape(words)}" src="data:image/png;base64,{inside}">'
     beside = path.with_suffix(".txt")
-    said = f". {beside.read_text(encoding='utf-8').strip()}" if beside.exists() else ""
-    return f"<figure>{image}<figcaption>{escape(words + said)}</figcaption></figure>"
+    said = beside.read_text(encoding="utf-8").strip() if beside.exists() else words
+    return f"<figure>{image}<figcaption>{escape(said)}</figcaption></figure>"
 
 
 def _film(path: Path) -> str:
