@@ -13,7 +13,7 @@ from semlink.simulator.analysis.statistics import Interval, Line, left_out
 from semlink.simulator.analysis.tables import rate
 from semlink.simulator.figures.bands import UNBOUNDED, band, fit, name_lost
 from semlink.simulator.figures.looks import Look, looks
-from semlink.simulator.figures.style import DASHES, SNR, dress, figure_of, legend_below, y_label
+from semlink.simulator.figures.style import DASHES, SNR, beside, dress, figure_of, legend_below, y_label
 from semlink.simulator.figures.wording import channel_title, wrapped
 from semlink.simulator.protocols import Variable
 from semlink.simulator.words import labels

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from semlink.simulator.analysis.tables import rate
 from semlink.simulator.files import write_aside
 from semlink.simulator.records.rows import UNDECODED, Measurement
 from semlink.simulator.study.command import COMMANDS
@@ -103,7 +104,8 @@ def _losses(measured: Iterable[Measurement]) -> list[str]:
     """Conditions that failed, and those in which pictures lost code blocks or could not be decoded."""
     lines = []
     for own in measured:
-        where = str(own.condition)
+        asked = own.condition
+        where = f"{short(asked.codec)}, rho {rate(asked.rho)}, {short(asked.channel)}, {asked.snr_db:g} dB"
         lost, undecoded = (
             int(np.count_nonzero(own.values.get(name, np.zeros(0)) > 0)) for name in ("block_errors", UNDECODED)
         )
