@@ -65,6 +65,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays of a `.npz` or `.mat` by name, those within a struct too, with the axes that MATLAB shows."""
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; {near_path(path)}".rstrip("; "))
+    if path.suffix not in (".mat", ".npz"):
+        raise ValueError(f"{path} is no .npz or .mat file: save plain arrays in one, see docs/channels.md")
     try:
         if path.suffix == ".mat":
             return read_matlab(path)

@@ -19,7 +19,8 @@ from semlink.simulator.words import Setting, Word
 if TYPE_CHECKING:
     from semlink.channels.base.registry import Registry
 
-_LOCAL = re.compile(r"[./~]|.*\.(safetensors|json|h5|npz|mat)$")
+_LOCAL = re.compile(r"[./~]|.*\.(safetensors|json|h5|npz|mat|pkl|pt|pth|model)$")
+FOLDERS = ("repo",)  # settings that name a folder, whatever their text looks like
 
 
 def check_settings(
@@ -79,14 +80,15 @@ def _parameters(registry: Registry, name: str, given: Sequence[str]) -> Mapping[
 def _check_value(where: str, name: str, value: Setting, annotation: str) -> None:
     """SemlinkError for a value that is no choice, or names a file or folder that is not there."""
     check_choice(where, name, value, annotation)
-    if _is_missing(annotation, value):
+    if _is_missing(name, annotation, value):
         raise SemlinkError(f"{where}: no {value} is there; {near_path(str(value))}".rstrip("; "))
 
 
-def _is_missing(annotation: str, value: Setting) -> bool:
+def _is_missing(name: str, annotation: str, value: Setting) -> bool:
     """Whether a parameter for paths is given what can only be one, and not a name of a hub, and nothing is there."""
-    takes = "Path" in re.findall(r"\w+", annotation)
-    return takes and isinstance(value, str) and bool(_LOCAL.match(value)) and not is_here(Path(value).expanduser())
+    if not isinstance(value, str) or is_here(Path(value).expanduser()):
+        return False
+    return name in FOLDERS or ("Path" in re.findall(r"\w+", annotation) and bool(_LOCAL.match(value)))
 
 
 def _fits(parameter: Parameter, value: Setting) -> bool:
