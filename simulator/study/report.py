@@ -49,7 +49,7 @@ def write(
     strips = [path for path in shown if path.stem.startswith("pictures")]
     parts = [
         f"<h1>{escape(name.replace('_', ' '))}</h1>",
-        *_section("What was asked", [_table(_asked(run)), f'<pre class="command">{escape(command(run))}</pre>']),
+        *_section("What was asked", _question(run)),
         *_section("What came out", _grid([path for path in shown if path not in strips])),
         *_section("In numbers", [f"<pre>{escape(text)}</pre>" for text in texts]),
         *_section("Pictures", [f'<div class="wide">{_figure(path)}</div>' for path in strips]),
@@ -62,6 +62,11 @@ def write(
     page = f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>'
     write_aside(out / NAME, lambda aside: aside.write_text(page, encoding="utf-8"))
     return out / NAME
+
+
+def _question(run: Mapping[str, Any]) -> list[str]:
+    """As a table and as a command; nothing for a folder that is part of a run, such as that of a clip."""
+    return [_table(_asked(run)), f'<pre class="command">{escape(command(run))}</pre>'] if run else []
 
 
 def command(run: Mapping[str, Any]) -> str:
