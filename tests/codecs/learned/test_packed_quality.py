@@ -23,7 +23,7 @@ from semlink.simulator.data import load
 WEIGHTS = Path(codecs.__file__).parent / "weights"
 HALF = 0.02  # dB at most of float16 files; found: at most 0.0032
 # Of files in 8 bits. The aim is 0.02 too; found here: 0.026 (roi_dual), 0.040 (roi_jscc) and 0.060 (semlink). Against
-# their floats roi_jscc and roi_dual were within 0.013 when they were packed: this estimate is on the high side.
+# their floats roi_jscc and roi_dual were within 0.013 when they were packed: this estimate may be high.
 BYTE = 0.07
 SHIPPED = {  # the codec of a weight file, with settings by which its network alone takes part; at most so many dB
     "adjscc-natural-m2": ("adjscc", {"rho": 1 / 24}, HALF),
