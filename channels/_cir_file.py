@@ -27,6 +27,7 @@ import numpy as np
 
 from semlink.channels._cir_forms import MATLAB, as_delays, as_gains, as_number, is_complex64
 from semlink.channels._cir_seal import check_seal, seal
+from semlink.channels.base.names import near_path
 
 SCHEMA = "semlink-cir-1"
 PIECES, PIECE = 64, 1 << 13  # of the gains that a fingerprint reads: their number, and taps of each
@@ -100,7 +101,8 @@ def open_cir_file(path: str) -> CirFile:
     try:
         return _opened(place, *stamp(place))
     except OSError:
-        raise ValueError(f"no CIR file {path}: write one with semlink.channels.recorded.write_cir_file") from None
+        remedy = f"{near_path(path)}write one with semlink.channels.recorded.write_cir_file"
+        raise ValueError(f"no CIR file {path}: {remedy}") from None
 
 
 def stamp(path: str) -> tuple[int, int]:

@@ -20,6 +20,7 @@ import numpy as np
 
 from semlink.channels._cir_file import write_cir_file
 from semlink.channels._matlab import read_matlab
+from semlink.channels.base.names import near_path
 
 SPACING = 10e-9  # s
 KEPT = 64  # different delays that are kept as they are
@@ -63,7 +64,9 @@ def import_cir(
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays of a `.npz` or `.mat` by name, those within a struct too, with the axes that MATLAB shows."""
     if not path.is_file():
-        raise FileNotFoundError(f"no file {path}")
+        raise FileNotFoundError(f"no file {path}; {near_path(path)}".rstrip("; "))
+    if path.suffix not in (".mat", ".npz"):
+        raise ValueError(f"{path} is no .npz or .mat file: save plain arrays in one, see docs/channels.md")
     try:
         if path.suffix == ".mat":
             return read_matlab(path)

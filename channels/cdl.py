@@ -16,6 +16,7 @@ from semlink.channels._clusters import OFFSETS, RAYS, Rays, coupled, ray_fade
 from semlink.channels._tr38901 import LIGHT, sionna_table
 from semlink.channels.base.arrays import check_antennas
 from semlink.channels.base.fade import RayFade
+from semlink.channels.base.names import unknown
 
 MODELS = ("A", "B", "C", "D", "E")
 
@@ -39,7 +40,7 @@ class Cdl:
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
-            raise ValueError(f"CDL model {self.model!r} is none of {', '.join(MODELS)}")
+            raise ValueError(unknown("CDL model", str(self.model), MODELS))
         if not (self.delay_spread >= 0 and self.speed >= 0 and self.carrier_frequency > 0):
             raise ValueError(f"delay spread and speed must not be negative, the carrier must be positive: {self}")
         check_antennas(self.rx_antennas, self.tx_antennas)

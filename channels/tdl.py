@@ -15,6 +15,7 @@ from scipy.special import j0
 from semlink.channels._tr38901 import LIGHT, sionna_table
 from semlink.channels.base.arrays import check_antennas, correlated, shape
 from semlink.channels.base.fade import RayFade, unit_phasor
+from semlink.channels.base.names import unknown
 
 MODELS = ("A", "B", "C", "D", "E", "A30", "B100", "C300")
 RAYS = 20
@@ -42,7 +43,7 @@ class Tdl:
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
-            raise ValueError(f"TDL model {self.model!r} is none of {', '.join(MODELS)}")
+            raise ValueError(unknown("TDL model", str(self.model), MODELS))
         if self.delay_spread < 0 or self.speed < 0 or self.carrier_frequency <= 0:
             raise ValueError(f"delay spread and speed must not be negative, the carrier must be positive: {self}")
         check_antennas(self.rx_antennas, self.tx_antennas, self.rx_correlation, self.tx_correlation)

@@ -13,7 +13,7 @@ from semlink.codecs._learned.modulated import CELL, AdaptiveNetwork
 
 
 class Adjscc(LatentCodec):
-    """SNR-adaptive DeepJSCC; any picture size; rho = m / 48 (shipped: 1/6 and 1/12)."""
+    """SNR-adaptive DeepJSCC; any picture size; rho = m / 48 (shipped: 1/24, 1/12 and 1/6)."""
 
     name = "adjscc"
     encodes_on = "snr"

@@ -7,6 +7,7 @@ model at the step of its own noise level, where a Stable Diffusion, guided by a 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -156,8 +157,8 @@ class LatentDiffusion(ShownSettings):
             found = self.denoised(states[arrived], alpha[arrived], hints, reception.public_seed)
             clean[arrived] = torch.where(finite(found, self.name), found, clean[arrived])
         sizes = (payload and len(payload) == 2 * a.shape[1] for payload in payloads_of(reception, "scale"))
-        pairs = zip(("scale", "caption", "edges"), (map(bool, sizes), texts, maps), strict=True)
-        wrong = any_of(*(undecoded(payloads_of(reception, name), own) for name, own in pairs))
+        found_in: dict[str, Iterable[object]] = {"scale": map(bool, sizes), "caption": texts, "edges": maps}
+        wrong = any_of(*(undecoded(payloads_of(reception, name), own) for name, own in found_in.items()))
         return latents.to_pictures(self.vae(a.device), clean)[..., :height, :width], wrong
 
     def received(self, reception: Reception) -> tuple[Tensor, Tensor, Tensor, Tensor]:

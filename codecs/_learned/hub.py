@@ -96,8 +96,9 @@ def fetched(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=wanted, local_files_only=not in_reach()))
     except Exception as error:  # noqa: BLE001 - the hub raises many kinds
+        why = first_line(error) if in_reach() else "which is out of reach"
         raise SemlinkError(
-            f"{name!r} is neither a folder nor on the hub or in its cache ({first_line(error)})"
+            f"{name!r} is neither a folder nor in the cache of the hub, nor on the hub ({why})"
         ) from error
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from semlink.codecs._learned.codec import pad_to_cells
 from semlink.codecs._learned.shipped import WEIGHTS
 from semlink.codecs._learned.weights import read_weights, rebuilt
-from semlink.codecs._regions.unet import CLASSES
+from semlink.codecs._regions.classes import CLASSES
 from semlink.simulator.errors import SemlinkError
 
 STRIDE = 32  # px per place of the coarsest level; pictures are padded to multiples of it

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from semlink.codecs._regions.unet import CLASSES
+from semlink.codecs._regions.classes import CLASSES
 
 
 def augmented_batch(pictures: Tensor, labels: Tensor, batch: int, generator: Generator) -> tuple[Tensor, Tensor]:

@@ -17,13 +17,11 @@ from torch import Tensor, nn
 from semlink.codecs._learned.codec import pad_to_cells
 from semlink.codecs._learned.shipped import WEIGHTS
 from semlink.codecs._learned.weights import read_weights, rebuilt
+from semlink.codecs._regions.classes import CLASSES
 
 STRIDE = 16  # px per place of the coarsest level; pictures are padded to multiples of it
 SPECK = 64  # px; a class that has fewer in a batch counts less
 CAMVID = WEIGHTS / "unet-camvid.safetensors"
-CLASSES = tuple(  # of CamVid, by number
-    "sky building pole road pavement tree signsymbol fence car pedestrian bicyclist".split()
-)
 
 
 class Convolution(nn.Sequential):

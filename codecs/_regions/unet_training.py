@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from semlink.codecs._regions.classes import CLASSES
 from semlink.codecs._regions.training_views import augmented_batch
-from semlink.codecs._regions.unet import CLASSES, segment
+from semlink.codecs._regions.unet import segment
 from semlink.simulator import data
 from semlink.simulator.metrics.segmentation import confusion, iou, mean_iou
 from semlink.simulator.training.run import Budget, Run

@@ -5,9 +5,11 @@ A map maker is a frozen dataclass with `maps(images) -> Tensor`: pictures `[batc
 map does not depend on the pictures beside it. One that reads files has `files() -> tuple[Path, ...]` too.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from semlink.channels.base.registry import Registry
+from semlink.codecs._regions.classes import CLASSES, class_numbers
 
 registry = Registry("semlink.codecs.importance", "importance map")
 
@@ -23,3 +25,12 @@ def create(name: str, /, **settings: Any) -> Any:
     Raises UnknownName (lists the known ones), TypeError (unknown setting) or SemlinkError (nonsense).
     """
     return registry.create(name, **settings)
+
+
+def check_classes(name: str, settings: Mapping[str, Any]) -> None:
+    """SemlinkError for classes that our networks of street scenes do not name; other networks say theirs later.
+
+    Loads no framework.
+    """
+    if name == "segmentation" and "classes" in settings and not settings.get("model"):
+        class_numbers(settings["classes"], CLASSES)

@@ -5,7 +5,6 @@ The network is one of the two that this project trained on a drive of CamVid (st
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semlink.channels.base.names import did_you_mean
 from semlink.codecs._learned.shipped import local
+from semlink.codecs._regions.classes import class_numbers
 from semlink.codecs.importance._maps import one_by_one
 from semlink.codecs.importance._segmenters import OURS, find
 from semlink.simulator.errors import SemlinkError
@@ -78,24 +77,6 @@ class Segmentation:
         small = [max(1, round(scale * length)) for length in size]
         shrunk = F.interpolate(picture[None], size=small, mode="bilinear", antialias=True, align_corners=False)[0]
         return F.interpolate(label(shrunk)[None, None].float(), size=size, mode="nearest")[0, 0].long()
-
-
-def class_numbers(chosen: str | int, names: tuple[str, ...]) -> tuple[int, ...]:
-    """Numbers of classes by name, beginning of a name, or number, in the order given; errors as in `Segmentation`."""
-    return tuple(_class_number(word.strip(), names) for word in re.split(r"[+/]", str(chosen)))
-
-
-def _class_number(word: str, names: tuple[str, ...]) -> int:
-    if word.isdecimal() and int(word) < len(names):
-        return int(word)
-    plain = word.lower()
-    found = [i for i, name in enumerate(names) if name == plain] or [
-        i for i, name in enumerate(names) if plain and name.startswith(plain)
-    ]
-    if len(found) == 1:
-        return found[0]
-    what = f"may be {' or '.join(names[i] for i in found)}" if found else "is no class of this network"
-    raise SemlinkError(f"class {word!r} {what}; {did_you_mean(word, names)}known: {', '.join(names)}")
 
 
 PLUGIN = Segmentation

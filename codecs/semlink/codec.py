@@ -62,7 +62,7 @@ class Semlink(PrefixCodec):
         rho: float = 1 / 12,
         weights: str | Path | None = None,
         size: Literal["compact", "base"] = "compact",
-        base: str | None = "auto",
+        base: Literal["auto", "none"] | None = "auto",
         hybrid: str | Path | None = None,
         aim: Literal["psnr", "lpips"] = "psnr",
     ) -> None:

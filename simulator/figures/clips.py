@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SCALE = 2  # of pixels, of frames smaller than LARGE
-LARGE = 256
-CAPTION = 16  # px
+LARGE = 256  # px: smaller frames are shown that large at least, by whole factors, so that two lines fit above them
+CAPTION = 30  # px of two lines
 CRF = "16"
 
 
@@ -73,10 +72,10 @@ def _draw(strand: Strand, colour: str, name: str, quality: Axes, spent: Axes) ->
 
 
 def captioned(frame: np.ndarray, text: str) -> np.ndarray:
-    """A uint8 frame `[H, W, 3]` larger where it is small, under a line of text."""
+    """A uint8 frame `[H, W, 3]` larger where it is small, under at most two lines of text."""
     from PIL import Image, ImageDraw
 
-    scale = SCALE if max(frame.shape[:2]) < LARGE else 1
+    scale = max(1, -(-LARGE // max(frame.shape[:2])))
     height, width = (scale * side for side in frame.shape[:2])
     sheet = Image.new("RGB", (width, height + CAPTION), "white")
     sheet.paste(Image.fromarray(frame).resize((width, height), Image.Resampling.NEAREST), (0, CAPTION))

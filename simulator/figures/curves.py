@@ -13,7 +13,7 @@ from semlink.simulator.analysis.statistics import Interval, Line, left_out
 from semlink.simulator.analysis.tables import rate
 from semlink.simulator.figures.bands import UNBOUNDED, band, fit, name_lost
 from semlink.simulator.figures.looks import Look, looks
-from semlink.simulator.figures.style import DASHES, SNR, dress, figure_of, legend_below, y_label
+from semlink.simulator.figures.style import DASHES, SNR, beside, dress, figure_of, legend_below, y_label
 from semlink.simulator.figures.wording import channel_title, wrapped
 from semlink.simulator.protocols import Variable
 from semlink.simulator.words import labels
@@ -90,7 +90,7 @@ def curves(
     drawn = [interval_of(line) for line in chosen]
     fit(grid[0, 0], drawn + ([ZERO] if difference else []), variable)
     name_lost(grid[0, 0], drawn)
-    figure.supylabel(y_label(metric, variable), fontsize=10)
+    figure.supylabel(beside(figure, y_label(metric, variable)), fontsize=10)
     _count(figure, drawn, left_out(chosen))
     legend_below(figure, list(grid.flat)[: len(panels)])
     return figure
@@ -136,7 +136,7 @@ def panels(rows: Sequence[Sequence[Panel]], size: tuple[float, float], y: str = 
             name_lost(axes, drawn)
     for axes in grid[-1]:
         axes.set_xlabel(x, fontsize=9)
-    figure.supylabel(y, fontsize=10)
+    figure.supylabel(beside(figure, y), fontsize=10)
     _count(figure, [i for curve in figure.curves for _, i in curve.points])
     legend_below(figure, list(grid.flat), columns=5)
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from semlink.simulator.figures.style import legend_of
+from semlink.simulator.figures.style import UPRIGHT, beside, legend_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +30,8 @@ def set_in_print(figure: Figure) -> None:
     figure.set_size_inches(own, max(LEAST, own * height / width))
     for axes in figure.axes:
         _set_panel(axes, own)
+    if label := " ".join(figure.get_supylabel().split()):
+        figure.supylabel(beside(figure, label, UPRIGHT * POINTS / 10))
     for legend in list(figure.legends):
         names = (text.get_text() for text in legend.get_texts())
         shown = {name: handle for name, handle in zip(names, legend.legend_handles, strict=True) if handle is not None}

@@ -2,12 +2,13 @@
 
 A look is a function of the label alone. A codec by itself has one of `OWN`; its variants (`adjscc:weights=mine`) keep
 its colour, lighter or darker, with another marker; any other label takes a colour by its hash. Only where two labels of
-one figure would look alike, or two families would share a colour, the later one in the alphabet moves on.
+one figure would look alike, or two families would share a colour, or nearly, the later one in the alphabet moves on.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import NamedTuple, TypeVar
@@ -19,6 +20,7 @@ COLOURS = (  # Okabe and Ito's, safe for the colour-blind, then Tol's muted ones
     "#882255", "#332288", "#44AA99", "#999933", "#661100", "#777777", "#AA4499", "#117733",
 )  # fmt: skip
 MARKERS = "os^DvPX*<>phd8"
+LEAST = 60.0  # between the colours of two codecs, as a distance of red, green and blue: nearer ones look alike
 SHADES = (0.0, 0.35, -0.4)  # towards white, and towards black
 LUMA, DARK = (0.299, 0.587, 0.114), 75  # of 255: darker ones would be as good as black
 
@@ -69,7 +71,10 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
         colours[name] = _free(_turned(COLOURS, name), colours.values())
     found: dict[str, Look] = {}
     for label in every:
-        found[label] = _free(list(_candidates(label, colours[_family(label)])), found.values())
+        wanted = list(_candidates(label, colours[_family(label)]))
+        others = [own.colour for other, own in found.items() if _family(other) != _family(label)]
+        plain = [own for own in wanted if label in OWN or all(_apart(own.colour, other) > LEAST for other in others)]
+        found[label] = _free([*plain, *wanted], found.values())
     return found
 
 
@@ -104,9 +109,19 @@ def _turned(choices: Sequence[Choice], label: str) -> list[Choice]:
     return [*choices[start:], *choices[:start]]
 
 
+def _apart(one: str, other: str) -> float:
+    """How far two colours `#rrggbb` are from each other."""
+    return math.dist(_parts(one), _parts(other))
+
+
+def _parts(colour: str) -> list[int]:
+    """Red, green and blue, 0 to 255."""
+    return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+
+
 def _shaded(colour: str, shade: float) -> str:
     """A colour mixed with so much white, or black where that is negative; what is dark is only made lighter."""
-    parts = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    parts = _parts(colour)
     if shade < 0 and sum(share * part for share, part in zip(LUMA, parts, strict=True)) < DARK:
         shade = 0.2 - shade
     mixed = [p + (255 - p) * shade if shade > 0 else p * (1 + shade) for p in parts]

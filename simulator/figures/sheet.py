@@ -77,7 +77,8 @@ def caption(sheet: Sheet) -> str:
 
 def _sentences(sheet: Sheet) -> Iterator[str]:
     panels = list({id(curve.axes): curve.axes for curve in sheet.curves}.values())
-    shown = sheet.get_supylabel() or "; ".join(dict.fromkeys(axes.get_ylabel() for axes in panels if axes.get_ylabel()))
+    each = dict.fromkeys(axes.get_ylabel() for axes in panels if axes.get_ylabel())
+    shown = " ".join(sheet.get_supylabel().split()) or "; ".join(each)
     against = list(dict.fromkeys(axes.get_xlabel() for axes in sheet.axes if axes.get_xlabel()))
     yield f"{shown or 'Quality'} against {' and '.join(against)}."
     titles = [found for axes in panels if (found := title(axes))]

@@ -127,7 +127,8 @@ def of_channel(
     title = labels(m.condition.channel for m in measurements)[channel]
     told = channel_title(title, next(iter(kept.values())).csi)
     figure.suptitle(f"{told}{_left_out(names)}", fontsize=10)
-    figure.caption = f"The first picture as sent and as it came over {told}, with its own quality."
+    what, whose = ("frame", "that of its clip") if any(map(_of_clip, kept.values())) else ("picture", "its own")
+    figure.caption = f"The first {what} as sent and as it came over {told}; the quality is {whose}."
     return figure
 
 
@@ -192,8 +193,13 @@ def _at_snr(m: Measurement | None, picture: Callable[[Condition | None], Path], 
     if m is None:
         return Tile(None, above)
     known = "psnr" in m.values and m.positions and m.positions[0] == 0
-    said = [f"PSNR {m.values['psnr'][0]:.1f} dB"] if known else []
+    said = [f"{'whole clip: ' if _of_clip(m) else ''}PSNR {m.values['psnr'][0]:.1f} dB"] if known else []
     return Tile(reduced(pictures.read(picture(m.condition))), above, ", ".join(said + _loss(m)))
+
+
+def _of_clip(m: Measurement) -> bool:
+    """Whether numbers are means over the frames of a clip, of which the first is shown."""
+    return "psnr_p5" in m.values
 
 
 def _tile(axes: Axes, tile: Tile, size: float = 7.5) -> None:

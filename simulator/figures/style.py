@@ -6,6 +6,7 @@ Figures are made without pyplot, so there is no global state; `looks` has colour
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 DASHES = ("-", "--", ":", "-.")
 SNR = "SNR Es/N0 (dB)"
 CHARACTER = 0.07  # width of a character of a legend, in inches
+UPRIGHT = 0.095  # the same of a label beside the panels, which are not as high as the figure
 DPI = 150
 PNG_BYTES, PDF_BYTES = 400_000, 8_000_000  # at most
 PIXELS = 25_000_000  # of a file, at most
@@ -83,6 +85,11 @@ def y_label(metric: str, variable: Variable, between: str = ", ") -> str:
     """A metric with its unit and which way is better, for an axis."""
     better = f"{between}{variable.better} is better" if variable.better else ""
     return f"{variable.label or metric}{in_units(variable)}{better}"
+
+
+def beside(figure: Figure, label: str, character: float = UPRIGHT) -> str:
+    """A label of the whole figure's y axis in lines that fit its height. character: width of one, in inches."""
+    return "\n".join(textwrap.wrap(label, max(12, int(figure.get_figheight() / character)), break_long_words=False))
 
 
 def save(figure: Figure, stem: Path) -> tuple[Path, Path]:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semlink.channels.base.names import near_path
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import check_file, write_aside
 from semlink.simulator.protocols import Variable
@@ -235,7 +236,7 @@ def read(path: str | Path) -> Rows:
     """The rows of a file. SemlinkError when it is missing, damaged or another kind of file."""
     path = Path(path)
     if not path.exists():
-        raise SemlinkError(f"{path}: no such file; run the experiment first")
+        raise SemlinkError(f"{path}: no such file; {near_path(path)}run the experiment first")
     check_file(path)
     try:
         measurements, variables, attributes = reading.read(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from semlink.channels.base.names import did_you_mean, unknown
+from semlink.channels.base.names import did_you_mean, near_path, unknown
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.plugins import LINK_SETTINGS, make_channel, package
 from semlink.simulator.study.settings import check_setting_names, check_settings
@@ -46,8 +46,11 @@ def _check_within(word: Word) -> None:
     for setting, value in word.settings:
         home = WITHIN.get(setting)
         if home and isinstance(value, str) and not word.file:
-            kinds = package(home)
             inner = value.replace(";", ",")
+            if home == "codecs.importance":
+                check_importance([inner])
+                continue
+            kinds = package(home)
             check_words(kinds.registry.kind, (inner,), kinds.names())
             check_setting_names(kinds.registry.kind, kinds.registry, parse(inner), given=("rho",))
 
@@ -139,6 +142,7 @@ def check_importance(words: Sequence[str]) -> None:
     check_words(kinds.registry.kind, words, kinds.names())
     for word in map(parse, words):
         check_setting_names(kinds.registry.kind, kinds.registry, word)
+        kinds.check_classes(word.name, dict(word.settings))
 
 
 def check_pictures(*names: str) -> None:
@@ -165,8 +169,7 @@ def check_training_channels(words: Sequence[str]) -> None:
 def check_file(path: Path | None) -> None:
     """SemlinkError for a file or folder that is not there; names one beside it that is nearly called so."""
     if path and not path.expanduser().exists():
-        beside = [file.name for file in path.expanduser().parent.glob("*")]
-        raise SemlinkError(f"{path}: no such file; {did_you_mean(path.name, beside)}".rstrip("; "))
+        raise SemlinkError(f"{path}: no such file; {near_path(path)}".rstrip("; "))
 
 
 def check_clips(text: str, limit: int | None, metrics: Sequence[str], show: str) -> None:

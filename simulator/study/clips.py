@@ -114,9 +114,9 @@ def _strand(found: Carried) -> drawn.Strand:
 
 
 def _row(t: int, frame: np.ndarray, found: dict[str, Carried], seen: dict[str, list[np.ndarray]]) -> np.ndarray:
-    texts = [f"original, frame {t}"]
+    texts = [f"original\nframe {t}"]
     for name, own in found.items():
         columns = own.trace.columns
-        lost = " concealed" if columns["concealed"][t] else ""
-        texts.append(f"{name} {columns['psnr'][t]:.1f} dB, {columns['uses'][t]:.0f} uses{lost}")
+        lost = ", concealed" if columns["concealed"][t] else ""
+        texts.append(f"{name}\n{columns['psnr'][t]:.1f} dB, {columns['uses'][t]:.0f} uses{lost}")
     return drawn.side_by_side([frame, *(frames[t] for frames in seen.values())], texts)

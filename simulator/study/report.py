@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from semlink.simulator.analysis.tables import rate
 from semlink.simulator.files import write_aside
 from semlink.simulator.records.rows import UNDECODED, Measurement
 from semlink.simulator.study.command import COMMANDS
@@ -48,7 +49,7 @@ def write(
     strips = [path for path in shown if path.stem.startswith("pictures")]
     parts = [
         f"<h1>{escape(name.replace('_', ' '))}</h1>",
-        *_section("What was asked", [_table(_asked(run)), f'<pre class="command">{escape(command(run))}</pre>']),
+        *_section("What was asked", _question(run)),
         *_section("What came out", _grid([path for path in shown if path not in strips])),
         *_section("In numbers", [f"<pre>{escape(text)}</pre>" for text in texts]),
         *_section("Pictures", [f'<div class="wide">{_figure(path)}</div>' for path in strips]),
@@ -61,6 +62,11 @@ def write(
     page = f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>'
     write_aside(out / NAME, lambda aside: aside.write_text(page, encoding="utf-8"))
     return out / NAME
+
+
+def _question(run: Mapping[str, Any]) -> list[str]:
+    """As a table and as a command; nothing for a folder that is part of a run, such as that of a clip."""
+    return [_table(_asked(run)), f'<pre class="command">{escape(command(run))}</pre>'] if run else []
 
 
 def command(run: Mapping[str, Any]) -> str:
@@ -103,7 +109,8 @@ def _losses(measured: Iterable[Measurement]) -> list[str]:
     """Conditions that failed, and those in which pictures lost code blocks or could not be decoded."""
     lines = []
     for own in measured:
-        where = str(own.condition)
+        asked = own.condition
+        where = f"{short(asked.codec)}, rho {rate(asked.rho)}, {short(asked.channel)}, {asked.snr_db:g} dB"
         lost, undecoded = (
             int(np.count_nonzero(own.values.get(name, np.zeros(0)) > 0)) for name in ("block_errors", UNDECODED)
         )
@@ -129,8 +136,8 @@ def _figure(path: Path) -> str:
     inside = base64.b64encode(path.read_bytes()).decode()
     image = f'<img alt="{escape(words)}" src="data:image/png;base64,{inside}">'
     beside = path.with_suffix(".txt")
-    said = f". {beside.read_text(encoding='utf-8').strip()}" if beside.exists() else ""
-    return f"<figure>{image}<figcaption>{escape(words + said)}</figcaption></figure>"
+    said = beside.read_text(encoding="utf-8").strip() if beside.exists() else words
+    return f"<figure>{image}<figcaption>{escape(said)}</figcaption></figure>"
 
 
 def _film(path: Path) -> str:

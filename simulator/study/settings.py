@@ -9,7 +9,7 @@ from inspect import Parameter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semlink.channels.base.names import did_you_mean, unknown
+from semlink.channels.base.names import near_path, unknown
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.files import is_here
 from semlink.simulator.study.choices import check_choice
@@ -19,7 +19,8 @@ from semlink.simulator.words import Setting, Word
 if TYPE_CHECKING:
     from semlink.channels.base.registry import Registry
 
-_LOCAL = re.compile(r"[./~]|.*\.(safetensors|json|h5|npz|mat)$")
+_LOCAL = re.compile(r"[./~]|.*\.(safetensors|json|h5|npz|mat|pkl|pt|pth|model)$")
+FOLDERS = ("repo",)  # settings that name a folder, whatever their text looks like
 
 
 def check_settings(
@@ -43,9 +44,7 @@ def check_settings(
             raise SemlinkError(f"{kind} {word}: {name} must be a finite number")
         if name in known:
             annotation = inspect.formatannotation(known[name].annotation).strip("'")
-            check_choice(f"{kind} {word}", name, value, annotation)
-        if name in known and _is_missing(known[name], value):
-            raise SemlinkError(f"{kind} {word}: no {value} is there{_near(Path(str(value)).expanduser())}")
+            _check_value(f"{kind} {word}", name, value, annotation)
     for name in known.keys() - dict(word.settings).keys():
         if known[name].default is Parameter.empty:
             raise SemlinkError(f"{kind} {word}: say {name}, as in {word.name}:{name}=...")
@@ -54,8 +53,8 @@ def check_settings(
 def check_setting_names(
     kind: str, registry: Registry, word: Word, given: Sequence[str] = (), more: Sequence[str] = ()
 ) -> None:
-    """SemlinkError for a setting that the source of a built-in plug-in does not have, or a value that is no choice of
-    what it names there; loads nothing.
+    """SemlinkError for a setting that the source of a built-in plug-in does not have, a value that is no choice of what
+    it names there, or a file that is not there; loads nothing.
     """
     told = annotations_in(registry.package, word.name) if word.settings and not word.file else None
     if told is None:
@@ -65,7 +64,7 @@ def check_setting_names(
         if name not in own and name not in more:
             raise SemlinkError(unknown(f"setting of {kind} {word.name}:", name, (*own, *more)))
         if name in own:
-            check_choice(f"{kind} {word}", name, value, own[name])
+            _check_value(f"{kind} {word}", name, value, own[name])
 
 
 def _parameters(registry: Registry, name: str, given: Sequence[str]) -> Mapping[str, Parameter] | None:
@@ -78,15 +77,18 @@ def _parameters(registry: Registry, name: str, given: Sequence[str]) -> Mapping[
     return {name: p for name, p in found.items() if name not in given and p.kind is not Parameter.VAR_POSITIONAL}
 
 
-def _is_missing(parameter: Parameter, value: Setting) -> bool:
+def _check_value(where: str, name: str, value: Setting, annotation: str) -> None:
+    """SemlinkError for a value that is no choice, or names a file or folder that is not there."""
+    check_choice(where, name, value, annotation)
+    if _is_missing(name, annotation, value):
+        raise SemlinkError(f"{where}: no {value} is there; {near_path(str(value))}".rstrip("; "))
+
+
+def _is_missing(name: str, annotation: str, value: Setting) -> bool:
     """Whether a parameter for paths is given what can only be one, and not a name of a hub, and nothing is there."""
-    takes = "Path" in re.findall(r"\w+", inspect.formatannotation(parameter.annotation))
-    return takes and isinstance(value, str) and bool(_LOCAL.match(value)) and not is_here(Path(value).expanduser())
-
-
-def _near(path: Path) -> str:
-    beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
-    return f"; {meant}" if (meant := did_you_mean(path.name, beside).rstrip()) else ""
+    if not isinstance(value, str) or is_here(Path(value).expanduser()):
+        return False
+    return name in FOLDERS or ("Path" in re.findall(r"\w+", annotation) and bool(_LOCAL.match(value)))
 
 
 def _fits(parameter: Parameter, value: Setting) -> bool:

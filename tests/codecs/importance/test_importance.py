@@ -19,11 +19,12 @@ from torch import Tensor
 from semlink import codecs
 from semlink.codecs import importance
 from semlink.codecs._regions.cells import Importance
-from semlink.codecs._regions.unet import CLASSES, UNet
+from semlink.codecs._regions.classes import CLASSES, class_numbers
+from semlink.codecs._regions.unet import UNet
 from semlink.codecs.importance import _maps, _segmenters
 from semlink.codecs.importance.gradient import Gradient
 from semlink.codecs.importance.saliency import spectral_residual
-from semlink.codecs.importance.segmentation import Segmentation, class_numbers
+from semlink.codecs.importance.segmentation import Segmentation
 from semlink.simulator.conformance.codec import smooth_pictures
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.training.run import save_weights

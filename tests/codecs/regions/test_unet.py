@@ -16,7 +16,8 @@ from PIL import Image
 from scripts import loaded
 
 from semlink.codecs._regions import pyramid, training_views, unet
-from semlink.codecs._regions.unet import CLASSES, UNet, load, segment
+from semlink.codecs._regions.classes import CLASSES
+from semlink.codecs._regions.unet import UNet, load, segment
 from semlink.codecs._regions.unet_training import class_weights, frames, measure, segmentation_loss
 from semlink.simulator import data
 from semlink.simulator.data import class_names

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from semlink.codecs._regions.unet import CLASSES
+from semlink.codecs._regions.classes import CLASSES
 from semlink.codecs.spic import maps
 from semlink.codecs.spic.map_coders import CODERS, map_coder
 from semlink.codecs.spic.map_stream import known, map_format, mergings_of

@@ -104,3 +104,9 @@ def test_a_curve_says_how_many_pictures_lost_bits():
     assert "bits lost in n of 4 pictures" in [text.get_text() for text in figure.legends[0].get_texts()]
     whole = curves.curves([line("digital"), line("adjscc")], "psnr", Variable("dB", "PSNR"))
     assert not whole.axes[0].texts and len(whole.legends[0].get_texts()) == 2
+
+
+@pytest.mark.parametrize("pair", [("h265", "intra:codec=adjscc"), ("digital", "denoising_reuse:codec=semlink")])
+def test_a_variant_takes_no_shade_that_another_codec_nearly_has(pair):
+    one, other = ([int(own.colour[i : i + 2], 16) for i in (1, 3, 5)] for own in looks.looks(pair).values())
+    assert np.linalg.norm(np.subtract(one, other)) > 50

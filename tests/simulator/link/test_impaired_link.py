@@ -145,7 +145,7 @@ def test_an_image_keeps_its_disturbances_whatever_the_batch() -> None:
 
 
 def test_what_cannot_be_is_refused_in_one_line() -> None:
-    with pytest.raises(SemlinkError, match="channel tdl:model=Z: TDL model 'Z' is none of"):
+    with pytest.raises(SemlinkError, match="channel tdl:model=Z: unknown TDL model 'Z'; known: A, B"):
         make_link(parse("tdl:model=Z"))
     with pytest.raises(SemlinkError, match="one amplifier"):
         make_link(parse("tdl+clipping:ratio_db=3+rapp:ratio_db=3"))
