@@ -76,6 +76,8 @@ SAMPLES = {  # {first} and {maps}: folders of those pictures and of their class 
     "digital:mcs=16qam-0.50 --channels awgn --snr 8 --rho 1/48",
     "video": "video --data video/bedroom+bunny_open --size 128 --frames 32 --channels awgn --snr 10 --rho 1/48 "
     "--codecs wvsc h265 --metrics psnr psnr_p5 motion_energy intact frozen",
+    "video_rates": "video --data video/bedroom+bunny_open --size 128 --frames 32 --channels awgn --snr 10 --rho 1/96 "
+    "--codecs wvsc h265 --metrics psnr psnr_p5 motion_energy intact frozen",
     "video_intra": "video --data video/bedroom+bunny_open --size 128 --frames 32 --channels awgn --snr 10 --rho 1/48 "
     "--codecs wvsc:intra=true --metrics psnr psnr_p5 motion_energy intact frozen",
     "video_low": "video --data video/bedroom+bunny_open --size 128 --frames 32 --channels awgn --snr 12 --rho 1/265 "
