@@ -26,7 +26,7 @@ from semlink.codecs.video._semantic import (
     taken,
 )
 from semlink.codecs.video._side import FIXED, ROBUST, RUNS, Told, flow_of, level_of, motion_of, scheme, uses_of
-from semlink.codecs.video._state import Shower
+from semlink.codecs.video._state import AUDIBLE, Shower
 from semlink.codecs.video._supposed import side_of, supposed, supposed_by_itself
 from semlink.codecs.video._transition import flow_unless_cut
 from semlink.simulator import forms
@@ -208,6 +208,8 @@ class SemanticReceiver:
 
     def _supposed(self, x_hat: Tensor, a: Tensor) -> Side | None:
         runs, network = self._runs(x_hat.shape[1]), self.codec.network
+        if float(a.mean()) < AUDIBLE:
+            return None
         if self.features is None or self.codec.gop == 1:
             return supposed_by_itself(network, runs, self.scales)
         return supposed(network, (x_hat, a), self._held(False), runs, self.scales, self.flow)

@@ -11,6 +11,7 @@ from semlink.simulator.values import Reception
 from semlink.simulator.video import Clip, Feedback, Shown
 
 GREY = 0.5  # before anything has arrived
+AUDIBLE = 0.02  # mean `a` of symbols from which on something has
 
 
 @dataclass

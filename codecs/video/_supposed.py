@@ -18,7 +18,6 @@ from semlink.codecs.video._side import RUNS
 from semlink.simulator import forms
 
 LIKE = 0.2  # least correlation of what arrived with what is held: three deviations of noise in most frames
-AUDIBLE = 0.02  # least mean `a`
 
 
 def supposed_by_itself(network: SemanticNetwork, runs: Runs, scales: Mapping[int, float]) -> Side:
@@ -40,8 +39,6 @@ def supposed(
     heard. scales: last told of each run; flow: last told, `[1, 2, rows, columns]`.
     """
     x_hat, a = heard
-    if float(a.mean()) < AUDIBLE:
-        return None
     own = network.encode(moved(held.frame, flow), forms.snr_db(a.mean(1), least=1e-3))
     expected = torch.cat([taken(own, start[None], runs.uses) for start in runs.starts[:RUNS]])
     together = (x_hat * expected.conj()).real.sum(1)

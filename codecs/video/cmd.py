@@ -24,7 +24,7 @@ from semlink.codecs._learned.weights import read_weights, rebuilt
 from semlink.codecs.video._content_motion import ContentMotionNetwork, Split
 from semlink.codecs.video._motion import CELL, padded
 from semlink.codecs.video._nested import inner, picture_codec, renamed
-from semlink.codecs.video._state import Shower
+from semlink.codecs.video._state import AUDIBLE, Shower
 from semlink.codecs.video._transition import transition
 from semlink.simulator import forms
 from semlink.simulator.errors import SemlinkError
@@ -152,20 +152,26 @@ class CmdReceiver:
 
     def receive(self, reception: Reception) -> Shown:
         """The group `[length, 3, H, W]`. One whose head is lost is taken for one without a cut; where it had one, or
-        nothing was sent, the last frame stands in its place.
+        nothing was sent or arrived, the last frame stands in its place.
         """
         length, own = self.codec.group, own_of(self.codec, self.clip, self.shower.count)
         scenes = self._scenes(reception, own)
         if scenes is None:
-            self.shower.count += own
-            return Shown(self.shower.held().expand(length, -1, -1, -1), (True,) * length)
+            return self._missed(own)
         content, heard = self._content(reception, own, int(scenes.max()) + 1)
+        if float(heard.max()) < AUDIBLE:
+            return self._missed(own)
         motion, a = self._motion(reception.stream(MOTION), own)
         found = self.codec.network.join(Split(content, motion), (heard, a), scenes)[0]
         shown = found[..., : self.clip.height, : self.clip.width].clamp(0, 1)
         self.shower.count += own - 1
         self.shower.show(shown[-1:])
         return Shown(torch.cat([shown, *[shown[-1:]] * (length - own)]), (False,) * length)
+
+    def _missed(self, own: int) -> Shown:
+        """The last frame in place of a group."""
+        self.shower.count += own
+        return Shown(self.shower.held().expand(self.codec.group, -1, -1, -1), (True,) * self.codec.group)
 
     def _scenes(self, reception: Reception, own: int) -> Tensor | None:
         """The scene of each frame, or None where the head tells of other streams than there are."""
