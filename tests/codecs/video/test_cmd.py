@@ -15,6 +15,7 @@ from semlink.codecs import video
 from semlink.codecs.video._content_motion import ContentMotionNetwork, Split
 from semlink.codecs.video.cmd import first_cut, heard_motion, motion_symbols, own_of, scenes_of
 from semlink.simulator import check_video_codec
+from semlink.simulator.conformance.video import check_damaged, lost
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.figures.clips import write_mp4
 from semlink.simulator.link.link import Link
@@ -39,6 +40,11 @@ def network(weights):
 @pytest.mark.slow
 def test_it_passes_what_every_codec_must(weights):
     check_video_codec(video.create("cmd", rho=1 / 24, length=4, weights=weights), floor_db=10.0, long=16)
+
+
+def test_a_group_of_which_nothing_is_heard_is_concealed(weights):
+    codec = video.create("cmd", rho=1 / 24, length=4, weights=weights)
+    check_damaged(codec, torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(0)), "all lost", lost)
 
 
 def test_without_weights_it_says_how_to_get_them():

@@ -17,6 +17,7 @@ from semlink.codecs.video._semantic import Held, SemanticNetwork, Side, cells, n
 from semlink.codecs.video._semantic_training import Frame, Way, seen_motion
 from semlink.codecs.video._side import Told, level_of, uses_of
 from semlink.simulator import check_video_codec
+from semlink.simulator.conformance.video import check_damaged, lost
 from semlink.simulator.data import clips
 from semlink.simulator.errors import SemlinkError
 from semlink.simulator.figures.clips import write_mp4
@@ -159,6 +160,11 @@ def test_without_any_block_the_first_frame_is_taken_for_a_usual_one(weights, sti
     deaf = shown_of(weights, still, lambda number: True)
     assert not deaf[0].concealed[0]
     assert mse(deaf, still)[0] < 0.5 * (still[0] - 0.5).square().mean()
+
+
+@pytest.mark.parametrize("intra", [False, True])
+def test_of_frames_of_which_nothing_is_heard_nothing_is_supposed(weights, still, intra):
+    check_damaged(video.create("wvsc", rho=1 / 24, weights=weights, intra=intra), still[:3], "all lost", lost)
 
 
 def test_a_new_scene_is_not_supposed(weights, still):
