@@ -201,7 +201,7 @@ def test_right_settings_are_right(capsys):
 def test_a_file_that_is_nearly_there_is_suggested(capsys, tmp_path):
     (tmp_path / "mine.safetensors").touch()
     _, error = outcome(capsys, "--codecs", f"adjscc:weights={tmp_path}/mien.safetensors")
-    assert error.endswith("mien.safetensors is there; did you mean 'mine.safetensors'?\n")
+    assert error.endswith(f"mien.safetensors is there; did you mean '{tmp_path}/mine.safetensors'?\n")
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def test_words_within_words_that_are_right_pass(word: str) -> None:
 
 def test_a_file_that_is_nearly_called_so_is_named(tmp_path) -> None:
     (tmp_path / "mine.safetensors").write_bytes(b"")
-    with pytest.raises(SemlinkError, match=r"did you mean 'mine.safetensors'\?$"):
+    with pytest.raises(SemlinkError, match=rf"did you mean '{tmp_path}/mine.safetensors'\?$"):
         check_file(tmp_path / "mien.safetensors")
 
 
